@@ -1,0 +1,279 @@
+# Builds Wherry. GNU make 4.3; the layers of pkg/ are listed in pkg/README.md.
+#
+#   make                     the program, build/wherry (static; wherry.debug is the unstripped one)
+#   make unit                unit tests of every folder       make unit-json TEST_FILTER='Yaml*'
+#   make test                everything that is tested        make integration | e2e | transcripts
+#   make lint | format       checks | clang-format in place   make bench | fuzz | clean
+#   make lib-json            only one folder's library
+#
+#   BUILD=dir    where results go (build)     ARCH=aarch64   cross build
+#   SAN=address,undefined | thread            sanitizers, in a build folder of their own
+#   V=1          shows the commands
+
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# Settings of one developer's machine; not part of the project.
+-include .make.local
+
+BUILD ?= build
+NATIVE := $(shell uname -m)
+ARCH ?= $(NATIVE)
+SAN ?=
+V ?=
+VERSION ?= v0.1.0
+ifneq ($(SAN),)
+override BUILD := $(BUILD)-$(subst $(,),-,$(subst undefined,ub,$(SAN)))
+endif
+ifneq ($(ARCH),$(NATIVE))
+override BUILD := $(BUILD)-$(ARCH)
+endif
+GEN ?= $(BUILD)/gen
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1) $(patsubst $(BUILD)/%,%,$@)")
+
+# ---- Tools and flags: one set for every folder
+
+CROSS := $(if $(filter $(NATIVE),$(ARCH)),,$(ARCH)-linux-gnu-)
+GCC := $(CROSS)gcc
+GXX := $(if $(filter clang,$(COMPILER)),clang++,$(CROSS)g++)
+AR := $(CROSS)ar
+STRIP := $(CROSS)strip
+CCACHE ?= $(shell command -v ccache)
+
+THIRD_PARTY := $(shell third_party/build.sh --dir $(ARCH))
+ifeq ($(THIRD_PARTY),)
+$(error third_party/build.sh --dir failed)
+endif
+SYSROOT := $(if $(CROSS),$(THIRD_PARTY)/sysroot)
+SYSROOT_INCLUDES := $(if $(CROSS),-isystem $(SYSROOT)/usr/include -isystem $(SYSROOT)/usr/include/$(ARCH)-linux-gnu)
+SYSROOT_LIBS := $(if $(CROSS),-L$(SYSROOT)/usr/lib/$(ARCH)-linux-gnu -L$(SYSROOT)/lib/$(ARCH)-linux-gnu)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -Wno-missing-field-initializers \
+            $(if $(filter clang,$(COMPILER)),-Wthread-safety,-Wno-restrict)
+DEFINES := -D_GNU_SOURCE -D_GLIBCXX_ASSERTIONS -DCURL_STATICLIB -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
+INCLUDES := -Ipkg -I$(GEN) -isystem $(THIRD_PARTY)/include $(SYSROOT_INCLUDES) -isystem /usr/include/libnl3
+ifneq ($(CROSS),)
+INCLUDES := $(patsubst /usr/include/libnl3,$(SYSROOT)/usr/include/libnl3,$(INCLUDES))
+endif
+OPTIMISE := -O2 -g1
+ifneq ($(SAN),)
+OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN)
+endif
+CODE := $(OPTIMISE) -ffunction-sections -fdata-sections -fstack-protector-strong
+override CXXFLAGS += -std=c++20 $(CODE) $(WARNINGS) $(DEFINES) $(INCLUDES)
+
+STATIC := $(if $(SAN),,-static)
+# Archives by name where Debian's shared object would drag in another one (libnftnl: libmnl).
+LIBS := -L$(THIRD_PARTY)/lib $(SYSROOT_LIBS) -Wl,--start-group -lhttplib -lcurl -lspdlog -lfmt -lyyjson \
+        -lmnl_shim -l:libnftnl.a -lnl-route-3 -lnl-3 -lsqlite3 -lyaml-cpp -lseccomp -lcares -lssl \
+        -lcrypto -lzstd -lz -Wl,--end-group -lpthread -ldl
+LDFLAGS += -Wl,--gc-sections $(if $(SAN),-fsanitize=$(SAN))
+
+# ---- Folders, and who needs whom
+
+layer = $(shell sed -n 's/^layer $(1): //p' pkg/README.md)
+LOW := $(call layer,0) $(call layer,1)
+LAYERED := $(LOW) $(call layer,2) $(call layer,3) $(call layer,4)
+PRESENT := $(sort $(patsubst pkg/%/,%,$(dir $(wildcard pkg/*/*.cc))))
+UNLISTED := $(filter-out $(LAYERED),$(PRESENT))
+ifneq ($(UNLISTED),)
+$(error pkg/README.md gives no layer to: $(UNLISTED))
+endif
+
+SCHEMAS := $(wildcard pkg/api/schema/*.schema)
+SCHEMAC_SOURCES := $(filter-out %_test.cc,$(wildcard cmd/schemac/*.cc))
+GENERATES := $(and $(SCHEMAS),$(SCHEMAC_SOURCES))
+GEN_STAMP := $(if $(GENERATES),$(GEN)/.stamp)
+GEN_SOURCES := $(if $(GENERATES),$(wildcard $(GEN)/*/*.cc))
+SHIM_SOURCES := $(wildcard cmd/shim/*.c)
+
+# "controller/api" for each pair where a file of the first includes one of the second.
+EDGES := $(sort $(shell grep -oE '^\#include "[a-z_]+/' $(wildcard pkg/*/*.cc pkg/*/*.h cmd/*/*.cc cmd/*/*.h) /dev/null \
+           | sed -E 's,^(pkg|cmd)/([a-z_]+)/[^:]*:.include "([a-z_]+)/,\2/\3,'))
+direct = $(patsubst $(1)/%,%,$(filter $(1)/%,$(EDGES)))
+widen = $(sort $(1) $(foreach folder,$(1),$(call direct,$(folder))))
+closure = $(call widen,$(call widen,$(call widen,$(call widen,$(call widen,$(call widen,$(1)))))))
+# From the top layer down, so that a linker reading left to right is content.
+needed = $(filter $(call closure,$(1)),$(foreach n,4 3 2 1 0,$(LAYER_$(n))))
+$(foreach n,0 1 2 3 4,$(eval LAYER_$(n) := $(filter $(PRESENT),$(call layer,$(n)))))
+lib = $(patsubst %,$(BUILD)/lib/lib%.a,$(1))
+group = -Wl,--start-group $(1) -Wl,--end-group
+
+sources = $(filter-out %_test.cc %_fuzz.cc,$(wildcard pkg/$(1)/*.cc))
+objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
+tests = $(wildcard pkg/$(1)/*_test.cc)
+gen_object = $(patsubst $(GEN)/%.cc,$(BUILD)/obj/gen/%.o,$(1))
+
+WHERRY_SOURCES := $(filter-out %_test.cc,$(wildcard cmd/wherry/*.cc))
+TESTED := $(foreach folder,$(PRESENT),$(if $(call tests,$(folder)),$(folder)))
+FUZZERS := $(wildcard pkg/*/*_fuzz.cc)
+
+.PHONY: all
+all: $(if $(WHERRY_SOURCES),$(BUILD)/wherry,$(call lib,$(PRESENT)))
+
+# ---- Third-party libraries
+
+$(THIRD_PARTY)/.done:
+	$(Q)third_party/build.sh $(ARCH)
+
+.PHONY: third-party
+third-party: $(THIRD_PARTY)/.done
+
+# ---- Compiling. A result appears by rename: two makes in one folder do not trample on each other.
+
+define compile
+@mkdir -p $(dir $@)
+$(Q)t=$@.$$$$; $(CCACHE) $(2) -MMD -MP -MF $$t.d -MT OBJECT -c $(1) -o $$t \
+  && sed 's|^OBJECT:|$@:|' $$t.d > $(@:.o=.d) && rm -f $$t.d && mv $$t $@ \
+  || { rm -f $$t $$t.d; exit 1; }
+endef
+
+# Only the files that state the version are compiled anew when it changes.
+version_flags = $(if $(filter %/version.cc,$(1)),-DWHERRY_VERSION='"$(VERSION)"' \
+  -DWHERRY_COMMIT='"$(shell git rev-parse HEAD 2> /dev/null || echo unknown)"')
+
+# After the schema compiler, except what that program itself is made of.
+EARLY := $(call closure,schemac)
+define folder_rules
+$$(call objects,$$(wildcard $(1)/*.cc)): $$(BUILD)/obj/%.o: %.cc | $$(THIRD_PARTY)/.done $(2)
+	$$(call say,C++ )
+	$$(call compile,$$<,$$(GXX) $$(CXXFLAGS) $$(call version_flags,$$<))
+endef
+$(foreach f,$(PRESENT),$(eval $(call folder_rules,pkg/$(f),$(if $(filter $(LOW) $(EARLY),$(f)),,$(GEN_STAMP)))))
+$(eval $(call folder_rules,cmd/schemac,))
+$(eval $(call folder_rules,cmd/wherry,$(GEN_STAMP)))
+$(foreach f,$(wildcard tests/bench tests/fuzz tests/sim scripts),$(eval $(call folder_rules,$(f),$(GEN_STAMP))))
+
+define archive
+@mkdir -p $(dir $@)
+$(Q)t=$@.$$$$; rm -f $$t; $(AR) rcs $$t $(1) && mv $$t $@
+endef
+
+define library_rules
+$$(BUILD)/lib/lib$(1).a: $$(call objects,$$(call sources,$(1)))
+	$$(call say,LIB )
+	$$(call archive,$$(filter %.o,$$^) $$(if $$(filter api,$(1)),$$$$(find $$(BUILD)/obj/gen -name '*.o' 2> /dev/null)))
+.PHONY: lib-$(1)
+lib-$(1): $$(BUILD)/lib/lib$(1).a
+endef
+$(foreach folder,$(PRESENT),$(eval $(call library_rules,$(folder))))
+
+# ---- The schema compiler and what it makes
+
+ifneq ($(GENERATES),)
+$(BUILD)/schemac: $(call objects,$(SCHEMAC_SOURCES)) $(call lib,$(call needed,schemac))
+	$(call say,LINK)
+	$(Q)t=$@.$$$$; scripts/quiet-link.sh $(GXX) $(LDFLAGS) $(STATIC) \
+	  $(filter %.o,$^) $(call group,$(filter %.a,$^)) $(LIBS) -o $$t && mv $$t $@
+
+RUN_SCHEMAC := $(if $(CROSS),qemu-$(ARCH)-static )$(BUILD)/schemac
+
+$(GEN_STAMP): $(SCHEMAS) $(BUILD)/schemac
+	$(call say,GEN )
+	$(Q)scripts/generate.sh $(GEN) $(RUN_SCHEMAC) $(SCHEMAS)
+
+# The list of generated files is known only after that, hence a second make for their objects.
+$(BUILD)/obj/gen/.stamp: $(GEN_STAMP)
+	@mkdir -p $(dir $@)
+	$(Q)$(MAKE) --no-print-directory GEN_INNER=1 gen-objects && touch $@
+$(BUILD)/lib/libapi.a: $(BUILD)/obj/gen/.stamp $(call gen_object,$(GEN_SOURCES))
+endif
+
+$(call gen_object,$(GEN_SOURCES)): $(BUILD)/obj/gen/%.o: $(GEN)/%.cc | $(if $(GEN_INNER),,$(BUILD)/obj/gen/.stamp)
+	$(call say,C++ )
+	$(call compile,$<,$(GXX) $(CXXFLAGS))
+.PHONY: gen-objects gen
+gen-objects: $(call gen_object,$(GEN_SOURCES))
+gen: $(GEN_STAMP)
+
+# ---- The pod shim, a small C program carried inside the container library
+
+ifneq ($(SHIM_SOURCES),)
+SHIM_CFLAGS := -std=c11 -Os -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -ffunction-sections -fdata-sections
+SHIM_LDFLAGS := -static -s -Wl,--gc-sections
+-include cmd/shim/shim.mk
+
+$(BUILD)/shim: $(SHIM_SOURCES) $(wildcard cmd/shim/*.h cmd/shim/*.mk)
+	$(call say,C   )
+	@mkdir -p $(dir $@)
+	$(Q)t=$@.$$$$; $(GCC) $(SHIM_CFLAGS) $(SHIM_SOURCES) $(SHIM_LDFLAGS) -o $$t && mv $$t $@
+
+$(BUILD)/obj/shim_blob.o: $(BUILD)/shim
+	$(call say,ASM )
+	@mkdir -p $(dir $@)
+	$(Q)printf '%s\n' '.section .rodata.wherry_shim,"a"' '.balign 64' '.global wherry_shim_start' \
+	  'wherry_shim_start: .incbin "$<"' '.global wherry_shim_end' 'wherry_shim_end: .byte 0' \
+	  '.section .note.GNU-stack,"",%progbits' > $(@:.o=.S)
+	$(Q)$(GCC) -c $(@:.o=.S) -o $@
+$(BUILD)/lib/libcontainer.a: $(BUILD)/obj/shim_blob.o
+endif
+
+# ---- The program
+
+$(BUILD)/wherry.debug: $(call objects,$(WHERRY_SOURCES)) $(call lib,$(call needed,wherry))
+	$(call say,LINK)
+	$(Q)t=$@.$$$$; scripts/quiet-link.sh $(GXX) $(LDFLAGS) $(STATIC) $(filter %.o,$^) \
+	  $(call group,$(filter %.a,$^)) $(LIBS) -o $$t && mv $$t $@
+
+$(BUILD)/wherry: $(BUILD)/wherry.debug
+	$(call say,STRIP)
+	$(Q)t=$@.$$$$; $(STRIP) -o $$t $< && mv $$t $@
+
+# ---- Tests
+
+TEST_FILTER ?= *
+define unit_rules
+$$(BUILD)/test/$(1)_test: $$(call objects,$$(call tests,$(1))) $$(call lib,$$(call needed,$(1)))
+	$$(call say,LINK)
+	@mkdir -p $$(dir $$@)
+	$$(Q)t=$$@.$$$$$$$$; scripts/quiet-link.sh $$(GXX) $$(LDFLAGS) $$(filter %.o,$$^) \
+	  $$(call group,$$(filter %.a,$$^)) -lgmock -lgtest -lgtest_main $$(LIBS) -o $$$$t && mv $$$$t $$@
+.PHONY: unit-$(1)
+unit-$(1): $$(BUILD)/test/$(1)_test
+	$$(Q)$$< --gtest_brief=1 --gtest_filter='$$(TEST_FILTER)'
+endef
+$(foreach folder,$(TESTED),$(eval $(call unit_rules,$(folder))))
+
+UNIT_PROGRAMS := $(patsubst %,$(BUILD)/test/%_test,$(TESTED))
+.PHONY: unit-programs unit transcripts integration e2e sim bench test lint format fuzz clean
+unit-programs: $(UNIT_PROGRAMS)
+unit: $(UNIT_PROGRAMS)
+	$(Q)scripts/test.sh --build $(BUILD) unit
+transcripts: all
+	$(Q)scripts/test.sh --build $(BUILD) api
+integration e2e sim: all
+	$(Q)scripts/test.sh --build $(BUILD) $@
+test: all $(UNIT_PROGRAMS) fuzz-programs
+	$(Q)scripts/test.sh --build $(BUILD)
+bench: all
+	$(Q)BUILD=$(BUILD) tests/bench/run.sh $(BENCH_ARGS)
+
+# Each fuzz target is a program with a small driver: corpus first, then seeded mutations.
+define fuzz_rules
+$$(BUILD)/fuzz/$(notdir $(basename $(1))): $$(BUILD)/obj/$(basename $(1)).o $$(BUILD)/obj/scripts/fuzz_main.o \
+    $$(call lib,$$(call needed,$(notdir $(patsubst %/,%,$(dir $(1))))))
+	$$(call say,LINK)
+	@mkdir -p $$(dir $$@)
+	$$(Q)t=$$@.$$$$$$$$; scripts/quiet-link.sh $$(GXX) $$(LDFLAGS) $$(filter %.o,$$^) \
+	  $$(call group,$$(filter %.a,$$^)) $$(LIBS) -o $$$$t && mv $$$$t $$@
+endef
+$(foreach fuzzer,$(FUZZERS),$(eval $(call fuzz_rules,$(fuzzer))))
+FUZZ_PROGRAMS := $(patsubst %.cc,$(BUILD)/fuzz/%,$(notdir $(FUZZERS)))
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_PROGRAMS)
+fuzz: $(FUZZ_PROGRAMS)
+	$(Q)scripts/test.sh --build $(BUILD) fuzz
+
+lint:
+	$(Q)scripts/lint.sh
+format:
+	$(Q)scripts/lint.sh --fix-format
+
+# Third-party results stay: they are shared, and named by what they were made from.
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2> /dev/null)
