@@ -1,0 +1,78 @@
+#pragma once
+// Object: an immutable API object as the compact JSON bytes that the store writes, the watch feed sends
+// and GET returns, plus what indexes need. The parsed form is made when someone asks (2 us for 5 KB)
+// and shared while held. Any thread.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "json/json.h"
+
+namespace wherry::api {
+
+class Object;
+using ObjectPtr = std::shared_ptr<const Object>;
+using Revision = int64_t;  // One global counter over all writes; every object's resourceVersion.
+
+// An object ready to be stored, with a hole where metadata.resourceVersion goes; the store fills the
+// hole at commit, since only then the revision is known.
+struct Unstamped {
+  std::string json;         // Compact, with "resourceVersion":"" in metadata.
+  size_t version_at = 0;    // Byte offset of the hole, between the quotes.
+};
+
+// Serialises `object` (kind, apiVersion, metadata first; whatever resourceVersion it has is dropped).
+// kInvalid when it has no metadata object.
+Result<Unstamped> unstamped(json::Value object);
+
+class Object {
+ public:
+  struct Label {
+    std::string_view key;
+    std::string_view value;
+  };
+
+  // From bytes that hold their resourceVersion already (read from disk or a peer).
+  static Result<ObjectPtr> parse(std::string json);
+  static Result<ObjectPtr> stamp(Unstamped object, Revision revision);
+
+  const std::string& json() const { return json_; }
+  std::string_view api_version() const { return view(api_version_); }
+  std::string_view kind() const { return view(kind_); }
+  std::string_view name() const { return view(name_); }
+  std::string_view ns() const { return view(ns_); }  // Namespace; empty for cluster scope.
+  std::string_view uid() const { return view(uid_); }
+  Revision revision() const { return revision_; }
+  bool deleting() const { return deleting_; }  // metadata.deletionTimestamp is set.
+  std::vector<Label> labels() const;
+  std::string_view label(std::string_view key) const;  // Empty when absent.
+
+  // The parsed document; cached while anybody holds one.
+  json::Document document() const EXCLUDES(mutex_);
+
+ private:
+  struct Span {
+    uint32_t at = 0;
+    uint32_t size = 0;
+  };
+  Object() = default;
+  std::string_view view(Span span) const { return std::string_view(json_).substr(span.at, span.size); }
+  Result<void> index(json::Value root);
+
+  std::string json_;
+  Span api_version_, kind_, name_, ns_, uid_;
+  std::vector<std::pair<Span, Span>> labels_;
+  Revision revision_ = 0;
+  bool deleting_ = false;
+
+  mutable Mutex mutex_;
+  mutable std::weak_ptr<const json::Document> parsed_ GUARDED_BY(mutex_);
+};
+
+}  // namespace wherry::api

@@ -1,0 +1,97 @@
+#pragma once
+// Resource: a kind is one constant row. Routing, discovery, OpenAPI, validation, printing and storage read
+// the row; verbs are generic code. Hooks are pure functions special to the kind. Any thread.
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/field_error.h"
+#include "api/object.h"
+#include "api/schema.h"
+#include "base/clock.h"
+#include "json/json.h"
+
+namespace wherry::api {
+
+enum class Scope : uint8_t { kNamespaced, kCluster };
+
+// A column of the kind's table. `priority` 1 shows with -o wide only. Name and Age are explicit columns,
+// in upstream's order. The cell is a JSON value pushed onto `cells` (string, number or bool).
+struct Column {
+  std::string_view name;
+  std::string_view type = "string";  // "string", "integer", "date", "boolean", "number".
+  std::string_view format = {};      // "name" for the name column.
+  std::string_view description = {};
+  int priority = 0;
+  void (*cell)(json::Value object, Time now, json::Node cells) = nullptr;
+};
+
+// A field usable in field selectors beside metadata.name and metadata.namespace.
+struct SelectableField {
+  std::string_view path;                          // "spec.nodeName".
+  std::string (*value)(json::Value object) = nullptr;  // Null: the string (or bool) at `path`.
+};
+
+// The part of an object that a subresource reads and writes.
+struct Subresource {
+  std::string_view name;  // "status", "scale", "binding", "log", "exec", ...
+  std::string_view kind;  // Kind it answers with: "Pod", "Scale", "Binding", "PodExecOptions".
+  std::string_view group = {}, version = {};  // When they differ from the resource's own.
+  std::span<const std::string_view> verbs = {};  // "get", "patch", "update", "create".
+  const Struct* schema = nullptr;  // Body type; null for the resource's own or none.
+};
+
+struct Resource {
+  std::string_view group;    // "" for core.
+  std::string_view version;
+  std::string_view kind;
+  std::string_view plural;
+  std::string_view singular;
+  std::span<const std::string_view> short_names = {};
+  std::span<const std::string_view> categories = {};
+  Scope scope = Scope::kNamespaced;
+  std::span<const std::string_view> verbs = {};  // Empty: the eight standard ones.
+  const Struct* schema = nullptr;
+  std::span<const Column> columns = {};          // Empty: Name and Created At/Age only.
+  std::span<const Subresource> subresources = {};
+  std::span<const SelectableField> selectable_fields = {};
+  bool lazy = false;          // Events, Leases: live in memory, reach the disk late.
+  bool graceful_delete = false;  // Pods: deletionTimestamp first, removed at the end of the grace period.
+  bool status_subresource = false;  // status is written only through /status (and reset on create).
+  bool generation = false;    // metadata.generation counts changes outside metadata and status.
+  bool unconditional_update = true;  // PUT without resourceVersion overwrites.
+
+  // Defaults that depend on other fields; runs after the schema's own defaults, on every write.
+  void (*apply_defaults)(json::Node object) = nullptr;
+  // Resets and fills what the server owns, before validation (create: status, phases, ...).
+  void (*prepare_create)(json::Node object, Time now) = nullptr;
+  void (*prepare_update)(json::Value before, json::Node after, Time now) = nullptr;
+  void (*validate)(json::Value object, FieldErrors& errors) = nullptr;
+  void (*validate_update)(json::Value before, json::Value after, FieldErrors& errors) = nullptr;
+  void (*validate_status_update)(json::Value before, json::Value after, FieldErrors& errors) = nullptr;
+  bool (*valid_name)(std::string_view name, std::string* why) = nullptr;  // Null: DNS subdomain.
+  // Legacy Warning headers for what the object uses.
+  std::vector<std::string> (*warnings)(json::Value object) = nullptr;
+
+  std::string group_resource() const {  // "pods", "deployments.apps": the store's and messages' name.
+    return group.empty() ? std::string(plural) : std::string(plural) + "." + std::string(group);
+  }
+  std::string api_version() const {
+    return group.empty() ? std::string(version) : std::string(group) + "/" + std::string(version);
+  }
+  bool namespaced() const { return scope == Scope::kNamespaced; }
+  const Subresource* subresource(std::string_view name) const;
+};
+
+// Every built-in row, in discovery order; the readable list stands in table.cc.
+std::span<const Resource* const> resources();
+// Null when there is none. `resource` is the plural.
+const Resource* find_resource(std::string_view group, std::string_view version,
+                              std::string_view resource);
+const Resource* find_kind(std::string_view group, std::string_view version, std::string_view kind);
+// By "pods" or "deployments.apps", any version. CHECKs that it exists: for our own constants.
+const Resource& resource(std::string_view group_resource);
+
+}  // namespace wherry::api

@@ -1,0 +1,143 @@
+#include <yyjson.h>
+
+#include <cstdlib>
+
+#include "json/json.h"
+
+namespace wherry::json {
+namespace {
+
+// Numbers on the wire are at most 2^63-1 for every int64 field; larger ones saturate.
+int64_t saturate(uint64_t value) {
+  return value > static_cast<uint64_t>(INT64_MAX) ? INT64_MAX : static_cast<int64_t>(value);
+}
+
+std::string take(char* text, size_t length) {
+  if (text == nullptr) return {};
+  std::string out(text, length);
+  std::free(text);
+  return out;
+}
+
+std::string write(yyjson_val* value, yyjson_write_flag flags) {
+  if (value == nullptr) return {};
+  size_t length = 0;
+  char* text = yyjson_val_write_opts(value, flags, nullptr, &length, nullptr);
+  return take(text, length);
+}
+
+}  // namespace
+
+std::string_view type_name(Type type) {
+  switch (type) {
+    case Type::kAbsent: return "absent";
+    case Type::kNull: return "null";
+    case Type::kBool: return "bool";
+    case Type::kInt:
+    case Type::kReal: return "number";
+    case Type::kString: return "string";
+    case Type::kArray: return "array";
+    case Type::kObject: return "object";
+  }
+  return "absent";
+}
+
+Type Value::type() const {
+  switch (yyjson_get_type(raw_)) {
+    case YYJSON_TYPE_NULL: return Type::kNull;
+    case YYJSON_TYPE_BOOL: return Type::kBool;
+    case YYJSON_TYPE_NUM: return yyjson_is_real(raw_) ? Type::kReal : Type::kInt;
+    case YYJSON_TYPE_STR: return Type::kString;
+    case YYJSON_TYPE_ARR: return Type::kArray;
+    case YYJSON_TYPE_OBJ: return Type::kObject;
+    default: return Type::kAbsent;
+  }
+}
+
+std::string_view Value::as_string(std::string_view fallback) const {
+  if (!yyjson_is_str(raw_)) return fallback;
+  return {unsafe_yyjson_get_str(raw_), unsafe_yyjson_get_len(raw_)};
+}
+
+int64_t Value::as_int(int64_t fallback) const {
+  if (yyjson_is_uint(raw_)) return saturate(yyjson_get_uint(raw_));
+  if (yyjson_is_sint(raw_)) return yyjson_get_sint(raw_);
+  if (yyjson_is_real(raw_)) {
+    double real = yyjson_get_real(raw_);
+    if (real >= -9.2e18 && real <= 9.2e18) return static_cast<int64_t>(real);
+  }
+  return fallback;
+}
+
+double Value::as_double(double fallback) const {
+  return yyjson_is_num(raw_) ? yyjson_get_num(raw_) : fallback;
+}
+
+bool Value::as_bool(bool fallback) const {
+  return yyjson_is_bool(raw_) ? yyjson_get_bool(raw_) : fallback;
+}
+
+Value Value::operator[](std::string_view key) const {
+  return Value(yyjson_obj_getn(raw_, key.data(), key.size()));
+}
+
+Value Value::at(size_t index) const { return Value(yyjson_arr_get(raw_, index)); }
+
+size_t Value::size() const {
+  return yyjson_is_ctn(raw_) ? unsafe_yyjson_get_len(raw_) : 0;
+}
+
+Value::ItemRange::Iterator& Value::ItemRange::Iterator::operator++() {
+  at_ = unsafe_yyjson_get_next(at_);
+  --left_;
+  return *this;
+}
+
+Member Value::MemberRange::Iterator::operator*() const {
+  return {{unsafe_yyjson_get_str(key_), unsafe_yyjson_get_len(key_)}, Value(key_ + 1)};
+}
+
+Value::MemberRange::Iterator& Value::MemberRange::Iterator::operator++() {
+  key_ = unsafe_yyjson_get_next(key_ + 1);
+  --left_;
+  return *this;
+}
+
+Value::MemberRange Value::members() const {
+  if (!yyjson_is_obj(raw_) || size() == 0) return {nullptr, 0};
+  return {unsafe_yyjson_get_first(raw_), size()};
+}
+
+Value::ItemRange Value::items() const {
+  if (!yyjson_is_arr(raw_) || size() == 0) return {nullptr, 0};
+  return {unsafe_yyjson_get_first(raw_), size()};
+}
+
+std::string Value::dump() const { return write(raw_, YYJSON_WRITE_NOFLAG); }
+std::string Value::dump_pretty() const { return write(raw_, YYJSON_WRITE_PRETTY); }
+
+bool equal(Value a, Value b) {
+  if (!a || !b) return !a && !b;
+  return yyjson_equals(a.raw(), b.raw());
+}
+
+Document::Document(yyjson_doc* doc) : doc_(doc, yyjson_doc_free) {}
+
+Result<Document> Document::parse(std::string_view text) {
+  yyjson_read_err error{};
+  yyjson_doc* doc = yyjson_read_opts(const_cast<char*>(text.data()), text.size(),
+                                     YYJSON_READ_NOFLAG, nullptr, &error);
+  if (doc == nullptr) return Error::bad_request("{} at byte {}", error.msg, error.pos);
+  return Document(doc);
+}
+
+Value Document::root() const { return Value(yyjson_doc_get_root(doc_.get())); }
+
+std::string quote(std::string_view text) {
+  yyjson_val value{};
+  value.tag = (static_cast<uint64_t>(text.size()) << YYJSON_TAG_BIT) | YYJSON_TYPE_STR;
+  value.uni.str = text.data();
+  return write(&value, YYJSON_WRITE_NOFLAG);
+}
+
+}  // namespace wherry::json
