@@ -24,8 +24,9 @@ ARCH ?= $(NATIVE)
 SAN ?=
 V ?=
 VERSION ?= v0.1.0
+comma := ,
 ifneq ($(SAN),)
-override BUILD := $(BUILD)-$(subst $(,),-,$(subst undefined,ub,$(SAN)))
+override BUILD := $(BUILD)-$(subst $(comma),-,$(SAN))
 endif
 ifneq ($(ARCH),$(NATIVE))
 override BUILD := $(BUILD)-$(ARCH)
@@ -149,13 +150,17 @@ $(foreach f,$(wildcard tests/bench tests/fuzz tests/sim scripts),$(eval $(call f
 
 define archive
 @mkdir -p $(dir $@)
-$(Q)t=$@.$$$$; rm -f $$t; $(AR) rcs $$t $(1) && mv $$t $@
+$(Q)t=$@.$$$$; rm -f $$t; $(AR) qcs $$t $(1) && mv $$t $@
 endef
+
+# Asked when the archive is made: by then the generated files are there.
+gen_members = $(if $(GENERATES),$$(find $(GEN) -path $(GEN)/.new -prune -o -name '*.cc' -printf '%P\n' \
+  | sed 's,^\(.*\)[.]cc$$,$(BUILD)/obj/gen/\1.o,'))
 
 define library_rules
 $$(BUILD)/lib/lib$(1).a: $$(call objects,$$(call sources,$(1)))
 	$$(call say,LIB )
-	$$(call archive,$$(filter %.o,$$^) $$(if $$(filter api,$(1)),$$$$(find $$(BUILD)/obj/gen -name '*.o' 2> /dev/null)))
+	$$(call archive,$$(filter-out $$(BUILD)/obj/gen/%,$$(filter %.o,$$^)) $$(if $$(filter api,$(1)),$$(gen_members)))
 .PHONY: lib-$(1)
 lib-$(1): $$(BUILD)/lib/lib$(1).a
 endef
@@ -187,6 +192,7 @@ $(call gen_object,$(GEN_SOURCES)): $(BUILD)/obj/gen/%.o: $(GEN)/%.cc | $(if $(GE
 	$(call compile,$<,$(GXX) $(CXXFLAGS))
 .PHONY: gen-objects gen
 gen-objects: $(call gen_object,$(GEN_SOURCES))
+	@:
 gen: $(GEN_STAMP)
 
 # ---- The pod shim, a small C program carried inside the container library
