@@ -76,4 +76,8 @@ struct Struct {
   const Field* find(uint32_t number) const;
 };
 
+// The built-in tables, made by schemac. `definition` is the OpenAPI name; null when there is none.
+const Struct* find_struct(std::string_view definition);
+std::span<const Struct* const> all_structs();  // Sorted by definition.
+
 }  // namespace wherry::api
