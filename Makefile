@@ -146,7 +146,7 @@ endef
 $(foreach f,$(PRESENT),$(eval $(call folder_rules,pkg/$(f),$(if $(filter $(LOW) $(EARLY),$(f)),,$(GEN_STAMP)))))
 $(eval $(call folder_rules,cmd/schemac,))
 $(eval $(call folder_rules,cmd/wherry,$(GEN_STAMP)))
-$(foreach f,$(wildcard tests/bench tests/fuzz tests/sim scripts),$(eval $(call folder_rules,$(f),$(GEN_STAMP))))
+$(foreach f,$(patsubst %/,%,$(sort $(dir $(wildcard tests/*/*.cc)))),$(eval $(call folder_rules,$(f),$(GEN_STAMP))))
 
 define archive
 @mkdir -p $(dir $@)
@@ -154,7 +154,7 @@ $(Q)t=$@.$$$$; rm -f $$t; $(AR) qcs $$t $(1) && mv $$t $@
 endef
 
 # Asked when the archive is made: by then the generated files are there.
-gen_members = $(if $(GENERATES),$$(find $(GEN) -path $(GEN)/.new -prune -o -name '*.cc' -printf '%P\n' \
+gen_members = $(if $(GENERATES),$$(find $(GEN) -path $(GEN)/.new -prune -o -name '*.cc' -printf '%P\n' | LC_ALL=C sort \
   | sed 's,^\(.*\)[.]cc$$,$(BUILD)/obj/gen/\1.o,'))
 
 define library_rules
@@ -247,19 +247,19 @@ UNIT_PROGRAMS := $(patsubst %,$(BUILD)/test/%_test,$(TESTED))
 .PHONY: unit-programs unit transcripts integration e2e sim bench test lint format fuzz clean
 unit-programs: $(UNIT_PROGRAMS)
 unit: $(UNIT_PROGRAMS)
-	$(Q)scripts/test.sh --build $(BUILD) unit
+	$(Q)UNIT_PROGRAMS='$(abspath $(UNIT_PROGRAMS))' TEST_FILTER='$(TEST_FILTER)' scripts/test.sh --build $(BUILD) unit
 transcripts: all
 	$(Q)scripts/test.sh --build $(BUILD) api
-integration e2e sim: all
+integration e2e sim: all test-programs
 	$(Q)scripts/test.sh --build $(BUILD) $@
-test: all $(UNIT_PROGRAMS) fuzz-programs
-	$(Q)scripts/test.sh --build $(BUILD)
-bench: all
+test: all $(UNIT_PROGRAMS) fuzz-programs test-programs
+	$(Q)UNIT_PROGRAMS='$(abspath $(UNIT_PROGRAMS))' scripts/test.sh --build $(BUILD)
+bench: all test-programs
 	$(Q)BUILD=$(BUILD) tests/bench/run.sh $(BENCH_ARGS)
 
 # Each fuzz target is a program with a small driver: corpus first, then seeded mutations.
 define fuzz_rules
-$$(BUILD)/fuzz/$(notdir $(basename $(1))): $$(BUILD)/obj/$(basename $(1)).o $$(BUILD)/obj/scripts/fuzz_main.o \
+$$(BUILD)/fuzz/$(notdir $(basename $(1))): $$(BUILD)/obj/$(basename $(1)).o $$(BUILD)/obj/tests/fuzz/main.o \
     $$(call lib,$$(call needed,$(notdir $(patsubst %/,%,$(dir $(1))))))
 	$$(call say,LINK)
 	@mkdir -p $$(dir $$@)
@@ -268,7 +268,20 @@ $$(BUILD)/fuzz/$(notdir $(basename $(1))): $$(BUILD)/obj/$(basename $(1)).o $$(B
 endef
 $(foreach fuzzer,$(FUZZERS),$(eval $(call fuzz_rules,$(fuzzer))))
 FUZZ_PROGRAMS := $(patsubst %.cc,$(BUILD)/fuzz/%,$(notdir $(FUZZERS)))
-.PHONY: fuzz-programs
+.PHONY: fuzz-programs test-programs
+
+# tests/NAME/x.cc is a program of its own, BUILD/tests/NAME/x, linked with every folder.
+define program_rules
+$$(BUILD)/$(1): $$(BUILD)/obj/$(1).o $$(call lib,$$(call needed,$$(PRESENT)))
+	$$(call say,LINK)
+	@mkdir -p $$(dir $$@)
+	$$(Q)t=$$@.$$$$$$$$; scripts/quiet-link.sh $$(GXX) $$(LDFLAGS) $$(filter %.o,$$^) \
+	  $$(call group,$$(filter %.a,$$^)) -lgmock -lgtest $$(LIBS) -o $$$$t && mv $$$$t $$@
+endef
+TEST_PROGRAMS := $(basename $(filter-out tests/fuzz/%,$(wildcard tests/*/*.cc)))
+$(foreach program,$(TEST_PROGRAMS),$(eval $(call program_rules,$(program))))
+test-programs: $(addprefix $(BUILD)/,$(TEST_PROGRAMS))
+
 fuzz-programs: $(FUZZ_PROGRAMS)
 fuzz: $(FUZZ_PROGRAMS)
 	$(Q)scripts/test.sh --build $(BUILD) fuzz
