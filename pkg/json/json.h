@@ -175,10 +175,7 @@ class Node {
   size_t size() const;
   bool empty() const { return size() == 0; }
   // Snapshots, so the tree may be changed while walking them.
-  struct Member {
-    std::string_view key;
-    Node value;
-  };
+  struct Member;
   std::vector<Member> members() const;
   std::vector<Node> items() const;
   std::string dump() const;
@@ -231,6 +228,11 @@ class Node {
 
   yyjson_mut_doc* doc_ = nullptr;
   yyjson_mut_val* raw_ = nullptr;
+};
+
+struct Node::Member {
+  std::string_view key;
+  Node value;
 };
 
 bool equal(Node a, Node b);
