@@ -166,6 +166,12 @@ lib-$(1): $$(BUILD)/lib/lib$(1).a
 endef
 $(foreach folder,$(PRESENT),$(eval $(call library_rules,$(folder))))
 
+# For the checks: compiles everything, links nothing.
+.PHONY: objects print-flags
+objects: $(call objects,$(filter-out tests/fuzz/%,$(wildcard pkg/*/*.cc cmd/wherry/*.cc cmd/schemac/*.cc tests/*/*.cc)))
+print-flags: $(GEN_STAMP)
+	@echo $(CXXFLAGS)
+
 # ---- The schema compiler and what it makes
 
 ifneq ($(GENERATES),)
@@ -287,7 +293,7 @@ fuzz: $(FUZZ_PROGRAMS)
 	$(Q)scripts/test.sh --build $(BUILD) fuzz
 
 lint:
-	$(Q)scripts/lint.sh
+	$(Q)BUILD=$(BUILD) scripts/lint.sh $(LINT_ARGS)
 format:
 	$(Q)scripts/lint.sh --fix-format
 
