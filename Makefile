@@ -28,7 +28,9 @@ comma := ,
 ifneq ($(SAN),)
 override BUILD := $(BUILD)-$(subst $(comma),-,$(SAN))
 endif
+NATIVE_BUILD := $(BUILD)
 ifneq ($(ARCH),$(NATIVE))
+GEN ?= $(NATIVE_BUILD)/gen
 override BUILD := $(BUILD)-$(ARCH)
 endif
 GEN ?= $(BUILD)/gen
@@ -57,7 +59,9 @@ WARNINGS := -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -Wno-missing-field
 DEFINES := -D_GNU_SOURCE -D_GLIBCXX_ASSERTIONS -DCURL_STATICLIB -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
 INCLUDES := -Ipkg -I$(GEN) -isystem $(THIRD_PARTY)/include $(SYSROOT_INCLUDES) -isystem /usr/include/libnl3
 ifneq ($(CROSS),)
-INCLUDES := $(patsubst /usr/include/libnl3,$(SYSROOT)/usr/include/libnl3,$(INCLUDES))
+# CLI11 is headers only and the same for every machine, but a cross compiler does not look there.
+INCLUDES := $(patsubst /usr/include/libnl3,$(SYSROOT)/usr/include/libnl3,$(INCLUDES)) \
+            -idirafter $(THIRD_PARTY)/host-include
 endif
 OPTIMISE := -O2 -g1
 ifneq ($(SAN),)
@@ -119,6 +123,7 @@ all: $(if $(WHERRY_SOURCES),$(BUILD)/wherry,$(call lib,$(PRESENT)))
 
 $(THIRD_PARTY)/.done:
 	$(Q)third_party/build.sh $(ARCH)
+	$(Q)mkdir -p $(@D)/host-include && ln -sfn /usr/include/CLI $(@D)/host-include/CLI
 
 .PHONY: third-party
 third-party: $(THIRD_PARTY)/.done
@@ -180,11 +185,17 @@ $(BUILD)/schemac: $(call objects,$(SCHEMAC_SOURCES)) $(call lib,$(call needed,sc
 	$(Q)t=$@.$$$$; scripts/quiet-link.sh $(GXX) $(LDFLAGS) $(STATIC) \
 	  $(filter %.o,$^) $(call group,$(filter %.a,$^)) $(LIBS) -o $$t && mv $$t $@
 
-RUN_SCHEMAC := $(if $(CROSS),qemu-$(ARCH)-static )$(BUILD)/schemac
-
+ifeq ($(CROSS),)
 $(GEN_STAMP): $(SCHEMAS) $(BUILD)/schemac
 	$(call say,GEN )
-	$(Q)scripts/generate.sh $(GEN) $(RUN_SCHEMAC) $(SCHEMAS)
+	$(Q)scripts/generate.sh $(GEN) $(BUILD)/schemac $(SCHEMAS)
+else
+# The compiler runs here, so the build for this machine makes it.
+.PHONY: native-gen
+native-gen:
+	$(Q)$(MAKE) --no-print-directory ARCH=$(NATIVE) BUILD=$(NATIVE_BUILD) GEN=$(GEN) SAN= gen
+$(GEN_STAMP): native-gen ;
+endif
 
 # The list of generated files is known only after that, hence a second make for their objects.
 $(BUILD)/obj/gen/.stamp: $(GEN_STAMP)
@@ -200,6 +211,7 @@ $(call gen_object,$(GEN_SOURCES)): $(BUILD)/obj/gen/%.o: $(GEN)/%.cc | $(if $(GE
 gen-objects: $(call gen_object,$(GEN_SOURCES))
 	@:
 gen: $(GEN_STAMP)
+	@:
 
 # ---- The pod shim, a small C program carried inside the container library
 
