@@ -1,7 +1,7 @@
 #pragma once
-// OpenAPI documents from the schema tables and the resource rows: definitions with the x-kubernetes-*
-// extensions, and the paths with their verbs, from which kubectl validates, explains and patches. Made
-// anew at every call; the caller caches. Pure; any thread.
+// OpenAPI documents from the schema tables and the resource rows: definitions with the
+// x-kubernetes-* extensions, and the paths with their verbs, from which kubectl validates, explains
+// and patches. Made anew at every call; the caller caches. Pure; any thread.
 
 #include <span>
 #include <string>
@@ -12,14 +12,14 @@
 
 namespace wherry::api {
 
-// GET /openapi/v3/api/v1 and /openapi/v3/apis/GROUP/VERSION. With `rows`, these resources (of that group
-// and version) in place of the built-in ones; used for custom resources.
+// GET /openapi/v3/api/v1 and /openapi/v3/apis/GROUP/VERSION. With `rows`, these resources (of that
+// group and version) in place of the built-in ones; used for custom resources.
 std::string openapi_v3(std::string_view group, std::string_view version);
 std::string openapi_v3(std::string_view group, std::string_view version,
                        std::span<const Resource* const> rows);
 
-// GET /openapi/v3: the index, from path ("api/v1", "apis/apps/v1") to document URL with its hash. `custom`
-// are rows served beside the built-in ones.
+// GET /openapi/v3: the index, from path ("api/v1", "apis/apps/v1") to document URL with its hash.
+// `custom` are rows served beside the built-in ones.
 std::string openapi_v3_index(std::span<const Resource* const> custom = {});
 
 // GET /openapi/v2 as JSON and as the gnostic openapi.v2 Document that

@@ -6,9 +6,9 @@
 //   "k8s\0"  runtime.Unknown { 1: TypeMeta { 1: apiVersion, 2: kind }, 2: raw, 3: contentEncoding,
 //                              4: contentType }
 //
-// Encoding is deterministic and does what gogo-proto's generated code does: plain scalars are written
-// even when zero, pointers when present, embedded structs always, map entries in key order. Decoding
-// bounds depth and size, so that hostile bytes are an error. Pure; any thread.
+// Encoding is deterministic and does what gogo-proto's generated code does: plain scalars are
+// written even when zero, pointers when present, embedded structs always, map entries in key order.
+// Decoding bounds depth and size, so that hostile bytes are an error. Pure; any thread.
 
 #include <string>
 #include <string_view>
@@ -40,7 +40,8 @@ std::string protobuf_wrap(std::string_view api_version, std::string_view kind, s
 Result<json::Draft> protobuf_decode(const Struct& type, std::string_view bytes);
 std::string protobuf_encode(const Struct& type, json::Value object);
 
-// A whole body: unwrapped, with kind and apiVersion set from the envelope; `type` is the kind's struct.
+// A whole body: unwrapped, with kind and apiVersion set from the envelope; `type` is the kind's
+// struct.
 Result<json::Draft> protobuf_decode_body(const Struct& type, std::string_view body);
 // A whole body: the envelope takes kind and apiVersion from `object`.
 std::string protobuf_encode_body(const Struct& type, json::Value object);
@@ -48,10 +49,11 @@ std::string protobuf_encode_body(const Struct& type, json::Value object);
 // A list body ({metadata: ListMeta = 1, items = 2}) from items that are encoded already, so that an
 // object's bytes are made once and shared. `items` are messages without envelope.
 std::string protobuf_list_body(std::string_view api_version, std::string_view list_kind,
-                               json::Value list_metadata, const std::vector<std::string_view>& items);
+                               json::Value list_metadata,
+                               const std::vector<std::string_view>& items);
 
-// One frame of application/vnd.kubernetes.protobuf;stream=watch: four bytes of big-endian length, then
-// WatchEvent { 1: type, 2: RawExtension { 1: body } } where `body` has its own envelope.
+// One frame of application/vnd.kubernetes.protobuf;stream=watch: four bytes of big-endian length,
+// then WatchEvent { 1: type, 2: RawExtension { 1: body } } where `body` has its own envelope.
 std::string protobuf_watch_frame(std::string_view event_type, std::string_view body);
 
 }  // namespace wherry::api
