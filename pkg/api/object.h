@@ -72,7 +72,7 @@ class Object {
   bool deleting_ = false;
 
   mutable Mutex mutex_;
-  mutable std::weak_ptr<const json::Document> parsed_ GUARDED_BY(mutex_);
+  mutable json::WeakDocument parsed_ GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry::api

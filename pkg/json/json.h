@@ -137,6 +137,8 @@ class Value::MemberRange {
   size_t count_;
 };
 
+class WeakDocument;
+
 class Document {
  public:
   Document() = default;  // Absent root.
@@ -148,8 +150,24 @@ class Document {
 
  private:
   friend class Draft;
+  friend class WeakDocument;
   explicit Document(yyjson_doc* doc);
   std::shared_ptr<yyjson_doc> doc_;
+};
+
+// Finds a Document again as long as somebody holds it.
+class WeakDocument {
+ public:
+  WeakDocument() = default;
+  explicit WeakDocument(const Document& document) : doc_(document.doc_) {}
+  Document lock() const {
+    Document held;
+    held.doc_ = doc_.lock();
+    return held;
+  }
+
+ private:
+  std::weak_ptr<yyjson_doc> doc_;
 };
 
 class Node {

@@ -83,8 +83,10 @@ struct Options {
   std::string path;                 // The database file; its folder exists.
   std::vector<std::string> lazy;    // Resources that live in memory and reach the disk late.
   std::chrono::seconds history{300};        // Short log and in-memory events are kept this long ...
-  size_t history_events_max = 20'000;       // ... or this many, whichever is less.
+  size_t history_events_max = 20'000;       // ... or this many, or this many bytes of objects.
+  size_t history_bytes_max = 32U << 20;
   std::chrono::seconds lazy_flush{300};
+  std::string vfs;                  // SQLite VFS; empty for the usual one. Tests inject disk faults here.
 };
 
 struct Metrics {

@@ -1,0 +1,137 @@
+#pragma once
+// SqliteStore: the Store over one SQLite file. See store.h for the contract.
+//
+// Locks, in the order they are taken: publish_mutex_ (delivery and the list of watchers), then
+// state_mutex_ (trees, revision, history). queue_mutex_ is taken alone. The writer thread alone touches
+// the database and decides revisions.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <semaphore>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/strings.h"
+#include "store/database.h"
+#include "store/history.h"
+#include "store/store.h"
+#include "store/tree.h"
+
+namespace wherry::store {
+
+class SqliteStore final : public Store {
+ public:
+  static Result<std::unique_ptr<SqliteStore>> open(Options options, const Clock& clock);
+  ~SqliteStore() override;
+
+  Result<std::vector<ObjectPtr>> commit(std::vector<Write> writes) override EXCLUDES(queue_mutex_);
+  Revision revision() const override EXCLUDES(state_mutex_);
+  ObjectPtr get(std::string_view resource, std::string_view ns,
+                std::string_view name) const override EXCLUDES(state_mutex_);
+  SnapshotPtr snapshot(std::string_view resource) const override EXCLUDES(state_mutex_);
+  Result<SnapshotPtr> snapshot_at(std::string_view resource, Revision revision) const override
+      EXCLUDES(state_mutex_);
+  Result<std::unique_ptr<Subscription>> watch(std::string_view resource, Revision after,
+                                              Watcher& watcher) override EXCLUDES(publish_mutex_);
+  Revision oldest_revision() const override EXCLUDES(state_mutex_);
+  Metrics metrics() const override EXCLUDES(state_mutex_);
+  Result<void> flush() override EXCLUDES(queue_mutex_);
+
+ private:
+  struct Table {
+    std::string name;
+    bool lazy = false;
+    int64_t id = 0;  // In the resources table; 0 until first written to disk. Writer thread.
+    Tree tree;       // Guarded by state_mutex_ for writing by the writer thread; see table().
+  };
+  // One call of commit() or flush(), waiting for its answer on the caller's stack.
+  struct Request {
+    std::vector<Write> writes;
+    bool flush = false;
+    Result<std::vector<ObjectPtr>> result{std::vector<ObjectPtr>{}};
+    std::binary_semaphore done{0};
+  };
+  struct Change {
+    Table* table;
+    int64_t row;
+    EventPtr event;
+  };
+  // What a batch of requests would do; nothing of it is visible before it is committed.
+  struct Batch {
+    std::map<Table*, Tree> trees;
+    std::vector<Change> changes;
+    Revision revision = 0;
+    int64_t next_row = 0;
+  };
+  // A lazily persisted object that memory and disk disagree on.
+  struct Dirty {
+    Table* table;
+    std::string ns, name;
+    int64_t row;  // Where it stands on disk; 0 nowhere.
+  };
+  class Registration;
+
+  SqliteStore(Options options, const Clock& clock, Database database);
+  Result<void> load();
+  Result<void> load_log(const std::map<int64_t, Table*>& tables);
+
+  void write_loop(const std::stop_token& stop);
+  void process(std::vector<Request*> requests);
+  Result<std::vector<ObjectPtr>> apply(const Request& request, Batch& batch);
+  Result<ObjectPtr> apply_one(const Write& write, Batch& batch);
+  Result<void> persist(const Batch& batch);
+  Result<void> persist_changes(const Batch& batch);
+  Result<bool> resolve_unknown(const Batch& batch);
+  Result<int64_t> resource_id(Table& table);
+  void abandon();
+  std::vector<EventPtr> publish(Batch batch) REQUIRES(publish_mutex_);
+  void deliver(std::span<const EventPtr> events) REQUIRES(publish_mutex_);
+  Result<void> flush_lazy();
+  Result<void> write_dirty(std::vector<std::pair<Dirty*, Entry>>& placed);
+  void note_dirty(const Batch& batch);
+  void trim_disk_log();
+
+  Table& table(std::string_view name) const EXCLUDES(state_mutex_);
+  bool is_lazy(std::string_view name) const;
+
+  const Options options_;
+  const Clock& clock_;
+
+  mutable Mutex publish_mutex_;
+  struct Watching {
+    std::string resource;
+    Watcher* watcher;
+  };
+  std::vector<Watching*> watchers_ GUARDED_BY(publish_mutex_);
+
+  mutable Mutex state_mutex_;
+  mutable std::unordered_map<std::string, std::unique_ptr<Table>, StringHash, std::equal_to<>> tables_
+      GUARDED_BY(state_mutex_);
+  Revision revision_ GUARDED_BY(state_mutex_) = 0;
+  mutable std::unique_ptr<History> history_ GUARDED_BY(state_mutex_);
+  Revision lazy_start_ = 0;  // Lazy resources know nothing of before this; fixed after load.
+  Metrics metrics_ GUARDED_BY(state_mutex_);
+
+  mutable Mutex queue_mutex_;
+  CondVar queue_changed_;
+  std::deque<Request*> queue_ GUARDED_BY(queue_mutex_);
+  bool closed_ GUARDED_BY(queue_mutex_) = false;
+
+  // Writer thread only.
+  Database database_;
+  bool broken_ = false;  // A commit's outcome is unknown and the file could not be re-read yet.
+  int64_t next_row_ = 1;
+  Revision reserved_ = 0;
+  std::map<std::string, Dirty> dirty_;
+  std::optional<MonotonicTime> flush_due_;
+  Revision log_trimmed_ = 0;
+  std::vector<Table*> fresh_tables_;  // Given an id by the transaction that is open.
+
+  std::jthread writer_;  // Last: stops first.
+};
+
+}  // namespace wherry::store
