@@ -43,6 +43,9 @@ Error method_not_allowed(std::string_view resource, std::string_view method);
 // `the server could not find the requested resource`: a path that names no resource.
 Error no_such_resource();
 Error unauthorized();  // "Unauthorized".
+// `Internal error occurred: message`, reason InternalError. A bare Error::internal has no reason on the
+// wire, as upstream's unplanned errors.
+Error internal_error(std::string_view message);
 // 422 with one cause, for rules outside field validation.
 Error invalid(std::string_view group, std::string_view kind, std::string_view name, Cause cause);
 Error too_many_requests(std::string_view message, int retry_after_seconds);
