@@ -150,6 +150,40 @@ void Node::prepend(std::string_view key, std::string_view value) const {
   yyjson_mut_obj_insert(raw_, text_value(doc_, key), text_value(doc_, value), 0);
 }
 
+void Node::append(std::string_view key, yyjson_mut_val* value) const {
+  if (yyjson_mut_is_obj(raw_)) yyjson_mut_obj_add(raw_, text_value(doc_, key), value);
+}
+void Node::add(std::string_view key, std::string_view value) const {
+  if (raw_) append(key, text_value(doc_, value));
+}
+void Node::add(std::string_view key, bool value) const {
+  if (raw_) append(key, yyjson_mut_bool(doc_, value));
+}
+void Node::add(std::string_view key, int64_t value) const {
+  if (raw_) append(key, yyjson_mut_sint(doc_, value));
+}
+void Node::add(std::string_view key, double value) const {
+  if (raw_) append(key, yyjson_mut_real(doc_, value));
+}
+void Node::add(std::string_view key, Value value) const {
+  if (raw_ && value) append(key, yyjson_val_mut_copy(doc_, value.raw()));
+}
+void Node::add_null(std::string_view key) const {
+  if (raw_) append(key, yyjson_mut_null(doc_));
+}
+Node Node::add_object(std::string_view key) const {
+  if (!yyjson_mut_is_obj(raw_)) return {};
+  yyjson_mut_val* made = yyjson_mut_obj(doc_);
+  append(key, made);
+  return {doc_, made};
+}
+Node Node::add_array(std::string_view key) const {
+  if (!yyjson_mut_is_obj(raw_)) return {};
+  yyjson_mut_val* made = yyjson_mut_arr(doc_);
+  append(key, made);
+  return {doc_, made};
+}
+
 void Node::push(std::string_view value) const {
   if (raw_) yyjson_mut_arr_append(raw_, text_value(doc_, value));
 }
@@ -158,6 +192,12 @@ void Node::push(bool value) const {
 }
 void Node::push(int64_t value) const {
   if (raw_) yyjson_mut_arr_append(raw_, yyjson_mut_sint(doc_, value));
+}
+void Node::push(double value) const {
+  if (raw_) yyjson_mut_arr_append(raw_, yyjson_mut_real(doc_, value));
+}
+void Node::push_null() const {
+  if (raw_) yyjson_mut_arr_append(raw_, yyjson_mut_null(doc_));
 }
 void Node::push(Value value) const {
   if (raw_ && value) yyjson_mut_arr_append(raw_, yyjson_val_mut_copy(doc_, value.raw()));

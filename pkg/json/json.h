@@ -216,6 +216,16 @@ class Node {
   bool remove(std::string_view key) const;         // True when it was there.
   void prepend(std::string_view key, std::string_view value) const;  // As first member.
 
+  // Objects, for a writer that knows the key is not there yet: at the end, without looking for it.
+  void add(std::string_view key, std::string_view value) const;
+  void add(std::string_view key, bool value) const;
+  void add(std::string_view key, int64_t value) const;
+  void add(std::string_view key, double value) const;
+  void add(std::string_view key, Value value) const;  // Deep copy.
+  void add_null(std::string_view key) const;
+  Node add_object(std::string_view key) const;
+  Node add_array(std::string_view key) const;
+
   // Arrays.
   void push(std::string_view value) const;
   void push(const char* value) const { push(std::string_view(value)); }
@@ -223,8 +233,10 @@ class Node {
   void push(bool value) const;
   void push(int64_t value) const;
   void push(int value) const { push(static_cast<int64_t>(value)); }
+  void push(double value) const;
   void push(Value value) const;  // Deep copy.
   void push(Node value) const;   // Deep copy.
+  void push_null() const;
   Node push_object() const;
   Node push_array() const;
   void insert(size_t index, Node value) const;  // Deep copy; index at most size().
@@ -243,6 +255,7 @@ class Node {
 
  private:
   void put(std::string_view key, yyjson_mut_val* value) const;
+  void append(std::string_view key, yyjson_mut_val* value) const;
 
   yyjson_mut_doc* doc_ = nullptr;
   yyjson_mut_val* raw_ = nullptr;

@@ -121,7 +121,8 @@ bool equal(Value a, Value b) {
   return yyjson_equals(a.raw(), b.raw());
 }
 
-Document::Document(yyjson_doc* doc) : doc_(doc, yyjson_doc_free) {}
+// A lambda: the function is forced inline, and GCC cannot do that to a pointer it does not know.
+Document::Document(yyjson_doc* doc) : doc_(doc, [](yyjson_doc* raw) { yyjson_doc_free(raw); }) {}
 
 Result<Document> Document::parse(std::string_view text) {
   yyjson_read_err error{};
