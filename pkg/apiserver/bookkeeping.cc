@@ -1,0 +1,147 @@
+#include "apiserver/bookkeeping.h"
+
+#include "api/status.h"
+#include "base/random.h"
+#include "base/strings.h"
+
+namespace wherry::apiserver {
+namespace {
+
+constexpr size_t kGeneratedSuffix = 5;
+constexpr size_t kNameMax = 63;
+
+}  // namespace
+
+Result<void> check_kind(const Resource& resource, json::Value body) {
+  std::string_view kind = body["kind"].as_string();
+  std::string_view version = body["apiVersion"].as_string();
+  if (!version.empty() && version != resource.api_version()) {
+    return Error::bad_request(
+        "the API version in the data ({}) does not match the expected API version ({})", version,
+        resource.api_version());
+  }
+  if (!kind.empty() && kind != resource.kind) {
+    // Upstream names the group's internal version where there is a group.
+    return Error::bad_request(
+        "{} in version \"{}\" cannot be handled as a {}: converting ({}.{}) to ({}.{}): unknown "
+        "conversion",
+        kind, resource.version, resource.kind, resource.version, kind,
+        resource.group.empty() ? "core" : split(resource.group, '.').front(), resource.kind);
+  }
+  return {};
+}
+
+Result<void> fit_to_target(const Target& target, json::Node object) {
+  json::Node meta = object.ensure_object("metadata");
+  std::string_view ns = meta["namespace"].as_string();
+  if (!target.resource->namespaced()) {
+    if (!ns.empty()) {
+      return Error::bad_request(
+          "namespace must not be set on cluster-scoped resource: the namespace of the provided object "
+          "does not match the namespace sent on the request");
+    }
+  } else if (ns.empty()) {
+    meta.set("namespace", target.ns);
+  } else if (ns != target.ns) {
+    return Error::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request");
+  }
+  if (target.name.empty()) return {};
+  std::string_view name = meta["name"].as_string();
+  if (name.empty()) {
+    return Error::bad_request("name must be provided");
+  }
+  if (name != target.name) {
+    return Error::bad_request(
+        "the name of the object ({}) does not match the name on the URL ({})", name, target.name);
+  }
+  return {};
+}
+
+void begin_object(json::Node object, Time now) {
+  json::Node meta = object.ensure_object("metadata");
+  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
+                            "resourceVersion", "generation"}) {
+    meta.remove(field);
+  }
+  meta.set("uid", random_uuid());
+  meta.set("creationTimestamp", format_time(now));
+}
+
+bool makes_name(json::Node object) {
+  json::Node meta = object["metadata"];
+  return meta["name"].as_string().empty() && !meta["generateName"].as_string().empty();
+}
+
+void make_name(json::Node object) {
+  json::Node meta = object["metadata"];
+  std::string_view base = meta["generateName"].as_string();
+  std::string name(base.substr(0, kNameMax - kGeneratedSuffix));
+  meta.set("name", name + random_suffix(kGeneratedSuffix));
+}
+
+void carry_over(json::Value before, json::Node after) {
+  json::Value old = before["metadata"];
+  json::Node meta = after.ensure_object("metadata");
+  for (const char* field : {"uid", "creationTimestamp", "generateName"}) {
+    if (!meta[field]) meta.set(field, old[field]);
+  }
+  meta.remove("selfLink");
+  meta.set("resourceVersion", old["resourceVersion"]);
+  if (old["deletionTimestamp"]) {
+    meta.set("deletionTimestamp", old["deletionTimestamp"]);
+    if (!meta["deletionGracePeriodSeconds"]) {
+      meta.set("deletionGracePeriodSeconds", old["deletionGracePeriodSeconds"]);
+    }
+  } else {
+    meta.remove("deletionTimestamp");
+    meta.remove("deletionGracePeriodSeconds");
+  }
+}
+
+Result<Revision> version_of(json::Value object) {
+  std::string_view text = object["metadata"]["resourceVersion"].as_string();
+  if (text.empty() || text == "0") return Revision{0};
+  std::optional<uint64_t> version = parse_uint(text);
+  if (!version || *version > INT64_MAX) {
+    api::FieldErrors errors;
+    errors.invalid(api::Path("metadata").child("resourceVersion"), text,
+                   fmt::format("strconv.ParseUint: parsing {}: invalid syntax", quote(text)));
+    return errors.to_error("", object["kind"].as_string(),
+                           object["metadata"]["name"].as_string());
+  }
+  return static_cast<Revision>(*version);
+}
+
+bool has_finalizers(json::Value object) { return !object["metadata"]["finalizers"].empty(); }
+
+bool ready_to_go(json::Value before, json::Value after) {
+  json::Value old = before["metadata"];
+  if (!old["deletionTimestamp"] || has_finalizers(after)) return false;
+  // Namespaces have a second list, in spec; nobody else has that field.
+  if (!after["spec"]["finalizers"].empty()) return false;
+  return old["deletionGracePeriodSeconds"].as_int() == 0;
+}
+
+Result<ObjectPtr> loose_object(json::Draft& object, Revision revision) {
+  json::Node meta = object.root().ensure_object("metadata");
+  if (revision > 0) {
+    meta.set("resourceVersion", std::to_string(revision));
+  } else {
+    meta.remove("resourceVersion");
+  }
+  return api::Object::parse(object.dump());
+}
+
+Result<ObjectPtr> success_object() {
+  json::Draft status;
+  json::Node root = status.root();
+  root.set("kind", "Status");
+  root.set("apiVersion", "v1");
+  root.set_object("metadata");
+  root.set("status", "Success");
+  root.set("code", 201);
+  return api::Object::parse(status.dump());
+}
+
+}  // namespace wherry::apiserver

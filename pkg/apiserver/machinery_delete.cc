@@ -1,0 +1,172 @@
+// delete and deletecollection: preconditions, grace periods, finalizers, propagation.
+
+#include <algorithm>
+
+#include "api/status.h"
+#include "apiserver/bookkeeping.h"
+#include "apiserver/machinery.h"
+
+namespace wherry::apiserver {
+namespace {
+
+constexpr int kDeleteTries = 8;
+constexpr std::string_view kOrphan = "orphan";
+constexpr std::string_view kForeground = "foregroundDeletion";
+constexpr int64_t kDefaultPodGrace = 30;
+
+Result<void> check_options(const DeleteOptions& options) {
+  api::FieldErrors errors;
+  const std::string& policy = options.propagation_policy;
+  if (options.orphan_dependents && !policy.empty()) {
+    errors.invalid(api::Path("propagationPolicy"), policy,
+                   "orphanDependents and deletionPropagation cannot be both set");
+  }
+  if (!policy.empty() && policy != "Background" && policy != "Foreground" && policy != "Orphan") {
+    static constexpr std::string_view kKnown[] = {"Foreground", "Background", "Orphan", "nil"};
+    errors.not_supported(api::Path("propagationPolicy"), policy, kKnown);
+  }
+  if (options.grace_period_seconds && *options.grace_period_seconds < 0) {
+    errors.invalid(api::Path("gracePeriodSeconds"), *options.grace_period_seconds,
+                   "must be greater than or equal to 0");
+  }
+  if (!errors.empty()) return errors.to_error("meta.k8s.io", "DeleteOptions", "");
+  return {};
+}
+
+Result<void> check_preconditions(const Target& target, const api::Object& live,
+                                 const DeleteOptions& options) {
+  std::string resource = target.resource->group_resource();
+  if (options.uid && *options.uid != live.uid()) {
+    return api::precondition_failed(resource, target.name, "UID", *options.uid, live.uid());
+  }
+  std::string version = std::to_string(live.revision());
+  if (options.resource_version && *options.resource_version != version) {
+    return api::precondition_failed(resource, target.name, "ResourceVersion",
+                                    *options.resource_version, version);
+  }
+  return {};
+}
+
+void set_finalizer(json::Node meta, std::string_view name, bool wanted) {
+  std::vector<json::Node> items = meta["finalizers"].items();
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (items[i].as_string() != name) continue;
+    if (!wanted) {
+      meta["finalizers"].remove_at(i);
+      if (meta["finalizers"].empty()) meta.remove("finalizers");
+    }
+    return;
+  }
+  if (wanted) meta.ensure_array("finalizers").push(name);
+}
+
+// What becomes of dependents is carried by finalizers that the garbage collector acts on. Without a
+// wish of the client the finalizers that are there stay.
+void set_propagation(json::Node meta, const DeleteOptions& options) {
+  bool orphan = options.propagation_policy == "Orphan" || options.orphan_dependents.value_or(false);
+  bool foreground = options.propagation_policy == "Foreground";
+  bool stated = !options.propagation_policy.empty() || options.orphan_dependents.has_value();
+  if (!stated) return;
+  set_finalizer(meta, kOrphan, orphan);
+  set_finalizer(meta, kForeground, foreground);
+}
+
+// How long a Pod is given. Nobody waits for one that no node runs, or that has ended.
+int64_t grace_of(json::Value pod, const DeleteOptions& options) {
+  std::string_view phase = pod["status"]["phase"].as_string();
+  if (pod["spec"]["nodeName"].as_string().empty()) return 0;
+  if (phase == "Succeeded" || phase == "Failed") return 0;
+  if (options.grace_period_seconds) return *options.grace_period_seconds;
+  return pod["spec"]["terminationGracePeriodSeconds"].as_int(kDefaultPodGrace);
+}
+
+void bump_generation(json::Node meta) {
+  int64_t generation = meta["generation"].as_int();
+  if (generation > 0) meta.set("generation", generation + 1);
+}
+
+}  // namespace
+
+Result<Deleted> Machinery::remove(Context& context, const Target& target,
+                                  const DeleteOptions& options) {
+  TRY(check_options(options));
+  TRY(admit(context, Operation::kDelete, target, json::Value(), json::Node()));
+  const std::string resource = target.resource->group_resource();
+  for (int attempt = 1;; ++attempt) {
+    ObjectPtr live = store_.get(resource, target.ns, target.name);
+    if (live == nullptr) return api::not_found(resource, target.name);
+    TRY(check_preconditions(target, *live, options));
+    Result<Deleted> deleted = remove_once(target, live, options);
+    if (deleted.ok() || !deleted.error().is(Code::kConflict) || attempt >= kDeleteTries) {
+      return deleted;
+    }
+  }
+}
+
+Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& live,
+                                       const DeleteOptions& options) {
+  json::Document document = live->document();
+  json::Value before = document.root();
+  json::Draft object(before);
+  json::Node meta = object.root()["metadata"];
+  set_propagation(meta, options);
+
+  const bool graceful = target.resource->graceful_delete;
+  const bool in_spec = !object.root()["spec"]["finalizers"].empty();  // Namespaces.
+  const bool held = in_spec || !meta["finalizers"].empty();
+  int64_t grace = graceful ? grace_of(before, options) : 0;
+  if (live->deleting() && graceful && !options.grace_period_seconds && grace != 0) {
+    grace = meta["deletionGracePeriodSeconds"].as_int();  // A second delete may only shorten the wait.
+  }
+  if (grace == 0 && !held && (live->deleting() || !graceful)) return gone(target, live, before, options);
+
+  bool first = !live->deleting();
+  if (first || grace < meta["deletionGracePeriodSeconds"].as_int()) {
+    meta.set("deletionTimestamp", format_time(clock_.now() + std::chrono::seconds(grace)));
+    if (!in_spec) meta.set("deletionGracePeriodSeconds", grace);
+    bump_generation(meta);
+  }
+  // A Namespace shows that it is on its way out (core/v1 NamespaceStatus).
+  if (first && in_spec) object.root().ensure_object("status").set("phase", "Terminating");
+  json::Document after = object.freeze();
+  if (json::equal(before, after.root())) return Deleted{live, false};
+  if (options.dry_run) return Deleted{TRY(loose_object(object, live->revision())), false};
+  ObjectPtr marked = TRY(commit(target, after.root(), live->revision()));
+  if (!graceful || held || grace != 0) return Deleted{marked, false};
+  // Watchers of Pods see the mark before the end, whoever is in a hurry.
+  return gone(target, marked, before, options);
+}
+
+Result<Deleted> Machinery::gone(const Target& target, const ObjectPtr& live, json::Value before,
+                                const DeleteOptions& options) {
+  if (options.dry_run) return Deleted{live, true};
+  ObjectPtr last = TRY(commit(target, json::Value(), live->revision()));
+  if (target.resource->plural == "services" && target.resource->group.empty()) {
+    services_.release(before);
+  }
+  return Deleted{last, true};
+}
+
+Result<ListResult> Machinery::remove_collection(Context& context, const Target& target,
+                                                const ListOptions& which,
+                                                const DeleteOptions& options) {
+  ListResult found = TRY(list(target, which));
+  ListResult result;
+  result.revision = found.revision;
+  for (const ObjectPtr& object : found.items) {
+    Target one{target.resource, std::string(object->ns()), std::string(object->name()), {}};
+    DeleteOptions mine = options;
+    if (!mine.uid) mine.uid = std::string(object->uid());
+    Result<Deleted> deleted = remove(context, one, mine);
+    if (deleted.ok()) {
+      result.items.push_back(deleted->object);
+      continue;
+    }
+    // Somebody else was faster, or made it anew under the same name.
+    if (deleted.error().is(Code::kNotFound) || deleted.error().is(Code::kConflict)) continue;
+    return std::move(deleted).error();
+  }
+  return result;
+}
+
+}  // namespace wherry::apiserver

@@ -1,0 +1,287 @@
+// Subresources with a form of their own: scale, binding, eviction, token.
+
+#include "api/defaults.h"
+#include "api/meta.h"
+#include "api/patch.h"
+#include "api/status.h"
+#include "apiserver/bookkeeping.h"
+#include "apiserver/machinery.h"
+#include "apiserver/token.h"
+#include "base/strings.h"
+
+namespace wherry::apiserver {
+namespace {
+
+constexpr int64_t kTokenSecondsDefault = 3600;
+constexpr int64_t kTokenSecondsMin = 600;
+constexpr int kScaleTries = 5;
+
+// autoscaling/v1 Scale of an object with spec.replicas, status.replicas and a selector, which is a
+// LabelSelector or, for the oldest kinds, a plain map.
+json::Draft scale_of(json::Value object) {
+  json::Draft scale;
+  json::Node root = scale.root();
+  root.set("kind", "Scale");
+  root.set("apiVersion", "autoscaling/v1");
+  json::Node meta = root.set_object("metadata");
+  json::Value from = object["metadata"];
+  for (const char* field : {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"}) {
+    meta.set(field, from[field]);
+  }
+  json::Node spec = root.set_object("spec");
+  int64_t wanted = object["spec"]["replicas"].as_int();
+  if (wanted != 0) spec.set("replicas", wanted);
+  json::Node status = root.set_object("status");
+  status.set("replicas", object["status"]["replicas"].as_int());
+  json::Value selector = object["spec"]["selector"];
+  api::Selector parsed = api::Selector::from_map(selector, true);
+  if (selector["matchLabels"] || selector["matchExpressions"]) {
+    Result<api::Selector> full = api::Selector::from_label_selector(selector);
+    if (full.ok()) parsed = std::move(full).value();
+  }
+  if (!parsed.text().empty()) status.set("selector", parsed.text());
+  return scale;
+}
+
+Result<void> check_scale(const Target& target, json::Value scale) {
+  std::string_view version = scale["apiVersion"].as_string();
+  std::string_view kind = scale["kind"].as_string();
+  if ((!kind.empty() && kind != "Scale") || (!version.empty() && version != "autoscaling/v1")) {
+    return Error::bad_request("wrong object passed to Scale update: {}", kind);
+  }
+  std::string_view name = scale["metadata"]["name"].as_string();
+  if (!name.empty() && name != target.name) {
+    return Error::bad_request(
+        "the name of the object ({}) does not match the name on the URL ({})", name, target.name);
+  }
+  if (scale["spec"]["replicas"] && !scale["spec"]["replicas"].is_int()) {
+    return Error::bad_request(
+        "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal {} into Go "
+        "struct field ScaleSpec.spec.replicas of type int32",
+        json::type_name(scale["spec"]["replicas"].type()));
+  }
+  int64_t replicas = scale["spec"]["replicas"].as_int();
+  if (replicas < 0) {
+    api::FieldErrors errors;
+    errors.invalid(api::Path("spec").child("replicas"), replicas,
+                   "must be greater than or equal to 0");
+    return errors.to_error("autoscaling", "Scale", target.name);
+  }
+  return {};
+}
+
+// PodScheduled turns True with the binding.
+void set_scheduled(json::Node pod, Time now) {
+  json::Node conditions = pod.ensure_object("status").ensure_array("conditions");
+  json::Node scheduled;
+  for (json::Node condition : conditions.items()) {
+    if (condition["type"].as_string() == "PodScheduled") scheduled = condition;
+  }
+  if (!scheduled) {
+    scheduled = conditions.push_object();
+    scheduled.set("type", "PodScheduled");
+  }
+  if (scheduled["status"].as_string() == "True") return;
+  scheduled.set("status", "True");
+  if (int64_t generation = pod["metadata"]["generation"].as_int()) {
+    scheduled.set("observedGeneration", generation);
+  }
+  scheduled.set_null("lastProbeTime");
+  scheduled.set("lastTransitionTime", format_time(now));
+  scheduled.remove("reason");
+  scheduled.remove("message");
+}
+
+// The object a token is bound to, as its claims name it.
+Result<TokenBinding> find_binding(const store::Store& store, const std::string& ns, json::Value ref) {
+  TokenBinding binding;
+  if (!ref.is_object()) return binding;
+  std::string kind(ref["kind"].as_string());
+  std::string name(ref["name"].as_string());
+  std::string_view resource = kind == "Pod"      ? "pods"
+                              : kind == "Secret" ? "secrets"
+                              : kind == "Node"   ? "nodes"
+                                                 : "";
+  if (resource.empty()) {
+    return Error::bad_request("cannot bind token for serviceaccount to object of type {}", kind);
+  }
+  ObjectPtr object = store.get(resource, kind == "Node" ? std::string_view() : ns, name);
+  if (object == nullptr) return api::not_found(resource, name);
+  std::string_view uid = ref["uid"].as_string();
+  if (!uid.empty() && uid != object->uid()) {
+    return api::conflict(resource, name,
+                         fmt::format("the UID in the bound object reference ({}) does not match the "
+                                     "UID in record. The object might have been deleted and then "
+                                     "recreated",
+                                     uid));
+  }
+  binding.kind = to_lower(kind);
+  binding.name = name;
+  binding.uid = object->uid();
+  if (kind == "Pod") {
+    json::Document pod = object->document();
+    binding.node = pod.root()["spec"]["nodeName"].as_string();
+    if (ObjectPtr node = store.get("nodes", "", binding.node)) binding.node_uid = node->uid();
+  }
+  return binding;
+}
+
+}  // namespace
+
+Result<ObjectPtr> Machinery::get_subresource(const Target& target) const {
+  ObjectPtr object = TRY(get(target));
+  if (target.subresource != "scale") return object;
+  json::Document document = object->document();
+  json::Draft scale = scale_of(document.root());
+  return loose_object(scale, object->revision());
+}
+
+Result<Written> Machinery::write_scale(Context& context, const Target& target, PatchType type,
+                                       json::Value body, bool replaces, const WriteOptions& options) {
+  Target object_target = target;
+  object_target.subresource.clear();
+  Update how;
+  how.tries = kScaleTries;
+  if (replaces) {
+    TRY(check_scale(target, body));
+    how.expected = TRY(version_of(body));
+  }
+  auto change = [&](json::Value live) -> Result<json::Draft> {
+    json::Draft current = scale_of(live);
+    json::Draft wanted;
+    if (replaces) {
+      wanted = json::Draft(body);
+    } else {
+      json::Document now = current.freeze();
+      wanted = type == PatchType::kJson ? TRY(api::json_patch(now.root(), body))
+                                        : TRY(api::merge_patch(now.root(), body));
+      json::Document patched = wanted.freeze();
+      TRY(check_scale(target, patched.root()));
+    }
+    json::Draft object(live);
+    object.root().ensure_object("spec").set("replicas", wanted.root()["spec"]["replicas"].as_int());
+    json::Node version = wanted.root()["metadata"]["resourceVersion"];
+    if (version) object.root()["metadata"].set("resourceVersion", version);
+    return object;
+  };
+  WriteOptions mine = options;
+  Written written = TRY(replace(context, object_target, change, mine, how));
+  json::Document document = written.object->document();
+  json::Draft scale = scale_of(document.root());
+  return Written{TRY(loose_object(scale, written.object->revision())), false};
+}
+
+Result<ObjectPtr> Machinery::create_subresource(Context& context, const Target& target,
+                                                json::Value body, const WriteOptions& options) {
+  if (target.subresource == "binding") return bind(context, target, body, options);
+  if (target.subresource == "eviction") return evict(context, target, body);
+  if (target.subresource == "token") return issue_token(context, target, body);
+  return api::method_not_allowed(target.resource->group_resource(), "create");
+}
+
+Result<ObjectPtr> Machinery::bind(Context& context, const Target& target, json::Value body,
+                                  const WriteOptions& options) {
+  json::Value to = body["target"];
+  std::string node(to["name"].as_string());
+  api::FieldErrors errors;
+  std::string_view kind = to["kind"].as_string();
+  if (!kind.empty() && kind != "Node") {
+    static constexpr std::string_view kKinds[] = {"Node", "<empty>"};
+    errors.not_supported(api::Path("target").child("kind"), kind, kKinds);
+  }
+  if (node.empty()) errors.required(api::Path("target").child("name"), "");
+  if (!errors.empty()) return errors.to_error("", "Binding", target.name);
+
+  std::string wanted_uid(body["metadata"]["uid"].as_string());
+  Target pod_target = target;
+  pod_target.subresource.clear();
+  auto change = [&](json::Value live) -> Result<json::Draft> {
+    const char* const resource = "pods/binding";
+    if (!wanted_uid.empty() && wanted_uid != live["metadata"]["uid"].as_string()) {
+      return api::precondition_failed("pods", target.name, "UID", wanted_uid,
+                                      live["metadata"]["uid"].as_string());
+    }
+    if (live["metadata"]["deletionTimestamp"]) {
+      return api::conflict(resource, target.name,
+                           fmt::format("pod {} is being deleted, cannot be assigned to a host",
+                                       target.name));
+    }
+    std::string_view bound = live["spec"]["nodeName"].as_string();
+    if (!bound.empty()) {
+      return api::conflict(resource, target.name,
+                           fmt::format("pod {} is already assigned to node \"{}\"", target.name, bound));
+    }
+    if (!live["spec"]["schedulingGates"].empty()) {
+      return api::conflict(resource, target.name,
+                           fmt::format("pod {} has non-empty .spec.schedulingGates", target.name));
+    }
+    json::Draft pod(live);
+    pod.root()["spec"].set("nodeName", node);
+    for (auto [key, value] : body["metadata"]["annotations"].members()) {
+      pod.root()["metadata"].ensure_object("annotations").set(key, value);
+    }
+    set_scheduled(pod.root(), clock_.now());
+    return pod;
+  };
+  Update how{.part = Part::kWhole, .tries = kScaleTries};
+  TRY(replace(context, pod_target, change, options, how));
+  return success_object();
+}
+
+Result<ObjectPtr> Machinery::evict(Context& context, const Target& target, json::Value body) {
+  json::Value wish = body["deleteOptions"];
+  DeleteOptions options;
+  if (wish["gracePeriodSeconds"].is_int()) {
+    options.grace_period_seconds = wish["gracePeriodSeconds"].as_int();
+  }
+  if (wish["preconditions"]["uid"].is_string()) {
+    options.uid = std::string(wish["preconditions"]["uid"].as_string());
+  }
+  options.propagation_policy = wish["propagationPolicy"].as_string();
+  for (json::Value item : wish["dryRun"].items()) options.dry_run |= item.as_string() == "All";
+  Target pod_target = target;
+  pod_target.subresource.clear();
+  TRY(remove(context, pod_target, options));
+  return success_object();
+}
+
+Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::Value body) {
+  if (options_.tokens == nullptr) {
+    return Error::unsupported("ServiceAccount tokens are not issued here");
+  }
+  ObjectPtr account = store_.get("serviceaccounts", target.ns, target.name);
+  if (account == nullptr) return api::not_found("serviceaccounts", target.name);
+  json::Value spec = body["spec"];
+  int64_t seconds = spec["expirationSeconds"].as_int(kTokenSecondsDefault);
+  if (seconds < kTokenSecondsMin) {
+    api::FieldErrors errors;
+    errors.invalid(api::Path("spec").child("expirationSeconds"), seconds,
+                   "may not specify a duration less than 10 minutes");
+    return errors.to_error("authentication.k8s.io", "TokenRequest", target.name);
+  }
+  TokenSubject subject{target.ns, target.name, std::string(account->uid())};
+  TokenBinding binding = TRY(find_binding(store_, target.ns, spec["boundObjectRef"]));
+  std::vector<std::string> audiences;
+  for (json::Value item : spec["audiences"].items()) audiences.emplace_back(item.as_string());
+  Time expires = clock_.now() + std::chrono::seconds(seconds);
+  std::string token =
+      options_.tokens->issue(subject, binding, audiences, clock_.now(), std::chrono::seconds(seconds));
+
+  json::Draft answer(body);
+  json::Node root = answer.root();
+  root.set("kind", "TokenRequest");
+  root.set("apiVersion", "authentication.k8s.io/v1");
+  json::Node meta = root.ensure_object("metadata");
+  meta.set("name", target.name);
+  meta.set("namespace", target.ns);
+  meta.set("creationTimestamp", format_time(clock_.now()));
+  json::Node answer_spec = root.ensure_object("spec");
+  answer_spec.set("expirationSeconds", seconds);
+  if (audiences.empty()) answer_spec.set_array("audiences").push(options_.tokens->issuer());
+  json::Node status = root.set_object("status");
+  status.set("token", token);
+  status.set("expirationTimestamp", format_time(expires));
+  return loose_object(answer, 0);
+}
+
+}  // namespace wherry::apiserver

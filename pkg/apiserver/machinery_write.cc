@@ -1,0 +1,406 @@
+// The verbs that write whole objects: create, update, patch.
+
+#include "api/apply.h"
+#include "api/defaults.h"
+#include "api/meta.h"
+#include "api/patch.h"
+#include "api/status.h"
+#include "apiserver/bookkeeping.h"
+#include "apiserver/machinery.h"
+#include "base/strings.h"
+
+namespace wherry::apiserver {
+namespace {
+
+constexpr int kGenerateNameTries = 8;
+constexpr int kPatchTries = 5;
+
+constexpr std::string_view kStatusFields[] = {"status"};
+constexpr std::string_view kSpecFields[] = {"spec"};
+
+bool is_services(const Target& target) {
+  return target.resource->plural == "services" && target.resource->group.empty();
+}
+
+void fill_defaults(const Resource& resource, json::Node object) {
+  if (resource.schema != nullptr) api::apply_defaults(*resource.schema, object);
+  if (resource.apply_defaults != nullptr) resource.apply_defaults(object);
+}
+
+void warn(Context& context, const Resource& resource, json::Value object) {
+  if (resource.warnings == nullptr) return;
+  for (std::string& text : resource.warnings(object)) context.warnings.push_back(std::move(text));
+}
+
+Error internal_unreasoned(std::string message) { return Error(Code::kInternal, std::move(message)); }
+
+std::string manager_of(const Context& context, const WriteOptions& options) {
+  if (!options.field_manager.empty()) return options.field_manager;
+  std::string manager = api::manager_from_user_agent(context.user_agent);
+  return manager.empty() ? "unknown" : manager;
+}
+
+// What the normalise callback of an apply needs.
+struct NormaliseContext {
+  const Resource* resource;
+};
+
+void normalise(const void* context, json::Node object) {
+  const Resource& resource = *static_cast<const NormaliseContext*>(context)->resource;
+  if (resource.schema != nullptr) {
+    json::Draft copy(object);
+    json::Document frozen = copy.freeze();
+    Result<json::Draft> decoded = api::decode(*resource.schema, frozen.root());
+    if (decoded.ok()) object.assign(decoded->root());
+  }
+  fill_defaults(resource, object);
+}
+
+api::ApplyOptions tracking(const Context& context, const Target& target, const WriteOptions& options,
+                           Time now) {
+  api::ApplyOptions out;
+  out.manager = manager_of(context, options);
+  out.api_version = target.resource->api_version();
+  out.subresource = target.subresource;
+  out.force = options.force;
+  out.now = now;
+  if (target.subresource == "status") {
+    out.reset_fields = kSpecFields;
+  } else if (target.resource->status_subresource && target.subresource.empty()) {
+    out.reset_fields = kStatusFields;
+  }
+  return out;
+}
+
+}  // namespace
+
+Machinery::Machinery(store::Store& store, const Clock& clock, MachineryOptions options)
+    : options_(std::move(options)),
+      store_(store),
+      clock_(clock),
+      services_(options_.service_cidr, options_.node_port_first, options_.node_port_last),
+      admissions_(default_admissions(store)) {}
+
+Result<void> Machinery::start() { return services_.load(store_); }
+
+Result<json::Draft> Machinery::decode_body(Context& context, const Target& target, json::Value body,
+                                           const WriteOptions& options) const {
+  const Resource& resource = *target.resource;
+  if (!body.is_object()) {
+    return Error::bad_request("couldn't get version/kind; json parse error: json: cannot unmarshal "
+                              "{} into Go value of type struct {{ APIVersion string "
+                              "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
+                              "\"json:\\\"kind,omitempty\\\"\" }}",
+                              json::type_name(body.type()));
+  }
+  TRY(check_kind(resource, body));
+  api::DecodeOptions how{.field_validation = options.field_validation,
+                         .kind = resource.kind,
+                         .version = resource.version};
+  json::Draft object = resource.schema != nullptr
+                           ? TRY(api::decode(*resource.schema, body, how, context.warnings))
+                           : json::Draft(body);
+  object.root().set("kind", resource.kind);
+  object.root().set("apiVersion", resource.api_version());
+  fill_defaults(resource, object.root());
+  return object;
+}
+
+Result<void> Machinery::admit(Context& context, Operation operation, const Target& target,
+                              json::Value before, json::Node after) const {
+  AdmissionRequest request{operation, target, context.user, before, after};
+  for (const std::unique_ptr<Admission>& admission : admissions_) TRY(admission->admit(request));
+  return {};
+}
+
+void Machinery::track(Context& context, const Target& target, json::Value before, json::Node after,
+                      const WriteOptions& options) const {
+  api::track_update(target.resource->schema, before, after,
+                    tracking(context, target, options, clock_.now()));
+}
+
+Result<ObjectPtr> Machinery::commit(const Target& target, json::Value value, Revision expected) {
+  std::string resource = target.resource->group_resource();
+  store::Write write;
+  write.resource = resource;
+  write.ns = target.ns;
+  write.name = target.name;
+  write.expected = expected;
+  if (value) write.value = TRY(api::unstamped(value));
+  std::vector<store::Write> writes;
+  writes.push_back(std::move(write));
+  Result<std::vector<ObjectPtr>> done = store_.commit(std::move(writes));
+  if (done.ok()) return std::move(done.value().front());
+  switch (done.error().code()) {
+    case Code::kAlreadyExists: return api::already_exists(resource, target.name);
+    case Code::kConflict: return api::modified(resource, target.name);
+    case Code::kNotFound: return api::not_found(resource, target.name);
+    default: return std::move(done).error();
+  }
+}
+
+Result<Written> Machinery::create(Context& context, const Target& target, json::Value body,
+                                  const WriteOptions& options) {
+  json::Draft object = TRY(decode_body(context, target, body, options));
+  TRY(fit_to_target(target, object.root()));
+  if (!object.root()["metadata"]["resourceVersion"].as_string().empty()) {
+    return internal_unreasoned("resourceVersion should not be set on objects to be created");
+  }
+  return insert(context, target, std::move(object), options, Managed::kTrack);
+}
+
+Result<Written> Machinery::insert(Context& context, const Target& target, json::Draft object,
+                                  const WriteOptions& options, Managed managed) {
+  const Resource& resource = *target.resource;
+  json::Node root = object.root();
+  begin_object(root, clock_.now());
+  bool generated = makes_name(root);
+  if (generated) make_name(root);
+  TRY(admit(context, Operation::kCreate, target, json::Value(), root));
+  fill_defaults(resource, root);
+  api::prepare_create(resource, root, clock_.now());
+
+  ServiceAllocator::Reservation reservation;
+  if (is_services(target)) {
+    reservation = TRY(services_.reserve(json::Value(), root, options.dry_run));
+  }
+  if (managed == Managed::kTrack) track(context, target, json::Value(), root, options);
+
+  for (int attempt = 1;; ++attempt) {
+    json::Document frozen = object.freeze();
+    TRY(api::validate_create(resource, frozen.root()));
+    if (attempt == 1) warn(context, resource, frozen.root());
+    Target place{&resource, target.ns, std::string(root["metadata"]["name"].as_string()), {}};
+    if (options.dry_run) {
+      if (store_.get(resource.group_resource(), place.ns, place.name) != nullptr) {
+        return api::already_exists(resource.group_resource(), place.name);
+      }
+      return Written{TRY(loose_object(object, 0)), true};
+    }
+    Result<ObjectPtr> stored = commit(place, frozen.root(), 0);
+    if (stored.ok()) {
+      reservation.keep();
+      return Written{std::move(stored).value(), true};
+    }
+    bool again = generated && stored.error().is(Code::kAlreadyExists) && attempt < kGenerateNameTries;
+    if (!again) return std::move(stored).error();
+    make_name(root);
+  }
+}
+
+Result<Written> Machinery::update(Context& context, const Target& target, json::Value body,
+                                  const WriteOptions& options) {
+  if (target.subresource == "scale") {
+    return write_scale(context, target, PatchType::kMerge, body, true, options);
+  }
+  json::Draft object = TRY(decode_body(context, target, body, options));
+  TRY(fit_to_target(target, object.root()));
+  json::Document wanted = object.freeze();
+  Update how;
+  how.part = target.subresource == "status"     ? Part::kStatus
+             : target.subresource == "finalize" ? Part::kFinalize
+                                                : Part::kMain;
+  how.expected = TRY(version_of(wanted.root()));
+  how.tries = kPatchTries;
+  if (how.expected == 0 && !target.resource->unconditional_update) {
+    api::FieldErrors errors;
+    errors.invalid(api::Path("metadata").child("resourceVersion"), int64_t{0},
+                   "must be specified for an update");
+    return errors.to_error(target.resource->group, target.resource->kind, target.name);
+  }
+  return replace(
+      context, target,
+      [&wanted](json::Value) -> Result<json::Draft> { return json::Draft(wanted.root()); }, options,
+      how);
+}
+
+Result<json::Draft> Machinery::patched(Context& context, const Target& target, PatchType type,
+                                       json::Value live, json::Value patch,
+                                       const WriteOptions& options) const {
+  const Resource& resource = *target.resource;
+  json::Draft merged;
+  if (type == PatchType::kJson) {
+    merged = TRY(api::json_patch(live, patch));
+  } else if (type == PatchType::kMerge) {
+    merged = TRY(api::merge_patch(live, patch));
+  } else if (resource.schema != nullptr) {
+    merged = TRY(api::strategic_merge_patch(*resource.schema, live, patch));
+  } else {
+    return Error::make(Code::kUnsupportedMediaType,
+                       "the body of the request was in an unknown format - accepted media types "
+                       "include: application/json-patch+json, application/merge-patch+json, "
+                       "application/apply-patch+yaml");
+  }
+  json::Document document = merged.freeze();
+  json::Draft object = TRY(decode_body(context, target, document.root(), options));
+  TRY(fit_to_target(target, object.root()));
+  return object;
+}
+
+Result<Written> Machinery::patch(Context& context, const Target& target, PatchType type,
+                                 json::Value patch, const WriteOptions& options) {
+  if (target.subresource == "scale") {
+    return write_scale(context, target, type, patch, false, options);
+  }
+  if (type == PatchType::kApply) return apply(context, target, patch, options);
+  Update how;
+  how.part = target.subresource == "status"     ? Part::kStatus
+             : target.subresource == "finalize" ? Part::kFinalize
+                                                : Part::kMain;
+  how.tries = kPatchTries;
+  return replace(
+      context, target,
+      [&](json::Value live) { return patched(context, target, type, live, patch, options); }, options,
+      how);
+}
+
+Result<json::Draft> Machinery::applied_to(Context& context, const Target& target, json::Value live,
+                                          json::Value applied, const WriteOptions& options) const {
+  NormaliseContext normalising{target.resource};
+  api::ApplyOptions how = tracking(context, target, options, clock_.now());
+  how.normalise = &normalise;
+  how.normalise_context = &normalising;
+  return api::apply(target.resource->schema, live, applied, how);
+}
+
+Result<Written> Machinery::apply(Context& context, const Target& target, json::Value applied,
+                                 const WriteOptions& options) {
+  const Resource& resource = *target.resource;
+  if (options.field_manager.empty()) {
+    api::FieldErrors errors;
+    errors.required(api::Path("fieldManager"), "is required for apply patch");
+    return errors.to_error("meta.k8s.io", "PatchOptions", "");
+  }
+  if (!applied.is_object()) return Error::bad_request("error decoding YAML: not an object");
+  if (applied["apiVersion"].as_string().empty() || applied["kind"].as_string().empty()) {
+    return Error::bad_request("Object 'Kind' is missing in '{}'", applied.dump());
+  }
+  TRY(check_kind(resource, applied));
+  // Unknown fields and wrong types are told as for any other body, before anything is merged.
+  json::Draft request = TRY(decode_body(context, target, applied, options));
+  TRY(fit_to_target(target, request.root()));
+  Revision expected = TRY(version_of(applied));
+
+  for (int attempt = 1;; ++attempt) {
+    ObjectPtr live = store_.get(resource.group_resource(), target.ns, target.name);
+    if (live == nullptr) {
+      if (!target.subresource.empty()) {
+        return api::not_found(resource.group_resource(), target.name);
+      }
+      if (expected != 0) return api::modified(resource.group_resource(), target.name);
+      if (!applied["metadata"]["uid"].as_string().empty()) {
+        return api::conflict(resource.group_resource(), target.name,
+                             fmt::format("uid mismatch: the provided object specified uid {}, and no "
+                                         "existing object was found",
+                                         applied["metadata"]["uid"].as_string()));
+      }
+      json::Draft object = TRY(applied_to(context, target, json::Value(), applied, options));
+      TRY(fit_to_target(target, object.root()));
+      fill_defaults(resource, object.root());
+      Result<Written> written =
+          insert(context, target, std::move(object), options, Managed::kAlready);
+      if (written.ok() || !written.error().is(Code::kAlreadyExists) || attempt >= kPatchTries) {
+        return written;
+      }
+      continue;
+    }
+    Update how{.part = target.subresource == "status" ? Part::kStatus : Part::kMain,
+               .applied = true,
+               .expected = expected,
+               .tries = kPatchTries};
+    Result<Written> written = replace(
+        context, target,
+        [&](json::Value now) { return applied_to(context, target, now, applied, options); }, options,
+        how);
+    if (written.ok() || !written.error().is(Code::kNotFound) || attempt >= kPatchTries) {
+      return written;
+    }
+  }
+}
+
+Result<Written> Machinery::replace(Context& context, const Target& target, const Change& change,
+                                   const WriteOptions& options, const Update& how) {
+  const std::string resource = target.resource->group_resource();
+  size_t warnings = context.warnings.size();
+  for (int attempt = 1;; ++attempt) {
+    ObjectPtr live = store_.get(resource, target.ns, target.name);
+    if (live == nullptr) return api::not_found(resource, target.name);
+    if (how.expected != 0 && live->revision() != how.expected) {
+      return api::modified(resource, target.name);
+    }
+    context.warnings.resize(warnings);
+    Result<Written> written = replace_once(context, target, live, change, options, how);
+    if (written.ok() || !written.error().is(Code::kConflict) || how.expected != 0) return written;
+    ObjectPtr now = store_.get(resource, target.ns, target.name);
+    bool raced = now == nullptr || now->revision() != live->revision();
+    if (!raced || attempt >= how.tries) return written;
+  }
+}
+
+Result<Written> Machinery::replace_once(Context& context, const Target& target, const ObjectPtr& live,
+                                        const Change& change, const WriteOptions& options,
+                                        const Update& how) {
+  const Resource& resource = *target.resource;
+  json::Document before_document = live->document();
+  json::Value before = before_document.root();
+  json::Draft object = TRY(change(before));
+  json::Node root = object.root();
+
+  std::string_view uid = root["metadata"]["uid"].as_string();
+  if (!uid.empty() && uid != live->uid()) {
+    return api::precondition_failed(resource.group_resource(), target.name, "UID", uid, live->uid());
+  }
+  // A patch may carry the version it was made for.
+  std::string_view version = root["metadata"]["resourceVersion"].as_string();
+  if (!version.empty() && version != "0" && version != std::to_string(live->revision())) {
+    return api::modified(resource.group_resource(), target.name);
+  }
+  carry_over(before, root);
+  if (how.part == Part::kFinalize) {
+    json::Draft kept(before);
+    kept.root().ensure_object("spec").set("finalizers", root["spec"]["finalizers"]);
+    root.assign(kept.root());
+  } else if (how.part != Part::kWhole) {
+    if (how.part == Part::kMain) {
+      TRY(admit(context, Operation::kUpdate, target, before, root));
+      fill_defaults(resource, root);
+    }
+    api::prepare_update(resource, before, root,
+                        how.part == Part::kStatus ? api::UpdateScope::kStatus
+                                                  : api::UpdateScope::kMain,
+                        clock_.now());
+  }
+  ServiceAllocator::Reservation reservation;
+  if (is_services(target) && how.part == Part::kMain) {
+    reservation = TRY(services_.reserve(before, root, options.dry_run));
+  }
+  if (!how.applied) track(context, target, before, root, options);
+
+  json::Document frozen = object.freeze();
+  if (how.part == Part::kStatus) {
+    TRY(api::validate_status_update(resource, before, frozen.root()));
+  } else if (how.part == Part::kMain) {
+    TRY(api::validate_update(resource, before, frozen.root()));
+    warn(context, resource, frozen.root());
+  }
+  Written written = TRY(settle(target, live, object, options));
+  if (!options.dry_run) reservation.keep();
+  return written;
+}
+
+// Writes nothing when nothing changed, and removes what only its finalizers had kept.
+Result<Written> Machinery::settle(const Target& target, const ObjectPtr& live, json::Draft& object,
+                                  const WriteOptions& options) {
+  json::Document before = live->document();
+  json::Document after = object.freeze();
+  if (json::equal(before.root(), after.root())) return Written{live, false};
+  if (options.dry_run) return Written{TRY(loose_object(object, live->revision())), false};
+  if (ready_to_go(before.root(), after.root())) {
+    TRY(commit(target, json::Value(), live->revision()));
+    if (is_services(target)) services_.release(before.root());
+    return Written{TRY(loose_object(object, live->revision())), false};
+  }
+  return Written{TRY(commit(target, after.root(), live->revision())), false};
+}
+
+}  // namespace wherry::apiserver

@@ -1,0 +1,77 @@
+#include "apiserver/request.h"
+
+#include <algorithm>
+
+namespace wherry::apiserver {
+namespace {
+
+bool is_metadata_field(std::string_view path) {
+  return path == "metadata.name" || path == "metadata.namespace";
+}
+
+const api::SelectableField* find_field(const Resource& resource, std::string_view path) {
+  for (const api::SelectableField& field : resource.selectable_fields) {
+    if (field.path == path) return &field;
+  }
+  return nullptr;
+}
+
+// The scalar at a dotted path, as a field selector compares it.
+std::string text_at(json::Value value, std::string_view path) {
+  while (!path.empty()) {
+    size_t dot = path.find('.');
+    value = value[path.substr(0, dot)];
+    path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
+  }
+  if (value.is_bool()) return value.as_bool() ? "true" : "false";
+  if (value.is_int()) return std::to_string(value.as_int());
+  return std::string(value.as_string());
+}
+
+}  // namespace
+
+bool User::in_group(std::string_view group) const {
+  return std::find(groups.begin(), groups.end(), group) != groups.end();
+}
+
+bool Filter::matches(const Resource& resource, const api::Object& object) const {
+  if (!labels.everything() && !labels.matches(object)) return false;
+  json::Document document;
+  for (const api::FieldRequirement& wanted : fields) {
+    bool same = false;
+    if (wanted.path == "metadata.name") {
+      same = object.name() == wanted.value;
+    } else if (wanted.path == "metadata.namespace") {
+      same = object.ns() == wanted.value;
+    } else {
+      if (!document) document = object.document();
+      const api::SelectableField* field = find_field(resource, wanted.path);
+      std::string value = field != nullptr && field->value != nullptr
+                              ? field->value(document.root())
+                              : text_at(document.root(), wanted.path);
+      same = value == wanted.value;
+    }
+    if (same != wanted.equals) return false;
+  }
+  return true;
+}
+
+Result<Filter> parse_filter(const Resource& resource, std::string_view labels,
+                            std::string_view fields) {
+  Filter filter;
+  if (!labels.empty()) filter.labels = TRY(api::Selector::parse(labels));
+  if (!fields.empty()) filter.fields = TRY(api::parse_field_selector(fields));
+  for (const api::FieldRequirement& wanted : filter.fields) {
+    if (is_metadata_field(wanted.path) || find_field(resource, wanted.path) != nullptr) continue;
+    // Kinds with fields of their own say it this way, the others name the two they all have.
+    if (!resource.selectable_fields.empty()) {
+      return Error::bad_request("field label not supported: {}", wanted.path);
+    }
+    return Error::bad_request(
+        "\"{}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+        wanted.path);
+  }
+  return filter;
+}
+
+}  // namespace wherry::apiserver

@@ -1,0 +1,80 @@
+#pragma once
+// ServiceAllocator: hands out ClusterIPs from the Service range and node ports. What is taken is known
+// from the Services in the store, read once at start, and kept here afterwards.
+//
+// Any thread. A Reservation gives back what it took unless keep() is called.
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "json/json.h"
+#include "store/store.h"
+
+namespace wherry::apiserver {
+
+class ServiceAllocator {
+ public:
+  class Reservation {
+   public:
+    Reservation() = default;
+    explicit Reservation(ServiceAllocator* owner) : owner_(owner) {}
+    Reservation(Reservation&& other) noexcept;
+    Reservation& operator=(Reservation&& other) noexcept;
+    ~Reservation() { give_back(); }
+
+    // The write is durable: what was taken stays taken, and what the old object had is free again.
+    void keep();
+
+   private:
+    friend class ServiceAllocator;
+    void give_back();
+
+    ServiceAllocator* owner_ = nullptr;
+    std::vector<uint32_t> addresses_;        // Taken by this write.
+    std::vector<uint32_t> ports_;
+    std::vector<uint32_t> freed_addresses_;  // Held by the old object alone.
+    std::vector<uint32_t> freed_ports_;
+  };
+
+  // `cidr` is IPv4, as "10.43.0.0/16".
+  ServiceAllocator(std::string_view cidr, uint16_t port_first, uint16_t port_last);
+
+  Result<void> load(const store::Store& store);
+
+  // Fills clusterIP, clusterIPs, ipFamilies and nodePort of `after` where they are wanted and missing.
+  // kInvalid, as upstream words it, for what is taken or out of range. `before` is absent on create.
+  Result<Reservation> reserve(json::Value before, json::Node after, bool dry_run) EXCLUDES(mutex_);
+  // A deleted Service's.
+  void release(json::Value service) EXCLUDES(mutex_);
+
+ private:
+  struct Wants {
+    std::vector<uint32_t> addresses;
+    std::vector<uint32_t> ports;
+  };
+  static Wants holdings(json::Value service);
+  Result<uint32_t> next_address() REQUIRES(mutex_);
+  Result<uint32_t> next_port(const std::set<uint32_t>& also_taken) REQUIRES(mutex_);
+
+  Result<void> reserve_address(json::Value before, json::Node after, Reservation& reservation)
+      REQUIRES(mutex_);
+  Result<void> reserve_ports(json::Value before, json::Node after, Reservation& reservation)
+      REQUIRES(mutex_);
+
+  std::string cidr_;
+  uint32_t first_ = 0;  // Of the range, host byte order; the network address itself.
+  uint32_t count_ = 0;
+  uint16_t port_first_;
+  uint16_t port_last_;
+
+  Mutex mutex_;
+  std::set<uint32_t> addresses_ GUARDED_BY(mutex_);
+  std::set<uint32_t> ports_ GUARDED_BY(mutex_);
+};
+
+}  // namespace wherry::apiserver
