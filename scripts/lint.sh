@@ -36,7 +36,11 @@ if [ "$mode" = --fix-format ]; then
 fi
 
 check_format() {
-  sources | xargs -r clang-format --dry-run -Werror
+  local wrong
+  wrong=$(sources | xargs -r clang-format --dry-run -Werror 2>&1 | sed -n 's/^\([^ :]*\):[0-9]*:[0-9]*: error: .*/\1/p' | sort -u)
+  [ -z "$wrong" ] && return
+  echo "$wrong" | sed 's/$/: run make format/'
+  return 1
 }
 
 # The second compiler, with its thread-safety analysis; ccache makes an unchanged file free.
