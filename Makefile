@@ -65,6 +65,8 @@ INCLUDES := $(patsubst /usr/include/libnl3,$(SYSROOT)/usr/include/libnl3,$(INCLU
 endif
 OPTIMISE := -O2 -g1
 ifneq ($(SAN),)
+# GCC's flow analysis loses its way in instrumented code.
+WARNINGS += -Wno-maybe-uninitialized -Wno-tsan
 OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN)
 endif
 CODE := $(OPTIMISE) -ffunction-sections -fdata-sections -fstack-protector-strong
