@@ -296,9 +296,10 @@ void SqliteStore::process(std::vector<Request*> requests) {
         if (request->flush && !flushed.ok()) request->result = flushed.error();
       }
     }
-    for (Request* request : requests) request->done.release();  // From here on the callers run.
+    // Delivered before the callers run: what a watcher keeps (an owner index) never trails a writer.
     if (!events.empty()) deliver(events);
   }
+  for (Request* request : requests) request->done.release();
   trim_disk_log();
 }
 

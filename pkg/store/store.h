@@ -36,8 +36,8 @@ struct Event {
 };
 using EventPtr = std::shared_ptr<const Event>;
 
-// Receives events in commit order on the store's publishing thread. Must not block and must not call
-// back into the Store's write side.
+// Receives events in commit order on the store's publishing thread, before the commit that made them
+// returns to its caller. Must not block and must not call back into the Store's write side.
 class Watcher {
  public:
   virtual ~Watcher() = default;

@@ -1,0 +1,92 @@
+#include "controller/runtime.h"
+
+#include "base/log.h"
+#include "base/thread.h"
+
+namespace wherry::controller {
+
+void self(const Change& change, const Context&, Keys& out) {
+  const ObjectPtr& object = change.after != nullptr ? change.after : change.before;
+  out.push_back({std::string(object->ns()), std::string(object->name())});
+}
+
+class Controllers::Running {
+ public:
+  Running(const ControllerSpec& spec, Client& client, client::Cache& cache, const Clock& clock)
+      : spec_(spec),
+        queue_(clock),
+        events_(client, clock, std::string(spec.event_component.empty() ? spec.name : spec.event_component)),
+        context_{client, cache, clock, events_},
+        reconciler_(spec.make(context_)) {
+    for (const Watch& watch : spec.watches) {
+      cache.subscribe(api::resource(watch.resource), [this, map = watch.map](const Change& change) {
+        Keys keys;
+        map(change, context_, keys);
+        for (const ObjectKey& key : keys) queue_.add(key);
+      });
+    }
+  }
+
+  void start() {
+    for (int i = 0; i < spec_.workers; ++i) {
+      workers_.push_back(start_thread(std::string(spec_.name),
+                                      [this](const std::stop_token& stop) { work(stop); }));
+    }
+  }
+  void request_stop() {
+    for (std::jthread& worker : workers_) worker.request_stop();
+  }
+  void join() { workers_.clear(); }
+
+ private:
+  void work(const std::stop_token& stop) {
+    while (std::optional<ObjectKey> key = queue_.get(stop)) {
+      pass(*key);
+      queue_.done(*key);
+    }
+  }
+
+  void pass(const ObjectKey& key) {
+    Result<Requeue> result = reconciler_->reconcile(key);
+    if (result.ok()) {
+      queue_.forget(key);
+      if (result->delay()) queue_.add_after(key, *result->delay());
+      return;
+    }
+    // Losing a race is the ordinary way of optimistic writes; the next pass sees the newer object.
+    if (result.error().is(Code::kConflict) || result.error().is(Code::kNotFound)) {
+      log::debug("{} {}/{}: {}", spec_.name, key.ns, key.name, result.error().message());
+    } else {
+      log::warn("{} {}/{}: {}", spec_.name, key.ns, key.name, result.error().message());
+    }
+    queue_.add_failed(key);
+  }
+
+  const ControllerSpec& spec_;
+  WorkQueue queue_;
+  client::EventRecorder events_;
+  const Context context_;
+  const std::unique_ptr<Reconciler> reconciler_;
+  std::vector<std::jthread> workers_;
+};
+
+Controllers::Controllers(std::span<const ControllerSpec* const> specs, ClientFactory& clients,
+                         client::Cache& cache, const Clock& clock) {
+  for (const ControllerSpec* spec : specs) {
+    running_.push_back(
+        std::make_unique<Running>(*spec, clients.client_for(spec->name), cache, clock));
+  }
+}
+
+Controllers::~Controllers() { stop(); }
+
+void Controllers::start() {
+  for (auto& running : running_) running->start();
+}
+
+void Controllers::stop() {
+  for (auto& running : running_) running->request_stop();
+  for (auto& running : running_) running->join();
+}
+
+}  // namespace wherry::controller
