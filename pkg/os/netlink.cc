@@ -1,11 +1,9 @@
 #include "os/netlink.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -353,23 +351,6 @@ Result<std::vector<NetlinkReply>> NetlinkSocket::receive() {
     return true;
   });
   return replies;
-}
-
-// ---- Namespaces
-
-Result<Fd> open_network_namespace(const std::string& path) {
-  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return Error::from_errno(errno, path);
-  return fd;
-}
-
-Result<void> in_network_namespace(int netns_fd, const std::function<Result<void>()>& body) {
-  Fd home = TRY(open_network_namespace("/proc/thread-self/ns/net"));
-  if (::setns(netns_fd, CLONE_NEWNET) != 0) return Error::from_errno(errno, "enter network namespace");
-  Result<void> result = body();
-  // A thread that cannot come back would configure the wrong namespace from now on.
-  CHECK(::setns(home.get(), CLONE_NEWNET) == 0);
-  return result;
 }
 
 }  // namespace wherry::os

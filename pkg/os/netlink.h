@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -137,10 +136,5 @@ class NetlinkSocket {
   uint32_t port_ = 0;
   uint32_t sequence_ = 1;
 };
-
-// Runs `body` with this thread in the network namespace; the thread is back in its own afterwards.
-Result<void> in_network_namespace(int netns_fd, const std::function<Result<void>()>& body);
-// Such as /proc/123/ns/net.
-Result<Fd> open_network_namespace(const std::string& path);
 
 }  // namespace wherry::os
