@@ -2,7 +2,9 @@
 // Mounts on the host. Everything mounted here outlives the process; see container::Sandbox for mounts
 // that live and die with a pod. Any thread.
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
