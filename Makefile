@@ -173,9 +173,14 @@ lib-$(1): $$(BUILD)/lib/lib$(1).a
 endef
 $(foreach folder,$(PRESENT),$(eval $(call library_rules,$(folder))))
 
-# For the checks: compiles everything, links nothing.
-.PHONY: objects print-flags
+# For the checks: compiles everything, links nothing; each header compiles alone.
+.PHONY: objects headers print-flags
 objects: $(call objects,$(filter-out tests/fuzz/%,$(wildcard pkg/*/*.cc cmd/wherry/*.cc cmd/schemac/*.cc tests/*/*.cc)))
+HEADERS := $(wildcard pkg/*/*.h cmd/wherry/*.h cmd/schemac/*.h)
+headers: $(HEADERS:%.h=$(BUILD)/obj/%.h.o)
+$(HEADERS:%.h=$(BUILD)/obj/%.h.o): $(BUILD)/obj/%.h.o: %.h | $(THIRD_PARTY)/.done $(GEN_STAMP)
+	$(call say,H   )
+	$(call compile,-x c++ $<,$(GXX) $(CXXFLAGS) -Wno-unused-function $(if $(filter clang,$(COMPILER)),-Wno-pragma-once-outside-header -Wno-unused-const-variable))
 print-flags: $(GEN_STAMP)
 	@echo $(CXXFLAGS)
 
