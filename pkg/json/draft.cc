@@ -19,7 +19,7 @@ std::string write(yyjson_mut_val* value, yyjson_write_flag flags) {
 }
 
 yyjson_mut_val* text_value(yyjson_mut_doc* doc, std::string_view text) {
-  return yyjson_mut_strncpy(doc, text.data(), text.size());
+  return yyjson_mut_strncpy(doc, text.empty() ? "" : text.data(), text.size());
 }
 
 // The content of `from` moves into `to`, which keeps its place among its siblings.
