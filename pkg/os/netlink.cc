@@ -304,34 +304,38 @@ Result<NetlinkReply> NetlinkSocket::get(NetlinkMessage message, std::string_view
   return *std::move(reply);
 }
 
+Result<bool> NetlinkSocket::dump_each(NetlinkMessage& message, std::string_view what,
+                                      const std::function<void(const NetlinkReply&)>& each) {
+  uint32_t sequence = sequence_++;
+  TRY(send_bytes(message.finish(sequence, NLM_F_DUMP)));
+  std::optional<NetlinkFailure> failure;
+  bool interrupted = false;
+  for (bool done = false; !done;) {
+    std::string datagram = TRY(receive_datagram(0));
+    for_each_message(datagram, [&](const nlmsghdr& header, std::string_view payload) {
+      if (header.nlmsg_seq != sequence) return true;
+      if (header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
+      if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {
+        done = true;
+        if (payload.size() >= sizeof(int)) failure = failure_from(header, payload, sequence);
+        return false;
+      }
+      each({header.nlmsg_type, header.nlmsg_pid, std::string(payload)});
+      return true;
+    });
+  }
+  if (failure && failure->number == EINTR) return true;
+  // A successful dump ends with zero or a positive count, which is no error number.
+  if (failure && failure->number > 0) return to_error(*failure, what);
+  return interrupted;
+}
+
 Result<std::vector<NetlinkReply>> NetlinkSocket::dump(NetlinkMessage message, std::string_view what) {
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
-    uint32_t sequence = sequence_++;
-    TRY(send_bytes(message.finish(sequence, NLM_F_DUMP)));
     std::vector<NetlinkReply> replies;
-    std::optional<NetlinkFailure> failure;
-    bool interrupted = false;
-    for (bool done = false; !done;) {
-      std::string datagram = TRY(receive_datagram(0));
-      for_each_message(datagram, [&](const nlmsghdr& header, std::string_view payload) {
-        if (header.nlmsg_seq != sequence) return true;
-        if (header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
-        if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {
-          done = true;
-          if (payload.size() >= sizeof(int)) {
-            NetlinkFailure refused = failure_from(header, payload, sequence);
-            if (refused.number > 0) failure = std::move(refused);
-          }
-          return false;
-        }
-        replies.push_back({header.nlmsg_type, header.nlmsg_pid, std::string(payload)});
-        return true;
-      });
-    }
-    if (failure && failure->number == EINTR) interrupted = true;
-    if (interrupted) continue;
-    if (failure) return to_error(*failure, what);
-    return replies;
+    bool interrupted = TRY(dump_each(
+        message, what, [&](const NetlinkReply& reply) { replies.push_back(reply); }));
+    if (!interrupted) return replies;
   }
   return Error::unavailable("{}: the kernel's tables kept changing", what);
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -118,6 +119,10 @@ class NetlinkSocket {
   Result<NetlinkReply> get(NetlinkMessage message, std::string_view what);
   // A request with NLM_F_DUMP and all its answers. A dump that a change interrupted is begun again.
   Result<std::vector<NetlinkReply>> dump(NetlinkMessage message, std::string_view what);
+  // The same without keeping the answers, for tables that may be large. True when a change interrupted
+  // the dump, so that answers may be missing or come twice.
+  Result<bool> dump_each(NetlinkMessage& message, std::string_view what,
+                         const std::function<void(const NetlinkReply&)>& each);
 
   // Notices. subscribe() once, then receive() whenever fd() is readable; kUnavailable when notices were
   // lost (the reader was too slow) and the caller must look at everything again.
