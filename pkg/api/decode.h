@@ -25,6 +25,9 @@ struct DecodeOptions {
   // object's own kind and apiVersion, else from the struct's name.
   std::string_view kind = {};
   std::string_view version = {};
+  // Values of a wrong type are kept as they are instead of being an error. For custom resources,
+  // whose own validation reports them.
+  bool keep_mismatched = false;
 };
 
 // With kStrict unknown and repeated fields are one kBadRequest, `strict decoding error: unknown
