@@ -84,12 +84,12 @@ read_request() {
   bin_dir=${INSTALL_WHERRY_BIN_DIR:-/usr/local/bin}
   binary=$bin_dir/wherry
   runs_pods=1
-  has_flag --disable-agent "$@" && runs_pods=
+  has_flag --disable-agent "$@" && runs_pods=""
   kubeconfig=${WHERRY_WRITE_KUBECONFIG:-$config_dir/wherry.yaml}
   data_dir=${WHERRY_DATA_DIR:-/var/lib/wherry}
   find_paths "$@"
 
-  systemd_words= shell_words=
+  systemd_words='' shell_words=''
   for word in "$role" "$@"; do
     systemd_words="$systemd_words \"$(printf '%s' "$word" | sed 's/[\\"]/\\&/g; s/%/%%/g; s/\$/$$/g')\""
     shell_words="$shell_words '$(printf '%s' "$word" | sed "s/'/'\\\\''/g")'"
@@ -415,7 +415,7 @@ next_commands() {
 }
 
 main() {
-  changed= started=
+  changed='' started=''
   read_request "$@"
   check_machine
   scratch=$(mktemp -d)
