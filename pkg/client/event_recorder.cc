@@ -1,8 +1,11 @@
 #include "client/event_recorder.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/random.h"
 
 namespace wherry::client {
 namespace {
@@ -58,8 +61,7 @@ void EventRecorder::record(const Reference& about, std::string_view type, std::s
       count = ++found->second->count;
       name = found->second->name;
     } else {
-      auto stamp = clock_.now().time_since_epoch().count();
-      name = fmt::format("{}.{:x}", about.name, static_cast<uint64_t>(stamp) * 1000 + (recent_.size() % 1000));
+      name = make_name(about);
       recent_.push_front({key, name, 1});
       by_key_[key] = recent_.begin();
       if (recent_.size() > kRecentMax) {
@@ -77,9 +79,15 @@ void EventRecorder::record(const Reference& about, std::string_view type, std::s
   if (!written.ok()) log::debug("event {} about {}: {}", reason, about.name, written.error().message());
 }
 
-Result<void> EventRecorder::create(const Reference& about, std::string_view type,
-                                   std::string_view reason, std::string_view message,
-                                   const std::string& name) {
+// The object's name and 16 hexadecimal digits, which upstream takes from the clock in nanoseconds.
+std::string EventRecorder::make_name(const Reference& about) const {
+  auto stamp = static_cast<uint64_t>(clock_.now().time_since_epoch().count()) * 1000;
+  return fmt::format("{}.{:x}", about.name, stamp + random_u64() % 1000);
+}
+
+json::Draft EventRecorder::skeleton(const Reference& about, std::string_view type,
+                                    std::string_view reason, std::string_view message,
+                                    const std::string& name) const {
   json::Draft draft;
   json::Node root = draft.root();
   root.set("kind", "Event");
@@ -97,6 +105,37 @@ Result<void> EventRecorder::create(const Reference& about, std::string_view type
   set_if(involved, "fieldPath", about.field_path);
   root.set("reason", reason);
   root.set("message", message);
+  root.set("type", type);
+  root.set("reportingComponent", component_);
+  root.set("reportingInstance", host_);
+  return draft;
+}
+
+void EventRecorder::record_action(const Reference& about, std::string_view type,
+                                  std::string_view reason, std::string_view action,
+                                  std::string_view message) {
+  {
+    MutexLock lock(mutex_);
+    if (!allowed(about.uid + about.name)) return;
+  }
+  json::Draft draft = skeleton(about, type, reason, message, make_name(about));
+  json::Node root = draft.root();
+  root.set("action", action);
+  root.set("eventTime", format_micro_time(clock_.now()));
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  root.set("reportingInstance", component_ + "-" + host);
+  json::Document event = draft.freeze();
+  Result<ObjectPtr> made =
+      client_.create(api::resource("events"), event_namespace(about), event.root());
+  if (!made.ok()) log::debug("event {} about {}: {}", reason, about.name, made.error().message());
+}
+
+Result<void> EventRecorder::create(const Reference& about, std::string_view type,
+                                   std::string_view reason, std::string_view message,
+                                   const std::string& name) {
+  json::Draft draft = skeleton(about, type, reason, message, name);
+  json::Node root = draft.root();
   json::Node source = root.set_object("source");
   source.set("component", component_);
   set_if(source, "host", host_);
@@ -104,10 +143,6 @@ Result<void> EventRecorder::create(const Reference& about, std::string_view type
   root.set("firstTimestamp", now);
   root.set("lastTimestamp", now);
   root.set("count", 1);
-  root.set("type", type);
-  root.set_null("eventTime");
-  root.set("reportingComponent", component_);
-  root.set("reportingInstance", host_);
   json::Document event = draft.freeze();
   TRY(client_.create(api::resource("events"), event_namespace(about), event.root()));
   return {};

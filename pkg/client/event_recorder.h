@@ -48,6 +48,9 @@ class EventRecorder {
   }
   void record(const Reference& about, std::string_view type, std::string_view reason,
               std::string_view message) EXCLUDES(mutex_);
+  // In the newer form (events.k8s.io/v1 fields: eventTime and action instead of counts); the scheduler's.
+  void record_action(const Reference& about, std::string_view type, std::string_view reason,
+                     std::string_view action, std::string_view message);
 
  private:
   struct Known {
@@ -60,6 +63,9 @@ class EventRecorder {
     MonotonicTime filled;
   };
   bool allowed(const std::string& uid) REQUIRES(mutex_);
+  std::string make_name(const Reference& about) const;
+  json::Draft skeleton(const Reference& about, std::string_view type, std::string_view reason,
+                       std::string_view message, const std::string& name) const;
   Result<void> create(const Reference& about, std::string_view type, std::string_view reason,
                       std::string_view message, const std::string& name);
   Result<void> count_up(const std::string& ns, const std::string& name, int64_t count);
