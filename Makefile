@@ -139,9 +139,16 @@ $(Q)t=$@.$$$$; $(CCACHE) $(2) -MMD -MP -MF $$t.d -MT OBJECT -c $(1) -o $$t \
   || { rm -f $$t $$t.d; exit 1; }
 endef
 
-# Only the files that state the version are compiled anew when it changes.
-version_flags = $(if $(filter %/version.cc,$(1)),-DWHERRY_VERSION='"$(VERSION)"' \
-  -DWHERRY_COMMIT='"$(shell git rev-parse HEAD 2> /dev/null || echo unknown)"')
+# Only the files that state the version are compiled anew when it or the commit changes.
+COMMIT := $(shell git rev-parse HEAD 2> /dev/null || echo unknown)
+version_flags = $(if $(filter %/version.cc,$(1)),-DWHERRY_VERSION='"$(VERSION)"' -DWHERRY_COMMIT='"$(COMMIT)"')
+VERSION_OBJECTS := $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard cmd/wherry/version.cc pkg/*/version.cc))
+$(VERSION_OBJECTS): $(BUILD)/version.txt
+.PHONY: force
+force:
+$(BUILD)/version.txt: force
+	@mkdir -p $(dir $@)
+	@echo '$(VERSION) $(COMMIT)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT)' > $@
 
 # After the schema compiler, except what that program itself is made of.
 EARLY := $(call closure,schemac)
