@@ -30,6 +30,8 @@ struct ClientOptions {
   bool insecure = false;    // Verify nothing: only for a probe that Kubernetes defines so.
   std::string server_name;  // To verify instead of the URL's host; empty: the URL's host.
   std::string unix_socket;  // Dial this path instead of the URL's host; empty: TCP.
+  bool use_proxy =
+      false;  // Heed HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Not for traffic inside the cluster.
   std::string user_agent = "wherry";
   size_t connections_max = 16;  // Kept open and idle.
 };

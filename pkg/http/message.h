@@ -89,10 +89,13 @@ struct Request {
   std::string body;
   std::string peer_address;  // "192.0.2.7", "2001:db8::1".
   uint16_t peer_port = 0;
-  bool secure = false;                                 // Came over TLS.
-  std::shared_ptr<const PeerCertificate> certificate;  // Null: none was shown.
+  bool secure = false;  // Came over TLS.
+  std::shared_ptr<const PeerCertificate>
+      certificate;                  // Null: none was shown, or it did not verify.
+  std::string certificate_problem;  // Why it did not verify; empty otherwise.
+  int minor_version = 1;            // Of HTTP/1.
   bool keep_alive = true;
-  MonotonicTime received;  // When its last byte had come.
+  MonotonicTime received{};  // When its last byte had come.
 };
 
 class Response {
@@ -136,13 +139,16 @@ class Response {
   // ---- For the server.
   const std::vector<SharedBytes>& pieces() const { return pieces_; }
   const Producer& producer() const { return producer_; }
-  const std::shared_ptr<HubConnection>& hub_connection() const { return hub_; }
+  bool is_hijacked() const { return hub_ != nullptr; }
+  bool is_streamed() const { return upgrade_ != nullptr || stream_ != nullptr; }
+  std::shared_ptr<HubConnection> take_hub() { return std::exchange(hub_, nullptr); }
   void attach(Hub* hub, StreamGate* gate) {
     hub_owner_ = hub;
     gate_ = gate;
   }
-  std::function<void(Stream&)> take_upgrade() { return std::exchange(upgrade_, nullptr); }
-  std::function<void(BodyWriter&)> take_stream() { return std::exchange(stream_, nullptr); }
+  // The place among the stream threads goes with these.
+  std::function<void(Stream&)> take_upgrade();
+  std::function<void(BodyWriter&)> take_stream();
   ~Response();
   Response() = default;
   Response(const Response&) = delete;

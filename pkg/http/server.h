@@ -42,8 +42,8 @@ class Server {
     std::vector<std::string> addresses;
     std::shared_ptr<const TlsCredentials> tls;  // Null: plain HTTP.
     Handler handler;
-    // Fills the answer to what never reaches the handler: 400, 408, 413, 414, 429, 431, 503.
-    // Without one the answer is a line of plain text.
+    // Fills the answer to what never reaches the handler, a malformed or oversized request; its
+    // status (400, 413, 431) is set already. Without one the answer is a line of plain text.
     std::function<void(const Error&, Response&)> render_error;
 
     unsigned workers_max = 64;

@@ -1,0 +1,156 @@
+#include "http/parking.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace wherry::http {
+namespace {
+
+// What an event is about stands in its top bits: a connection's id, or a descriptor.
+constexpr uint64_t kTimerMark = uint64_t{1} << 63;
+constexpr uint64_t kStopMark = uint64_t{1} << 62;
+constexpr uint64_t kListenerMark = uint64_t{1} << 61;
+constexpr std::chrono::seconds kReapInterval{1};
+
+Result<void> add(int epoll, int fd, uint32_t events, uint64_t data) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = data;
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+    return Error::from_errno(errno, "epoll_ctl");
+  return {};
+}
+
+}  // namespace
+
+Parking::~Parking() {
+  for (int fd : {epoll_, timer_, stop_event_}) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+Result<void> Parking::start() {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  timer_ = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  stop_event_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (epoll_ < 0 || timer_ < 0 || stop_event_ < 0) return Error::from_errno(errno, "epoll");
+  TRY(add(epoll_, timer_, EPOLLIN | EPOLLET, kTimerMark));
+  return add(epoll_, stop_event_, EPOLLIN, kStopMark);
+}
+
+Result<void> Parking::add_listener(int fd) {
+  return add(epoll_, fd, EPOLLIN | EPOLLONESHOT, kListenerMark | static_cast<uint64_t>(fd));
+}
+
+void Parking::rearm_listener(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLONESHOT;
+  event.data.u64 = kListenerMark | static_cast<uint64_t>(fd);
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+}
+
+void Parking::park(std::unique_ptr<Connection> connection) {
+  MutexLock lock(mutex_);
+  if (stopping_) return;
+  if (connection->id == 0) connection->id = next_id_++;
+  epoll_event event{};
+  event.events = connection->wanted_events() | EPOLLONESHOT;
+  event.data.u64 = connection->id;
+  // Under the lock: once it is in the map the reaper may close it, and its number may be reused.
+  int operation = connection->in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (epoll_ctl(epoll_, operation, connection->fd(), &event) != 0) return;
+  connection->in_epoll = true;
+  if (connection->deadline < armed_) arm(connection->deadline);
+  parked_.emplace(connection->id, std::move(connection));
+}
+
+void Parking::forget(const Connection& connection) {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, connection.fd(), nullptr);
+}
+
+void Parking::arm(MonotonicTime at) {
+  at = std::max(at, reaped_ + kReapInterval);
+  armed_ = at;
+  auto since_boot = at.time_since_epoch();
+  auto seconds = std::chrono::floor<std::chrono::seconds>(since_boot);
+  itimerspec when{};
+  when.it_value.tv_sec = seconds.count();
+  when.it_value.tv_nsec = std::max<int64_t>((since_boot - seconds).count(), 1);
+  timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr);
+}
+
+void Parking::reap() {
+  std::vector<std::unique_ptr<Connection>> late;  // Closed outside the lock.
+  MutexLock lock(mutex_);
+  MonotonicTime now = std::chrono::steady_clock::now();
+  reaped_ = now;
+  armed_ = MonotonicTime::max();
+  MonotonicTime next = MonotonicTime::max();
+  for (auto at = parked_.begin(); at != parked_.end();) {
+    if (at->second->deadline <= now) {
+      late.push_back(std::move(at->second));
+      at = parked_.erase(at);
+    } else {
+      next = std::min(next, at->second->deadline);
+      ++at;
+    }
+  }
+  if (next != MonotonicTime::max()) arm(next);
+}
+
+bool Parking::evict_idle() {
+  std::unique_ptr<Connection> oldest;
+  MutexLock lock(mutex_);
+  auto found = parked_.end();
+  for (auto at = parked_.begin(); at != parked_.end(); ++at) {
+    if (at->second->phase != Connection::Phase::kIdle) continue;
+    if (found == parked_.end() || at->second->deadline < found->second->deadline) found = at;
+  }
+  if (found == parked_.end()) return false;
+  oldest = std::move(found->second);
+  parked_.erase(found);
+  return true;
+}
+
+Parking::Event Parking::wait() {
+  epoll_event event{};
+  int count = epoll_wait(epoll_, &event, 1, -1);
+  if (count != 1) return {};
+  uint64_t data = event.data.u64;
+  if (data == kTimerMark) {
+    uint64_t ignored = 0;
+    (void)!read(timer_, &ignored, sizeof(ignored));
+    reap();
+    return {};
+  }
+  if (data == kStopMark) return {Event::Kind::kStop};
+  if ((data & kListenerMark) != 0) {
+    return {Event::Kind::kAccept, nullptr, static_cast<int>(data & ~kListenerMark)};
+  }
+  MutexLock lock(mutex_);
+  auto found = parked_.find(data);
+  if (found == parked_.end()) return {};  // Closed while the event was under way.
+  Event taken{Event::Kind::kConnection, std::move(found->second)};
+  parked_.erase(found);
+  return taken;
+}
+
+void Parking::stop() {
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> all;
+  MutexLock lock(mutex_);
+  stopping_ = true;
+  all.swap(parked_);
+  eventfd_write(stop_event_, 1);
+}
+
+size_t Parking::count() {
+  MutexLock lock(mutex_);
+  return parked_.size();
+}
+
+}  // namespace wherry::http

@@ -1,0 +1,66 @@
+#pragma once
+// Parking: the epoll in which connections wait for their next request (or the rest of one), with
+// the listening sockets and one timer for all deadlines. The workers wait in it themselves: an
+// event wakes one of them and makes it the connection's owner, with no queue or thread in between.
+//
+// Deadlines are kept to the second, by looking through what is parked when the earliest may have
+// passed, at most once a second; with nothing parked there is no timer.
+//
+// Threads: any.
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "http/connection.h"
+
+namespace wherry::http {
+
+class Parking {
+ public:
+  struct Event {
+    enum class Kind { kNone, kConnection, kAccept, kStop };
+    Kind kind = Kind::kNone;
+    std::unique_ptr<Connection> connection;
+    int listener = -1;
+  };
+
+  Parking() = default;
+  ~Parking();
+  Parking(const Parking&) = delete;
+  Parking& operator=(const Parking&) = delete;
+
+  Result<void> start();
+  Result<void> add_listener(int fd);
+  void rearm_listener(int fd);
+  // Waits for connection->wanted_events() until connection->deadline; then it is closed.
+  void park(std::unique_ptr<Connection> connection) EXCLUDES(mutex_);
+  // The connection moves to another epoll.
+  void forget(const Connection& connection);
+  // Closes the parked idle connection that has been idle longest. False when there is none.
+  bool evict_idle() EXCLUDES(mutex_);
+  Event wait() EXCLUDES(mutex_);
+  // From now on wait() answers kStop, and what is parked is closed.
+  void stop() EXCLUDES(mutex_);
+  size_t count() EXCLUDES(mutex_);
+
+ private:
+  void reap() EXCLUDES(mutex_);
+  void arm(MonotonicTime at) REQUIRES(mutex_);
+
+  int epoll_ = -1;
+  int timer_ = -1;
+  int stop_event_ = -1;
+
+  Mutex mutex_;
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> parked_ GUARDED_BY(mutex_);
+  uint64_t next_id_ GUARDED_BY(mutex_) = 1;
+  MonotonicTime armed_ GUARDED_BY(mutex_) = MonotonicTime::max();
+  MonotonicTime reaped_ GUARDED_BY(mutex_){};
+  bool stopping_ GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace wherry::http

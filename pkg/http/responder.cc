@@ -1,0 +1,121 @@
+#include "http/responder.h"
+
+#include <algorithm>
+#include <ctime>
+
+namespace wherry::http {
+namespace {
+
+constexpr size_t kRecordBytes = 16 << 10;  // One TLS record; also enough per system call.
+
+// RFC 9110 §5.6.7, made once a second.
+const std::string& date_now() {
+  thread_local std::time_t made = 0;
+  thread_local std::string text;
+  std::time_t now = std::time(nullptr);
+  if (now != made) {
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char buffer[40];
+    static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    std::strftime(buffer, sizeof(buffer), "%Y %H:%M:%S GMT", &parts);
+    text = fmt::format("{}, {:02} {} {}", kDays[parts.tm_wday], parts.tm_mday,
+                       kMonths[parts.tm_mon], buffer);
+    made = now;
+  }
+  return text;
+}
+
+void append_clean(std::string& out, std::string_view value) {
+  for (char c : value)
+    out += (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f ? ' ' : c;
+}
+
+}  // namespace
+
+std::string make_head(const Response& response, BodyFraming framing, size_t length,
+                      bool keep_alive) {
+  std::string head;
+  head.reserve(256);
+  fmt::format_to(std::back_inserter(head), "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
+                 status_text(response.status), date_now());
+  for (const Headers::Field& field : response.headers.fields()) {
+    append_clean(head, field.first);
+    head += ": ";
+    append_clean(head, field.second);
+    head += "\r\n";
+  }
+  if (framing == BodyFraming::kLength) {
+    fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", length);
+  } else if (framing == BodyFraming::kChunked) {
+    head += "Transfer-Encoding: chunked\r\n";
+  }
+  if (response.status == 101) {
+    head += "Connection: Upgrade\r\n";
+  } else if (!keep_alive) {
+    head += "Connection: close\r\n";
+  }
+  head += "\r\n";
+  return head;
+}
+
+void PieceWriter::advance(size_t bytes) {
+  offset_ += bytes;
+  while (at_ < pieces_.size() && offset_ >= pieces_[at_]->size()) {
+    offset_ -= pieces_[at_]->size();
+    pieces_[at_].reset();
+    ++at_;
+  }
+}
+
+PieceWriter::State PieceWriter::write(Connection& connection) {
+  thread_local std::string scratch;
+  while (at_ < pieces_.size()) {
+    std::string_view bytes = std::string_view(*pieces_[at_]).substr(offset_);
+    if (bytes.size() < kRecordBytes && at_ + 1 < pieces_.size()) {
+      scratch.assign(bytes);
+      for (size_t i = at_ + 1; i < pieces_.size() && scratch.size() < kRecordBytes; ++i) {
+        scratch.append(*pieces_[i], 0, kRecordBytes - scratch.size());
+      }
+      bytes = scratch;
+    }
+    Io io = connection.write(bytes);
+    if (io.state == IoState::kWouldBlock) return State::kBlocked;
+    if (io.state != IoState::kDone) return State::kBroken;
+    advance(io.bytes);
+  }
+  return State::kDone;
+}
+
+std::vector<SharedBytes> PieceWriter::rest() {
+  pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(at_));
+  at_ = 0;
+  return std::move(pieces_);
+}
+
+bool produce(Connection& connection, const Response::Producer& producer, bool chunked,
+             std::chrono::milliseconds patience) {
+  std::string buffer;
+  bool alive = true;
+  auto flush = [&] {
+    if (!alive || buffer.empty()) return;
+    if (chunked) {
+      buffer.insert(0, fmt::format("{:x}\r\n", buffer.size()));
+      buffer += "\r\n";
+    }
+    alive = write_fully(connection, buffer, patience);
+    buffer.clear();
+  };
+  producer([&](std::string_view bytes) {
+    buffer.append(bytes);
+    if (buffer.size() >= kRecordBytes) flush();
+    return alive;
+  });
+  flush();
+  if (alive && chunked) alive = write_fully(connection, "0\r\n\r\n", patience);
+  return alive;
+}
+
+}  // namespace wherry::http

@@ -1,0 +1,263 @@
+// One turn of a worker with a connection: TLS handshake, reading, answering, and where it goes
+// next.
+
+#include <sys/epoll.h>
+
+#include "base/log.h"
+#include "http/responder.h"
+#include "http/server_impl.h"
+
+namespace wherry::http {
+namespace {
+
+using Phase = Connection::Phase;
+
+constexpr std::chrono::seconds kDrainLimit{2};
+constexpr size_t kDrainBytesMax = 16 << 20;
+
+Phase phase_of(Connection& connection) {
+  if (connection.phase == Phase::kDraining) return Phase::kDraining;
+  if (connection.handshaking()) return Phase::kNew;
+  switch (connection.reader().state()) {
+    case RequestReader::State::kHead: return Phase::kHead;
+    case RequestReader::State::kBody: return Phase::kBody;
+    default: return Phase::kIdle;
+  }
+}
+
+int refusal_status(const Error& error) {
+  if (error.is(Code::kRequestEntityTooLarge)) return 413;
+  return 400;
+}
+
+}  // namespace
+
+// Marks a worker's connection for stop() while it is being served.
+class Server::Impl::Serving {
+ public:
+  Serving(Impl& impl, Worker& worker, int fd) : impl_(impl), worker_(worker) {
+    MutexLock lock(impl_.mutex_);
+    worker_.serving = fd;
+  }
+  ~Serving() {
+    MutexLock lock(impl_.mutex_);
+    worker_.serving = -1;
+  }
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+
+ private:
+  Impl& impl_;
+  Worker& worker_;
+};
+
+void Server::Impl::serve(ConnectionPtr connection, Worker& worker) {
+  if (connection->phase == Phase::kDraining) return drain_input(std::move(connection));
+  if (connection->handshaking()) {
+    Io io = connection->handshake();
+    if (io.state == IoState::kWouldBlock) return park(std::move(connection));
+    if (io.state != IoState::kDone) return;
+  }
+  // Bytes of a next request may be here already, from before the hub had the connection.
+  if (Result<void> early = connection->reader().resume(); !early.ok()) {
+    return refuse(std::move(connection), early.error());
+  }
+  while (connection != nullptr) {
+    if (!read_request(connection)) return;
+    answer(connection, worker);
+    if (connection == nullptr) return;
+    if (Result<void> next = connection->reader().resume(); !next.ok()) {
+      return refuse(std::move(connection), next.error());
+    }
+    bool more =
+        connection->reader().state() == RequestReader::State::kReady || connection->has_pending();
+    if (!more) return park(std::move(connection));
+  }
+}
+
+void Server::Impl::park(ConnectionPtr connection) {
+  if (stopping_) return;
+  Phase phase = phase_of(*connection);
+  if (phase != connection->phase || phase == Phase::kIdle ||
+      connection->deadline == MonotonicTime{}) {
+    connection->phase = phase;
+    std::chrono::seconds limit = phase == Phase::kIdle       ? options_.idle_timeout
+                                 : phase == Phase::kBody     ? options_.body_timeout
+                                 : phase == Phase::kDraining ? kDrainLimit
+                                                             : options_.head_timeout;
+    connection->deadline = std::chrono::steady_clock::now() + limit;
+  }
+  parking_.park(std::move(connection));
+}
+
+// A connection that comes back from the hub.
+void Server::Impl::resume(ConnectionPtr connection) {
+  connection->in_epoll = false;
+  // What the client sent early is in no epoll's sight: let a worker look at once.
+  if (connection->reader().has_input() || connection->has_pending()) {
+    connection->want(EPOLLOUT);
+  } else {
+    connection->want(EPOLLIN);
+  }
+  park(std::move(connection));
+}
+
+// True when a request is ready. Else the connection has been parked, refused or closed.
+bool Server::Impl::read_request(ConnectionPtr& connection) {
+  RequestReader& reader = connection->reader();
+  char buffer[16 << 10];
+  while (reader.state() != RequestReader::State::kReady) {
+    if (reader.take_continue() &&
+        !write_fully(*connection, "HTTP/1.1 100 Continue\r\n\r\n", options_.write_timeout)) {
+      connection.reset();
+      return false;
+    }
+    Io io = connection->read(buffer, sizeof(buffer));
+    if (io.state == IoState::kWouldBlock) {
+      park(std::move(connection));
+      return false;
+    }
+    if (io.state != IoState::kDone) {
+      connection.reset();
+      return false;
+    }
+    if (Result<void> fed = reader.feed({buffer, io.bytes}); !fed.ok()) {
+      refuse(std::move(connection), fed.error());
+      return false;
+    }
+  }
+  return true;
+}
+
+// Throws away what a refused client still sends, for a while: closing at once would reset the
+// connection, and the client might never see the answer.
+void Server::Impl::drain_input(ConnectionPtr connection) {
+  char buffer[16 << 10];
+  while (connection->drained_bytes < kDrainBytesMax) {
+    Io io = connection->read(buffer, sizeof(buffer));
+    if (io.state == IoState::kWouldBlock) return park(std::move(connection));
+    if (io.state != IoState::kDone) return;
+    connection->drained_bytes += io.bytes;
+  }
+}
+
+void Server::Impl::refuse(ConnectionPtr connection, const Error& error) {
+  Response response;
+  response.status = connection->reader().head_too_long() ? 431 : refusal_status(error);
+  if (options_.render_error != nullptr) {
+    options_.render_error(error, response);
+  } else {
+    response.set_body("text/plain; charset=utf-8", error.message() + "\n");
+  }
+  std::string text = make_head(response, BodyFraming::kLength, response.body_size(), false);
+  for (const SharedBytes& piece : response.pieces()) text += *piece;
+  if (!write_fully(*connection, text, options_.write_timeout)) return;
+  connection->shutdown_write();
+  connection->phase = Phase::kDraining;
+  connection->deadline = {};
+  connection->want(EPOLLIN);
+  drain_input(std::move(connection));
+}
+
+void Server::Impl::answer(ConnectionPtr& connection, Worker& worker) {
+  std::unique_ptr<Request> request = connection->reader().take();
+  connection->phase = Phase::kNew;  // So that the next phase gets its own deadline.
+  connection->deadline = {};
+  connection->describe(*request);
+  requests_.fetch_add(1, std::memory_order_relaxed);
+
+  Response response;
+  response.attach(&hub_, &streams_.gate());
+  bool keep_alive = false;
+  {
+    Serving serving(*this, worker, connection->fd());
+    options_.handler(*request, response);
+    keep_alive = request->keep_alive && !stopping_;
+    if (response.producer() != nullptr)
+      return answer_chunked(connection, *request, response, keep_alive);
+  }
+  if (response.is_hijacked()) return answer_hub(connection, *request, response, keep_alive);
+  if (response.is_streamed()) return answer_stream(connection, *request, response);
+  answer_body(connection, *request, response, keep_alive);
+}
+
+void Server::Impl::answer_body(ConnectionPtr& connection, const Request& request,
+                               Response& response, bool keep_alive) {
+  bool bodiless = response.status < 200 || response.status == 204 || response.status == 304;
+  BodyFraming framing = bodiless ? BodyFraming::kNone : BodyFraming::kLength;
+  if (request.minor_version == 0 && keep_alive) response.headers.set("Connection", "keep-alive");
+  std::vector<SharedBytes> pieces;
+  pieces.reserve(response.pieces().size() + 1);
+  pieces.push_back(std::make_shared<const std::string>(
+      make_head(response, framing, response.body_size(), keep_alive)));
+  if (!bodiless && request.method != "HEAD") {
+    pieces.insert(pieces.end(), response.pieces().begin(), response.pieces().end());
+  }
+  PieceWriter writer(std::move(pieces));
+  PieceWriter::State state = writer.write(*connection);
+  if (state == PieceWriter::State::kBlocked) {
+    leave_epoll(*connection);
+    std::vector<SharedBytes> rest = writer.rest();
+    hub_.drain(std::move(connection), std::move(rest), writer.offset(), keep_alive);
+  } else if (state == PieceWriter::State::kBroken || !keep_alive) {
+    if (state == PieceWriter::State::kDone) connection->shutdown_write();
+    connection.reset();
+  }
+}
+
+void Server::Impl::answer_chunked(ConnectionPtr& connection, const Request& request,
+                                  Response& response, bool keep_alive) {
+  bool chunked = request.minor_version == 1;
+  keep_alive = keep_alive && chunked;
+  std::string head = make_head(response, chunked ? BodyFraming::kChunked : BodyFraming::kUntilClose,
+                               0, keep_alive);
+  bool alive = write_fully(*connection, head, options_.write_timeout);
+  if (alive && request.method != "HEAD") {
+    alive = produce(*connection, response.producer(), chunked, options_.write_timeout);
+  }
+  if (!alive || !keep_alive) connection.reset();
+}
+
+void Server::Impl::answer_hub(ConnectionPtr& connection, const Request& request, Response& response,
+                              bool keep_alive) {
+  std::string head = make_head(response, BodyFraming::kChunked, 0, keep_alive);
+  if (request.method == "HEAD") {
+    // The source never hears of it; the handle is discarded with the response.
+    if (!write_fully(*connection, head, options_.write_timeout) || !keep_alive) connection.reset();
+    return;
+  }
+  leave_epoll(*connection);
+  hub_.attach(response.take_hub(), std::move(connection), std::move(head), keep_alive);
+}
+
+void Server::Impl::answer_stream(ConnectionPtr& connection, const Request& request,
+                                 Response& response) {
+  if (request.method == "HEAD") {
+    (void)write_fully(*connection, make_head(response, BodyFraming::kChunked, 0, false),
+                      options_.write_timeout);
+    return connection.reset();
+  }
+  leave_epoll(*connection);
+  if (std::function<void(Stream&)> body = response.take_upgrade()) {
+    std::string head = make_head(response, BodyFraming::kNone, 0, true);
+    streams_.run(std::move(connection),
+                 [head = std::move(head), body = std::move(body)](Stream& stream) {
+                   if (stream.write_all(head).ok()) body(stream);
+                 });
+    return;
+  }
+  std::string head = make_head(response, BodyFraming::kChunked, 0, false);
+  streams_.run(std::move(connection),
+               [head = std::move(head), body = response.take_stream()](Stream& stream) {
+                 if (!stream.write_all(head).ok()) return;
+                 BodyWriter writer(stream);
+                 body(writer);
+                 if (!writer.peer_gone()) (void)stream.write_all("0\r\n\r\n");
+               });
+}
+
+void Server::Impl::leave_epoll(Connection& connection) {
+  if (std::exchange(connection.in_epoll, false)) parking_.forget(connection);
+}
+
+}  // namespace wherry::http

@@ -1,0 +1,84 @@
+#pragma once
+// The server's inside: who owns a connection when. A worker takes one out of the parking, brings it
+// as far as it goes without waiting, and puts it back, or hands it to the hub or to a stream
+// thread.
+
+#include <array>
+#include <atomic>
+#include <list>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "http/hub_thread.h"
+#include "http/parking.h"
+#include "http/server.h"
+#include "http/stream_pool.h"
+
+namespace wherry::http {
+
+class Server::Impl {
+ public:
+  explicit Impl(Options options);
+  ~Impl() { stop(std::chrono::seconds(5)); }
+
+  Result<void> start();
+  void stop(std::chrono::milliseconds grace) EXCLUDES(mutex_);
+  Result<void> set_credentials(std::shared_ptr<const TlsCredentials> tls) EXCLUDES(mutex_);
+  uint16_t port() const { return port_; }
+  Counters counters() EXCLUDES(mutex_);
+
+ private:
+  struct Worker {
+    int serving = -1;  // Descriptor, for stop() to cut; -1 while none. Guarded by mutex_.
+    std::jthread thread;
+  };
+  class Serving;
+  using ConnectionPtr = std::unique_ptr<Connection>;
+
+  void add_worker() EXCLUDES(mutex_);
+  void work(Worker& worker);
+  void accept_from(int listener);
+  void admit(int fd);
+
+  // Each takes the connection and leaves it null when it went elsewhere.
+  void serve(ConnectionPtr connection, Worker& worker);
+  void park(ConnectionPtr connection);
+  bool read_request(ConnectionPtr& connection);
+  void drain_input(ConnectionPtr connection);
+  void refuse(ConnectionPtr connection, const Error& error);
+  void answer(ConnectionPtr& connection, Worker& worker);
+  void answer_body(ConnectionPtr& connection, const Request& request, Response& response,
+                   bool keep_alive);
+  void answer_chunked(ConnectionPtr& connection, const Request& request, Response& response,
+                      bool keep_alive);
+  void answer_hub(ConnectionPtr& connection, const Request& request, Response& response,
+                  bool keep_alive);
+  void answer_stream(ConnectionPtr& connection, const Request& request, Response& response);
+  void resume(ConnectionPtr connection);
+  void leave_epoll(Connection& connection);
+
+  const Options options_;
+  const RequestLimits limits_;
+  std::vector<int> listeners_;
+  uint16_t port_ = 0;
+
+  std::atomic<bool> stopping_{false};
+  std::atomic<unsigned> idle_workers_{0};
+  std::atomic<size_t> connections_{0};
+  std::atomic<uint64_t> requests_{0};
+  bool started_ = false;
+
+  Parking parking_;
+  StreamPool streams_;
+  Hub hub_;
+
+  Mutex mutex_;
+  CondVar workers_changed_;
+  std::shared_ptr<const TlsContext> tls_ GUARDED_BY(mutex_);
+  std::list<Worker> workers_ GUARDED_BY(mutex_);
+  unsigned running_workers_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace wherry::http

@@ -1,0 +1,36 @@
+#pragma once
+// TlsContext: what the server needs for a TLS handshake, made once per set of credentials and
+// shared by the connections that were opened under it. TLS 1.2 and later, ALPN http/1.1, no session
+// tickets (each would cost memory, and Go clients keep connections instead). Immutable; any thread.
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "http/message.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+namespace wherry::http {
+
+struct TlsCredentials;
+
+class TlsContext {
+ public:
+  static Result<std::shared_ptr<const TlsContext>> create(const TlsCredentials& credentials);
+  ssl_ctx_st* raw() const { return context_.get(); }
+
+ private:
+  explicit TlsContext(std::shared_ptr<ssl_ctx_st> context) : context_(std::move(context)) {}
+  std::shared_ptr<ssl_ctx_st> context_;
+};
+
+// The newest entry of this thread's OpenSSL error queue, which is emptied.
+std::string tls_error();
+
+// What the peer of a finished handshake showed: null when nothing, or when it did not verify; then
+// `problem` says why.
+std::shared_ptr<const PeerCertificate> peer_certificate(ssl_st* ssl, std::string& problem);
+
+}  // namespace wherry::http
