@@ -1,0 +1,93 @@
+#include "apiserver/bootstrap.h"
+
+#include <arpa/inet.h>
+
+#include "base/strings.h"
+
+namespace wherry::apiserver {
+namespace {
+
+constexpr std::string_view kNamespaces[] = {"kube-system", "kube-public", "kube-node-lease", "default"};
+
+constexpr std::string_view kPriorityClasses[] = {
+    R"({"metadata":{"name":"system-node-critical"},"value":2000001000,"preemptionPolicy":)"
+    R"("PreemptLowerPriority","description":"For pods that a node cannot do without."})",
+    R"({"metadata":{"name":"system-cluster-critical"},"value":2000000000,"preemptionPolicy":)"
+    R"("PreemptLowerPriority","description":"For pods that the cluster cannot do without."})",
+};
+
+Context server_context() {
+  Context context;
+  context.user.name = "system:apiserver";
+  context.user.groups = {std::string(kMasters)};
+  context.user_agent = "kube-apiserver";
+  return context;
+}
+
+Result<void> ensure(Machinery& machinery, std::string_view group_resource, const std::string& ns,
+                    std::string_view json) {
+  const Resource& resource = api::resource(group_resource);
+  json::Document body = TRY(json::Document::parse(json));
+  std::string name(body.root()["metadata"]["name"].as_string());
+  if (machinery.get({&resource, ns, name, {}}).ok()) return {};
+  Context context = server_context();
+  Result<Written> made = machinery.create(context, {&resource, ns, {}, {}}, body.root());
+  if (made.ok() || made.error().is(Code::kAlreadyExists)) return {};
+  return std::move(made).error().with_prefix(fmt::format("making {} {}", group_resource, name));
+}
+
+// Written anew when it says something else.
+Result<void> put(Machinery& machinery, std::string_view group_resource, const std::string& ns,
+                 std::string_view json) {
+  TRY(ensure(machinery, group_resource, ns, json));
+  json::Document body = TRY(json::Document::parse(json));
+  Context context = server_context();
+  Target target{&api::resource(group_resource), ns,
+                std::string(body.root()["metadata"]["name"].as_string()), {}};
+  TRY(machinery.update(context, target, body.root()));
+  return {};
+}
+
+std::string first_address(const std::string& cidr) {
+  auto parts = split_once(cidr, "/");
+  in_addr address{};
+  CHECK(parts && inet_pton(AF_INET, std::string(parts->first).c_str(), &address) == 1);
+  uint32_t first = ntohl(address.s_addr) + 1;
+  return fmt::format("{}.{}.{}.{}", first >> 24, (first >> 16) & 255, (first >> 8) & 255, first & 255);
+}
+
+}  // namespace
+
+Result<void> make_bootstrap_objects(Machinery& machinery) {
+  for (std::string_view name : kNamespaces) {
+    TRY(ensure(machinery, "namespaces", "", fmt::format(R"({{"metadata":{{"name":"{}"}}}})", name)));
+  }
+  for (std::string_view json : kPriorityClasses) {
+    TRY(ensure(machinery, "priorityclasses.scheduling.k8s.io", "", json));
+  }
+  return {};
+}
+
+Result<void> publish_api_service(Machinery& machinery, const std::string& service_cidr,
+                                 const std::string& address, uint16_t port) {
+  TRY(ensure(machinery, "services", "default",
+             fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver",)"
+                         R"("provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ports":[{{)"
+                         R"("name":"https","protocol":"TCP","port":443,"targetPort":{}}}],)"
+                         R"("sessionAffinity":"None","type":"ClusterIP"}}}})",
+                         first_address(service_cidr), port)));
+  TRY(put(machinery, "endpoints", "default",
+          fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{)"
+                      R"("endpointslice.kubernetes.io/skip-mirror":"true"}}}},"subsets":[{{)"
+                      R"("addresses":[{{"ip":"{}"}}],"ports":[{{"name":"https","port":{},)"
+                      R"("protocol":"TCP"}}]}}]}})",
+                      address, port)));
+  return put(machinery, "endpointslices.discovery.k8s.io", "default",
+             fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{)"
+                         R"("kubernetes.io/service-name":"kubernetes"}}}},"addressType":"IPv4",)"
+                         R"("endpoints":[{{"addresses":["{}"],"conditions":{{"ready":true}}}}],)"
+                         R"("ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}})",
+                         address, port));
+}
+
+}  // namespace wherry::apiserver

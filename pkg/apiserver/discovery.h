@@ -1,0 +1,47 @@
+#pragma once
+// Discovery: which groups, versions and kinds there are, in the classic documents and in the aggregated
+// ones, and the OpenAPI documents. Built from the resource rows when first asked for, then kept.
+// Any thread.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/mutex.h"
+#include "http/message.h"
+
+namespace wherry::apiserver {
+
+class Discovery {
+ public:
+  // `address` is what clients should call the server: "10.0.0.1:6443".
+  explicit Discovery(std::string address) : address_(std::move(address)) {}
+
+  // Answers /api, /apis, /apis/GROUP, /api/VERSION, /apis/GROUP/VERSION and /openapi/...; false when the
+  // path is none of these or names a group that does not exist.
+  bool handle(const http::Request& request, http::Response& response) EXCLUDES(mutex_);
+  // Whether there is such a group and version.
+  bool serves(std::string_view group, std::string_view version) const;
+
+ private:
+  struct Document {
+    std::shared_ptr<const std::string> body;    // One of the two: large documents are kept zipped.
+    std::shared_ptr<const std::string> zipped;
+    std::string etag;
+  };
+
+  bool handle_root(const http::Request& request, http::Response& response);
+  bool handle_openapi(const http::Request& request, http::Response& response);
+  // The document of that key, made by `make` the first time.
+  template <typename Make>
+  Document document(const std::string& key, Make make) EXCLUDES(mutex_);
+  static void send(const http::Request& request, http::Response& response, const Document& document,
+                   std::string content_type);
+
+  const std::string address_;
+  Mutex mutex_;
+  std::map<std::string, Document> documents_ GUARDED_BY(mutex_);
+};
+
+}  // namespace wherry::apiserver

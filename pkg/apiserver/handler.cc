@@ -1,0 +1,105 @@
+#include "apiserver/handler.h"
+
+#include "api/status.h"
+#include "apiserver/authorise.h"
+#include "apiserver/encode.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/strings.h"
+
+namespace wherry::apiserver {
+namespace {
+
+// The methods that no route of ours takes.
+bool known_method(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "POST" || method == "PUT" ||
+         method == "PATCH" || method == "DELETE";
+}
+
+std::string root_paths() {
+  json::Draft draft;
+  json::Node list = draft.root().set_array("paths");
+  for (const char* path : {"/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics",
+                           "/openapi/v2", "/openapi/v3", "/readyz", "/version"}) {
+    list.push(path);
+  }
+  return draft.dump_pretty();
+}
+
+}  // namespace
+
+void Handler::handle(http::Request& request, http::Response& response) {
+  response.headers.set("Audit-Id", random_uuid());
+  response.headers.set("Cache-Control", "no-cache, private");
+  Route route = find_route(request);
+  Result<void> done = answer(request, response, route);
+  if (!done.ok()) {
+    write_error(response, done.error(), negotiate_error(request));
+    if (response.status >= 500) {
+      log::warn("{} {}: {}", request.method, request.path, done.error().message());
+    }
+  }
+  std::string verb = route.is_resource ? to_upper(route.verb) : request.method;
+  bool known = route.target.resource != nullptr && !route.unknown;
+  metrics_.count(verb, known ? route.plural : std::string(), known ? route.target.subresource : std::string(),
+                 response.status, parts_.machinery.clock().monotonic() - request.received);
+}
+
+void Handler::render_error(const Error& error, http::Response& response) {
+  write_error(response, error, Wanted{});
+}
+
+Result<void> Handler::answer(http::Request& request, http::Response& response, const Route& route) {
+  User user = TRY(parts_.authenticator.authenticate(request));
+  TRY(authorise(attributes_of(user, route)));
+  if (!route.is_resource) return answer_path(request, response, route);
+  if (route.unknown) {
+    if (parts_.discovery.serves(route.group, route.version)) return api::no_such_resource();
+    write_text(response, 404, "404 page not found\n");
+    return {};
+  }
+  if (route.wrong_method || !known_method(request.method)) {
+    return Error(Code::kMethodNotAllowed,
+                 "the server does not allow this method on the requested resource");
+  }
+  Call call{request, response, route, {}};
+  call.context.user = std::move(user);
+  call.context.user_agent = request.headers.get("User-Agent");
+  Result<void> done = answer_resource(call);
+  for (const std::string& warning : call.context.warnings) {
+    response.headers.add("Warning", "299 - " + quote(warning));
+  }
+  return done;
+}
+
+Result<void> Handler::answer_path(http::Request& request, http::Response& response,
+                                  const Route& route) {
+  if (parts_.pages.handle(request, response, metrics_)) return {};
+  bool reads = request.method == "GET" || request.method == "HEAD";
+  if (route.path == "/" && reads) {
+    response.set_body("application/json", root_paths());
+    return {};
+  }
+  if (reads && parts_.discovery.handle(request, response)) return {};
+  write_text(response, 404, "404 page not found\n");
+  return {};
+}
+
+Result<void> Handler::answer_resource(Call& call) {
+  const std::string& verb = call.route.verb;
+  if (verb == "connect") return parts_.streams.connect(call.request, call.route, call.response);
+  if (verb == "get") return get(call);
+  if (verb == "list") return list(call);
+  if (verb == "watch") return watch(call);
+  if (verb == "create") {
+    return call.route.target.subresource.empty() ? create(call) : create_subresource(call);
+  }
+  if (verb == "update") return update(call);
+  if (verb == "patch") return patch(call);
+  if (verb == "delete") return remove(call);
+  if (verb == "deletecollection") return remove_collection(call);
+  return Error(Code::kMethodNotAllowed,
+               "the server does not allow this method on the requested resource");
+}
+
+}  // namespace wherry::apiserver

@@ -1,0 +1,66 @@
+#pragma once
+// Handler: from an HTTP request to an answer. In this order: who asks, what for, whether it is allowed,
+// then the verb. Everything it knows about kinds it reads from the resource rows. Any thread.
+
+#include <string>
+
+#include "apiserver/authenticate.h"
+#include "apiserver/discovery.h"
+#include "apiserver/machinery.h"
+#include "apiserver/negotiate.h"
+#include "apiserver/routes.h"
+#include "apiserver/status_pages.h"
+#include "apiserver/streams.h"
+#include "apiserver/watch.h"
+#include "http/message.h"
+
+namespace wherry::apiserver {
+
+class Handler {
+ public:
+  // All outlive the handler.
+  struct Parts {
+    Machinery& machinery;
+    const Authenticator& authenticator;
+    Discovery& discovery;
+    StatusPages& pages;
+    Watches& watches;
+    Streams& streams;
+  };
+  explicit Handler(Parts parts) : parts_(parts) {}
+
+  void handle(http::Request& request, http::Response& response);
+  // For answers that the HTTP layer makes itself.
+  static void render_error(const Error& error, http::Response& response);
+
+ private:
+  struct Call {
+    http::Request& request;
+    http::Response& response;
+    const Route& route;
+    Context context;
+  };
+
+  Result<void> answer(http::Request& request, http::Response& response, const Route& route);
+  Result<void> answer_path(http::Request& request, http::Response& response, const Route& route);
+  Result<void> answer_resource(Call& call);
+
+  Result<void> get(Call& call);
+  Result<void> list(Call& call);
+  Result<void> watch(Call& call);
+  Result<void> create(Call& call);
+  Result<void> create_subresource(Call& call);
+  Result<void> update(Call& call);
+  Result<void> patch(Call& call);
+  Result<void> remove(Call& call);
+  Result<void> remove_collection(Call& call);
+
+  // The answer to a write, with its warnings.
+  Result<void> write(Call& call, int status, const ObjectPtr& object, const Wanted& wanted);
+  Time now() const { return parts_.machinery.clock().now(); }
+
+  const Parts parts_;
+  RequestMetrics metrics_;  // Self-synchronised.
+};
+
+}  // namespace wherry::apiserver

@@ -1,0 +1,172 @@
+// The verbs over HTTP: parameters and body in, the machinery's result out.
+
+#include <algorithm>
+#include <array>
+
+#include "api/status.h"
+#include "apiserver/encode.h"
+#include "apiserver/handler.h"
+#include "apiserver/parameters.h"
+#include "apiserver/reviews.h"
+
+namespace wherry::apiserver {
+namespace {
+
+// Kinds whose delete answers with the object, not with a Status (Kubernetes API, per resource).
+constexpr std::array<std::string_view, 13> kAnswersWithObject = {
+    "pods", "podtemplates", "serviceaccounts", "services", "resourcequotas", "persistentvolumes",
+    "persistentvolumeclaims", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io",
+    "csistoragecapacities.storage.k8s.io", "storageclasses.storage.k8s.io",
+    "volumeattachments.storage.k8s.io", "volumeattributesclasses.storage.k8s.io"};
+
+bool answers_with_object(const Resource& resource) {
+  std::string name = resource.group_resource();
+  return std::find(kAnswersWithObject.begin(), kAnswersWithObject.end(), name) !=
+         kAnswersWithObject.end();
+}
+
+// Reviews have no table (Kubernetes answers 406), and neither have the forms of subresources.
+Offers offers_of(const Route& route) {
+  const Resource& resource = *route.target.resource;
+  bool stored = resource.verbs.empty() ||
+                std::find(resource.verbs.begin(), resource.verbs.end(), "get") != resource.verbs.end();
+  bool own_form = route.subresource == nullptr || route.subresource->kind == resource.kind;
+  bool whole = stored && own_form;
+  return {.table = whole, .partial = whole};
+}
+
+// The struct of a body: the subresource's own, else the kind's.
+const api::Struct* body_struct(const Route& route) {
+  if (route.subresource != nullptr && route.subresource->schema != nullptr) {
+    return route.subresource->schema;
+  }
+  return route.target.resource->schema;
+}
+
+std::string_view body_kind(const Route& route) {
+  return route.subresource != nullptr ? route.subresource->kind : route.target.resource->kind;
+}
+
+}  // namespace
+
+Result<void> Handler::write(Call& call, int status, const ObjectPtr& object, const Wanted& wanted) {
+  const Resource& resource = *call.route.target.resource;
+  if (object->kind() == resource.kind) {
+    write_object(call.response, status, resource, object, wanted,
+                 call.request.query.get("includeObject"), now());
+    return {};
+  }
+  // A form of its own: Scale, TokenRequest, Status.
+  json::Document document = object->document();
+  const api::Struct* schema = object->kind() == "Status"
+                                  ? api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.Status")
+                                  : body_struct(call.route);
+  write_document(call.response, status, document.root(), schema, wanted);
+  return {};
+}
+
+Result<void> Handler::get(Call& call) {
+  const Target& target = call.route.target;
+  if (target.subresource == "log") {
+    return parts_.streams.log(call.request, target, call.response);
+  }
+  Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  ObjectPtr object = TRY(parts_.machinery.get_subresource(target));
+  return write(call, 200, object, wanted);
+}
+
+Result<void> Handler::list(Call& call) {
+  const Target& target = call.route.target;
+  Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  ListOptions options = TRY(list_options(call.request, target));
+  ListResult result = TRY(parts_.machinery.list(target, options));
+  write_list(call.response, *target.resource, result, wanted, call.request.query.get("includeObject"),
+             now());
+  return {};
+}
+
+Result<void> Handler::watch(Call& call) {
+  const Target& target = call.route.target;
+  WatchOptions options = TRY(watch_options(call.request, target));
+  options.wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  return parts_.watches.serve(target, options, call.response);
+}
+
+Result<void> Handler::create(Call& call) {
+  const Target& target = call.route.target;
+  Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  WriteOptions options = TRY(write_options(call.request, "CreateOptions"));
+  json::Document body = TRY(read_body(call.request, target.resource->schema, target.resource->kind));
+  std::optional<Result<json::Draft>> review =
+      answer_review(call.context.user, target, body.root(), parts_.authenticator, now());
+  if (review) {
+    json::Draft answer = TRY(std::move(*review));
+    write_document(call.response, 201, answer.freeze().root(), target.resource->schema, wanted);
+    return {};
+  }
+  Written written = TRY(parts_.machinery.create(call.context, target, body.root(), options));
+  return write(call, 201, written.object, wanted);
+}
+
+Result<void> Handler::create_subresource(Call& call) {
+  const Target& target = call.route.target;
+  Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  WriteOptions options = TRY(write_options(call.request, "CreateOptions"));
+  json::Document body = TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
+  ObjectPtr object =
+      TRY(parts_.machinery.create_subresource(call.context, target, body.root(), options));
+  return write(call, 201, object, wanted);
+}
+
+Result<void> Handler::update(Call& call) {
+  Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  WriteOptions options = TRY(write_options(call.request, "UpdateOptions"));
+  json::Document body = TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
+  Written written =
+      TRY(parts_.machinery.update(call.context, call.route.target, body.root(), options));
+  return write(call, written.created ? 201 : 200, written.object, wanted);
+}
+
+Result<void> Handler::patch(Call& call) {
+  Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  PatchBody body = TRY(read_patch(call.request));
+  WriteOptions options = TRY(write_options(call.request, "PatchOptions"));
+  if (call.request.query.has("force") && body.type != PatchType::kApply) {
+    api::FieldErrors errors;
+    errors.forbidden(api::Path("force"), "may not be specified for non-apply patch");
+    return errors.to_error("meta.k8s.io", "PatchOptions", "");
+  }
+  Written written = TRY(parts_.machinery.patch(call.context, call.route.target, body.type,
+                                               body.document.root(), options));
+  return write(call, written.created ? 201 : 200, written.object, wanted);
+}
+
+Result<void> Handler::remove(Call& call) {
+  const Target& target = call.route.target;
+  Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  DeleteOptions options = TRY(delete_options(call.request));
+  Deleted deleted = TRY(parts_.machinery.remove(call.context, target, options));
+  if (!deleted.removed || answers_with_object(*target.resource)) {
+    bool accepted = !deleted.removed && options.orphan_dependents == false;
+    return write(call, accepted ? 202 : 200, deleted.object, wanted);
+  }
+  json::Draft status = api::success_status(target.resource->group_resource(), target.name,
+                                           deleted.object->uid());
+  wanted.form = Form::kObject;
+  write_document(call.response, 200, status.freeze().root(),
+                 api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.Status"), wanted);
+  return {};
+}
+
+Result<void> Handler::remove_collection(Call& call) {
+  const Target& target = call.route.target;
+  Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  ListOptions which = TRY(list_options(call.request, target));
+  DeleteOptions options = TRY(delete_options(call.request));
+  ListResult result = TRY(parts_.machinery.remove_collection(call.context, target, which, options));
+  write_list(call.response, *target.resource, result, wanted, call.request.query.get("includeObject"),
+             now());
+  return {};
+}
+
+}  // namespace wherry::apiserver

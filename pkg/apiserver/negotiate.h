@@ -1,0 +1,44 @@
+#pragma once
+// Content negotiation: in which of the forms we speak the answer is wanted, and in which the body came.
+// Pure; any thread.
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "http/message.h"
+
+namespace wherry::apiserver {
+
+enum class MediaType { kJson, kYaml, kProtobuf };
+enum class Form { kObject, kTable, kPartial };  // kPartial: PartialObjectMetadata(List).
+
+struct Wanted {
+  MediaType media = MediaType::kJson;
+  Form form = Form::kObject;
+  std::string form_version = "v1";  // Of meta.k8s.io.
+  bool pretty = false;
+
+  bool operator==(const Wanted&) const = default;
+};
+
+// What a request may be answered with.
+struct Offers {
+  bool table = true;
+  bool partial = true;
+};
+
+// kNotAcceptable when nothing that the client takes is on offer.
+Result<Wanted> negotiate(const http::Request& request, Offers offers);
+// The same, but never fails: for error answers.
+Wanted negotiate_error(const http::Request& request);
+
+// Of the request's body. kUnsupportedMediaType names what we take.
+Result<MediaType> body_type(const http::Request& request);
+
+std::string_view media_type_name(MediaType media);
+
+// "application/json; a=b;c" as "application/json", without case and parameters.
+std::string bare_media_type(std::string_view header);
+
+}  // namespace wherry::apiserver

@@ -1,0 +1,224 @@
+#include "apiserver/parameters.h"
+
+#include <algorithm>
+
+#include "api/protobuf.h"
+#include "api/status.h"
+#include "apiserver/negotiate.h"
+#include "base/encoding.h"
+#include "base/strings.h"
+#include "json/yaml.h"
+
+namespace wherry::apiserver {
+namespace {
+
+constexpr size_t kManagerBytesMax = 128;
+
+Error invalid_options(std::string_view kind, const api::FieldErrors& errors) {
+  return errors.to_error("meta.k8s.io", kind, "");
+}
+
+// A parameter that is a number; kBadRequest in the words of Go's query conversion.
+Result<std::optional<int64_t>> number(const http::Request& request, std::string_view name) {
+  if (!request.query.has(name)) return std::optional<int64_t>();
+  std::string_view text = request.query.get(name);
+  if (text.empty()) return std::optional<int64_t>(0);
+  std::optional<int64_t> value = parse_int(text);
+  if (!value) {
+    return Error::bad_request("strconv.ParseInt: parsing {}: invalid syntax", quote(text));
+  }
+  return value;
+}
+
+Result<bool> check_dry_run(const std::vector<std::string_view>& values, std::string_view kind) {
+  bool dry = false;
+  api::FieldErrors errors;
+  for (std::string_view value : values) {
+    if (value == "All") {
+      dry = true;
+      continue;
+    }
+    static constexpr std::string_view kKnown[] = {"All"};
+    errors.not_supported(api::Path("dryRun"), value, kKnown);
+  }
+  if (!errors.empty()) return invalid_options(kind, errors);
+  return dry;
+}
+
+// What upstream shows of a body that it could not make sense of.
+std::string summary(std::string_view body) {
+  constexpr size_t kShown = 30;
+  if (body.empty()) return "<empty>";
+  if (body[0] == '{') {
+    return body.size() > kShown ? std::string(body.substr(0, kShown)) + " ..." : std::string(body);
+  }
+  std::string hex = hex_encode(body.substr(0, kShown / 2));
+  return body.size() > kShown / 2 ? hex + " ..." : hex;
+}
+
+Result<json::Document> read_protobuf(const http::Request& request, const api::Struct* schema,
+                                     std::string_view kind) {
+  if (schema == nullptr) {
+    return Error::make(Code::kUnsupportedMediaType,
+                       "the body of the request was in an unknown format - accepted media types "
+                       "include: application/json, application/yaml");
+  }
+  api::ProtobufEnvelope envelope = TRY(api::protobuf_unwrap(request.body));
+  if (!envelope.kind.empty() && envelope.kind != kind) {
+    return Error::bad_request("{} in version \"{}\" cannot be handled as a {}: unable to decode",
+                              envelope.kind, envelope.api_version, kind);
+  }
+  json::Draft draft = TRY(api::protobuf_decode_body(*schema, request.body));
+  return draft.freeze();
+}
+
+DeleteOptions from_body(json::Value body) {
+  DeleteOptions out;
+  if (body["gracePeriodSeconds"].is_int()) {
+    out.grace_period_seconds = body["gracePeriodSeconds"].as_int();
+  }
+  json::Value preconditions = body["preconditions"];
+  if (preconditions["uid"].is_string()) out.uid = std::string(preconditions["uid"].as_string());
+  if (preconditions["resourceVersion"].is_string()) {
+    out.resource_version = std::string(preconditions["resourceVersion"].as_string());
+  }
+  out.propagation_policy = body["propagationPolicy"].as_string();
+  if (body["orphanDependents"].is_bool()) out.orphan_dependents = body["orphanDependents"].as_bool();
+  return out;
+}
+
+}  // namespace
+
+Result<ListOptions> list_options(const http::Request& request, const Target& target) {
+  ListOptions out;
+  out.filter = TRY(parse_filter(*target.resource, request.query.get("labelSelector"),
+                                request.query.get("fieldSelector")));
+  std::optional<int64_t> limit = TRY(number(request, "limit"));
+  out.limit = limit.value_or(0);
+  out.continue_token = request.query.get("continue");
+  out.resource_version = request.query.get("resourceVersion");
+  out.resource_version_match = request.query.get("resourceVersionMatch");
+  return out;
+}
+
+Result<WatchOptions> watch_options(const http::Request& request, const Target& target) {
+  WatchOptions out;
+  out.filter = TRY(parse_filter(*target.resource, request.query.get("labelSelector"),
+                                request.query.get("fieldSelector")));
+  out.resource_version = request.query.get("resourceVersion");
+  out.resource_version_match = request.query.get("resourceVersionMatch");
+  if (request.query.has("allowWatchBookmarks")) {
+    out.bookmarks = is_true(request.query.get("allowWatchBookmarks"));
+  }
+  if (request.query.has("sendInitialEvents")) {
+    out.send_initial_events = is_true(request.query.get("sendInitialEvents"));
+  }
+  out.timeout_seconds = TRY(number(request, "timeoutSeconds"));
+  out.include_object = request.query.get("includeObject");
+  return out;
+}
+
+Result<WriteOptions> write_options(const http::Request& request, std::string_view kind) {
+  WriteOptions out;
+  out.dry_run = TRY(check_dry_run(request.query.all("dryRun"), kind));
+  out.force = request.query.has("force") && is_true(request.query.get("force"));
+  out.field_manager = request.query.get("fieldManager");
+  api::FieldErrors errors;
+  if (out.field_manager.size() > kManagerBytesMax) {
+    errors.too_long(api::Path("fieldManager"), kManagerBytesMax);
+  }
+  std::string_view validation = request.query.get("fieldValidation");
+  if (validation == "Strict") {
+    out.field_validation = FieldValidation::kStrict;
+  } else if (validation == "Ignore") {
+    out.field_validation = FieldValidation::kIgnore;
+  } else if (!validation.empty() && validation != "Warn") {
+    static constexpr std::string_view kKnown[] = {"", "Ignore", "Strict", "Warn"};
+    errors.not_supported(api::Path("fieldValidation"), validation, kKnown);
+  }
+  if (!errors.empty()) return invalid_options(kind, errors);
+  return out;
+}
+
+Result<DeleteOptions> delete_options(const http::Request& request) {
+  DeleteOptions out;
+  if (!request.body.empty()) {
+    json::Document body = TRY(
+        read_body(request, api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"),
+                  "DeleteOptions"));
+    std::string_view kind = body.root()["kind"].as_string();
+    if (!kind.empty() && kind != "DeleteOptions") {
+      return Error::bad_request("decoded object cannot be converted to DeleteOptions");
+    }
+    out = from_body(body.root());
+    std::vector<std::string_view> dry;
+    for (json::Value item : body.root()["dryRun"].items()) dry.push_back(item.as_string());
+    out.dry_run = TRY(check_dry_run(dry, "DeleteOptions"));
+  }
+  std::optional<int64_t> grace = TRY(number(request, "gracePeriodSeconds"));
+  if (grace) out.grace_period_seconds = grace;
+  if (request.query.has("propagationPolicy")) {
+    out.propagation_policy = request.query.get("propagationPolicy");
+  }
+  if (request.query.has("orphanDependents")) {
+    out.orphan_dependents = is_true(request.query.get("orphanDependents"));
+  }
+  if (request.query.has("dryRun")) {
+    out.dry_run = TRY(check_dry_run(request.query.all("dryRun"), "DeleteOptions"));
+  }
+  return out;
+}
+
+Result<json::Document> read_body(const http::Request& request, const api::Struct* schema,
+                                 std::string_view kind) {
+  MediaType media = TRY(body_type(request));
+  if (media == MediaType::kProtobuf) return read_protobuf(request, schema, kind);
+  if (media == MediaType::kYaml) {
+    Result<json::Document> parsed = json::parse_yaml(request.body);
+    if (parsed.ok()) return parsed;
+    return Error::bad_request("the object provided is unrecognized (must be of type {}): {} ({})", kind,
+                              parsed.error().message(), summary(request.body));
+  }
+  Result<json::Document> parsed = json::Document::parse(request.body);
+  if (parsed.ok()) return parsed;
+  std::string why = api::go_json_error(request.body);
+  return Error::bad_request(
+      "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse "
+      "error: {} ({})",
+      kind, why.empty() ? parsed.error().message() : why, summary(request.body));
+}
+
+Result<PatchBody> read_patch(const http::Request& request) {
+  std::string media = bare_media_type(request.headers.get("Content-Type"));
+  PatchBody out{PatchType::kJson, {}};
+  if (media == "application/merge-patch+json") {
+    out.type = PatchType::kMerge;
+  } else if (media == "application/strategic-merge-patch+json") {
+    out.type = PatchType::kStrategic;
+  } else if (media == "application/apply-patch+yaml") {
+    out.type = PatchType::kApply;
+  } else if (media != "application/json-patch+json") {
+    return Error::make(Code::kUnsupportedMediaType,
+                       "the body of the request was in an unknown format - accepted media types "
+                       "include: application/json-patch+json, application/merge-patch+json, "
+                       "application/strategic-merge-patch+json, application/apply-patch+yaml");
+  }
+  if (out.type == PatchType::kApply) {
+    Result<json::Document> parsed = json::parse_yaml(request.body);
+    if (!parsed.ok()) {
+      return Error::bad_request("error decoding YAML: {}", parsed.error().message());
+    }
+    out.document = std::move(parsed).value();
+    return out;
+  }
+  Result<json::Document> parsed = json::Document::parse(request.body);
+  if (!parsed.ok()) {
+    std::string why = api::go_json_error(request.body);
+    if (why.empty()) why = parsed.error().message();
+    return Error::bad_request("error decoding patch: {}", why);
+  }
+  out.document = std::move(parsed).value();
+  return out;
+}
+
+}  // namespace wherry::apiserver

@@ -1,0 +1,117 @@
+#include "apiserver/server.h"
+
+#include "apiserver/bootstrap.h"
+#include "apiserver/discovery.h"
+#include "apiserver/handler.h"
+#include "apiserver/status_pages.h"
+#include "apiserver/streams.h"
+#include "apiserver/watch.h"
+
+namespace wherry::apiserver {
+namespace {
+
+std::vector<Check> all_checks(const ApiServer::Options& options) {
+  std::vector<Check> checks = {{"ping", [] { return true; }}};
+  checks.insert(checks.end(), options.checks.begin(), options.checks.end());
+  return checks;
+}
+
+MachineryOptions machinery_options(const ApiServer::Options& options, const TokenIssuer* tokens) {
+  MachineryOptions out;
+  out.service_cidr = options.service_cidr;
+  out.tokens = tokens;
+  return out;
+}
+
+}  // namespace
+
+// In the order in which they are built; torn down the other way round.
+struct ApiServer::Parts {
+  explicit Parts(ApiServer::Options wish)
+      : options(std::move(wish)),
+        issuer(options.token_key
+                   ? std::make_unique<TokenIssuer>(*options.token_key, options.token_issuer)
+                   : nullptr),
+        machinery(*options.store, *options.clock, machinery_options(options, issuer.get())),
+        authenticator(*options.store, *options.clock, issuer.get(), options.static_tokens),
+        discovery(fmt::format("{}:{}", options.advertise_address, options.advertise_port)),
+        pages(*options.store, all_checks(options)),
+        watches(*options.store, *options.clock),
+        streams(*options.store, options.nodes),
+        handler({machinery, authenticator, discovery, pages, watches, streams}) {}
+
+  const ApiServer::Options options;
+  const std::unique_ptr<TokenIssuer> issuer;
+  Machinery machinery;
+  const Authenticator authenticator;
+  Discovery discovery;
+  StatusPages pages;
+  Watches watches;
+  Streams streams;
+  Handler handler;
+  std::unique_ptr<http::Server> server;
+};
+
+ApiServer::ApiServer(Options options) {
+  CHECK(options.store != nullptr && options.clock != nullptr);
+  parts_ = std::make_unique<Parts>(std::move(options));
+}
+
+ApiServer::~ApiServer() { stop(); }
+
+Result<void> ApiServer::prepare() {
+  TRY(parts_->machinery.start());
+  return make_bootstrap_objects(parts_->machinery);
+}
+
+Result<void> ApiServer::start() {
+  http::Server::Options options;
+  options.addresses = parts_->options.listen;
+  options.tls = parts_->options.tls;
+  Handler& handler = parts_->handler;
+  options.handler = [&handler](http::Request& request, http::Response& response) {
+    handler.handle(request, response);
+  };
+  options.render_error = [](const Error& error, http::Response& response) {
+    Handler::render_error(error, response);
+  };
+  auto server = std::make_unique<http::Server>(std::move(options));
+  TRY(server->start());
+  parts_->server = std::move(server);
+  uint16_t port = parts_->options.advertise_port;
+  return publish_api_service(parts_->machinery, parts_->options.service_cidr,
+                             parts_->options.advertise_address, port != 0 ? port : this->port());
+}
+
+void ApiServer::stop() {
+  if (parts_->server != nullptr) parts_->server->stop();
+  parts_->server.reset();
+}
+
+uint16_t ApiServer::port() const { return parts_->server == nullptr ? 0 : parts_->server->port(); }
+
+std::unique_ptr<client::Client> ApiServer::local_client(User user) {
+  return make_local_client(parts_->machinery, std::move(user));
+}
+
+std::unique_ptr<client::Cache> ApiServer::cache() { return make_store_cache(*parts_->options.store); }
+
+Machinery& ApiServer::machinery() { return parts_->machinery; }
+
+Result<void> ApiServer::set_credentials(std::shared_ptr<const http::TlsCredentials> tls) {
+  CHECK(parts_->server != nullptr);
+  return parts_->server->set_credentials(std::move(tls));
+}
+
+http::Server::Counters ApiServer::counters() const {
+  return parts_->server == nullptr ? http::Server::Counters{} : parts_->server->counters();
+}
+
+User component_user(std::string_view name) {
+  User user;
+  user.name = name;
+  user.groups = {"system:authenticated", std::string(kMasters)};
+  return user;
+}
+
+}  // namespace wherry::apiserver
