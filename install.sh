@@ -326,7 +326,7 @@ start_plain() {
   remember "pidfile $pid_file"
   remember "file $log_file"
   tries=0
-  while ! plain_pid && [ $tries -lt 50 ]; do
+  while ! plain_pid && [ $tries -lt 20 ]; do
     sleep 0.1
     tries=$((tries + 1))
   done
@@ -372,7 +372,7 @@ client() {
 wait_until_ready() {
   timeout=${INSTALL_WHERRY_TIMEOUT:-180}
   deadline=$(($(date +%s) + timeout))
-  until [ -r "$kubeconfig" ] && client get --raw=/readyz > /dev/null 2>&1; do
+  until [ -r "$kubeconfig" ] && client get --raw=/readyz > /dev/null 2>&1 && service_runs; do
     service_runs || { show_log; die "the service ended; its last words are above"; }
     [ "$(date +%s)" -lt "$deadline" ] || { show_log; die "the API server is not ready after $timeout s"; }
     sleep 0.2
