@@ -1,0 +1,16 @@
+#include "controller/all.h"
+
+namespace wherry::controller {
+namespace {
+
+constexpr const ControllerSpec* kAll[] = {
+    &kDeployment,
+    &kReplicaSet,
+    &kReplicationController,
+};
+
+}  // namespace
+
+std::span<const ControllerSpec* const> all_controllers() { return kAll; }
+
+}  // namespace wherry::controller
