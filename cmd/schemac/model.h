@@ -33,6 +33,7 @@ struct Field {
   bool set = false;
   bool merge = false;
   bool retain_keys = false;
+  bool replace = false;
   bool discriminator = false;
   std::vector<std::string> map_keys;
   std::string merge_key;

@@ -108,6 +108,7 @@ Result<void> parse_option(const Package& package, std::string_view word, Field& 
       {"merge", &field.merge},
       {"retainkeys", &field.retain_keys},
       {"discriminator", &field.discriminator},
+      {"replace", &field.replace},
   };
   for (const auto& [flag, target] : flags) {
     if (name != flag) continue;

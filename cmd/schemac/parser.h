@@ -19,7 +19,7 @@
 //
 //   required     always     omitempty     omitzero     in OpenAPI's list; Go tags that differ from
 //   the usual atomic  set  key=a,b    granular      list type and map keys; map or struct type
-//   merge  merge=key        retainkeys    strategic merge patch
+//   merge  merge=key  retainkeys  replace  strategic merge patch
 //   default=JSON            enum=Name     discriminator
 //   min=N  max=N
 //

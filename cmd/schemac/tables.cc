@@ -106,6 +106,7 @@ class TableWriter {
     add(field.granular, ".map_granular = true");
     add(field.merge, ".patch_merge = true");
     add(field.retain_keys, ".patch_retain_keys = true");
+    add(field.replace, ".patch_replace = true");
     add(!field.merge_key.empty(), ".patch_merge_key = " + json::quote(field.merge_key));
     add(!field.default_json.empty(), ".default_json = " + json::quote(field.default_json));
     if (!field.enum_name.empty()) {

@@ -57,6 +57,7 @@ struct Field {
   bool map_granular = false;       // Merged field by field although the struct itself is atomic.
   bool patch_merge = false;        // Strategic merge: patchStrategy merge.
   bool patch_retain_keys = false;  // Strategic merge: patchStrategy retainKeys.
+  bool patch_replace = false;      // Strategic merge: patchStrategy replace, also for a struct.
   std::string_view patch_merge_key = {};
   std::string_view default_json = {};  // JSON text put in when absent; empty for none.
   std::span<const std::string_view> enum_values = {};
