@@ -25,6 +25,9 @@ class Streams {
   Result<void> connect(const http::Request& request, const Route& route, http::Response& response);
 
  private:
+  Result<void> log_to_websocket(const http::Request& request, http::Response& response,
+                                client::NodeApi& node, const client::ContainerRef& ref,
+                                const client::LogOptions& options);
   Result<ObjectPtr> find_pod(const Target& target) const;
   Result<client::NodeApi*> node_of(const api::Object& pod) const;
   Result<void> run(const http::Request& request, const Target& target, http::Response& response);
