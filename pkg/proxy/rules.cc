@@ -52,11 +52,6 @@ NftRule& load_frontend(NftRule& rule, PickChain::From from, int at) {
   return rule.protocol(at + 1).destination_port(at + 2);
 }
 
-NftRule& load_slot(NftRule& rule, uint32_t backends, int at) {
-  if (backends == 1) return rule.constant(at, network::nft_number(0));
-  return rule.random(at, backends);
-}
-
 void put_sets(NftTransaction& transaction) {
   constexpr auto kAddress = NftType::kAddress;
   constexpr auto kProtocol = NftType::kProtocol;
@@ -100,7 +95,7 @@ void put_sticky_rules(NftTransaction& transaction, const PickChain& chain) {
   transaction.add_rule(chain.name(), known);
   NftRule fresh;
   load_frontend(fresh.source(0), chain.from, 1);
-  load_slot(fresh, chain.backends, 4).map(kEndpoints, 1, 5).remember(kAffinity, 0, 5, time).dnat(5, 6);
+  fresh.random(4, chain.backends).map(kEndpoints, 1, 5).remember(kAffinity, 0, 5, time).dnat(5, 6);
   transaction.add_rule(chain.name(), fresh);
 }
 
@@ -146,7 +141,7 @@ void put_chain(NftTransaction& transaction, const PickChain& chain, const RulesO
   // Also where a client cannot be remembered, because the set is full.
   NftRule pick;
   load_frontend(pick, chain.from, 0);
-  load_slot(pick, chain.backends, 3).map(kEndpoints, 0, 4).dnat(4, 5);
+  pick.random(3, chain.backends).map(kEndpoints, 0, 4).dnat(4, 5);
   transaction.add_rule(name, pick);
 }
 
