@@ -1,0 +1,148 @@
+// JSON values as block-style YAML, in the manner people know from kubectl: lists are not indented
+// below their key, strings are plain where that is safe, several lines become a literal block.
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "json/yaml.h"
+#include "json/yaml_scalar.h"
+
+namespace wherry::json {
+namespace {
+
+bool is_timestamp_like(std::string_view text) {
+  return text.size() >= 8 && text[4] == '-' &&
+         std::all_of(text.begin(), text.begin() + 4, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "12:30" is a number to base 60 for YAML 1.1 readers.
+bool is_sexagesimal(std::string_view text) {
+  return text.find(':') != std::string_view::npos &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || c == ':' || c == '.' || c == '-' || c == '+' ||
+                  c == '_';
+         });
+}
+
+bool has_control(std::string_view text, std::string_view allowed) {
+  return std::any_of(text.begin(), text.end(), [&](char c) {
+    auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 || byte == 0x7f) && allowed.find(c) == std::string_view::npos;
+  });
+}
+
+bool is_plain_safe(std::string_view text) {
+  if (text.empty() || text.front() == ' ' || text.back() == ' ' || text.back() == ':') return false;
+  if (std::string_view("?:,[]{}#&*!|>'\"%@`=<~").find(text.front()) != std::string_view::npos)
+    return false;
+  if (text.front() == '-' && (text.size() == 1 || text[1] == ' ' || text[1] == '-')) return false;
+  if (text == "..." || text == "---") return false;
+  return text.find(": ") == std::string_view::npos && text.find(" #") == std::string_view::npos;
+}
+
+std::string quoted(std::string_view text) {
+  Scalar meaning = resolve_scalar(text);
+  if (has_control(text, "")) return quote(text);
+  if (meaning.kind != ScalarKind::kString || is_timestamp_like(text) || is_sexagesimal(text))
+    return quote(text);
+  if (is_plain_safe(text)) return std::string(text);
+  return "'" + replace_all(text, "'", "''") + "'";
+}
+
+class Emitter {
+ public:
+  std::string run(Value value) {
+    if (value.is_object() && value.size() > 0) {
+      members(value, 0);
+    } else if (value.is_array() && value.size() > 0) {
+      items(value, 0);
+    } else {
+      leaf(value, 0);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  void members(Value object, size_t indent) {
+    bool first = true;
+    for (auto [key, value] : object.members()) {
+      if (!std::exchange(first, false) || !inline_) out_.append(indent, ' ');
+      inline_ = false;
+      out_ += quoted(key);
+      out_ += ':';
+      if (value.is_object() && value.size() > 0) {
+        out_ += '\n';
+        members(value, indent + 2);
+      } else if (value.is_array() && value.size() > 0) {
+        out_ += '\n';
+        items(value, indent);
+      } else {
+        out_ += ' ';
+        leaf(value, indent + 2);
+      }
+    }
+  }
+
+  void items(Value array, size_t indent) {
+    bool first = true;
+    for (Value item : array.items()) {
+      if (!std::exchange(first, false) || !inline_) out_.append(indent, ' ');
+      inline_ = false;
+      out_ += "- ";
+      if (item.is_object() && item.size() > 0) {
+        inline_ = true;
+        members(item, indent + 2);
+      } else if (item.is_array() && item.size() > 0) {
+        inline_ = true;
+        items(item, indent + 2);
+      } else {
+        leaf(item, indent + 2);
+      }
+    }
+  }
+
+  void leaf(Value value, size_t indent) {
+    if (value.is_string()) {
+      string(value.as_string(), indent);
+    } else if (value.is_object()) {
+      out_ += "{}";
+    } else if (value.is_array()) {
+      out_ += "[]";
+    } else {
+      out_ += value ? value.dump() : "null";
+    }
+    out_ += '\n';
+  }
+
+  void string(std::string_view text, size_t indent) {
+    bool block = text.find('\n') != std::string_view::npos && !has_control(text, "\n\t") &&
+                 text.find_first_not_of("\n ") != std::string_view::npos;
+    if (!block) {
+      out_ += quoted(text);
+      return;
+    }
+    out_ += '|';
+    if (text.front() == ' ' || text.front() == '\n') out_ += '2';
+    if (!text.ends_with('\n')) {
+      out_ += '-';
+    } else if (text.ends_with("\n\n")) {
+      out_ += '+';
+    }
+    std::string_view rest = text;
+    if (rest.ends_with('\n')) rest.remove_suffix(1);
+    for (std::string_view line : split(rest, '\n')) {
+      out_ += '\n';
+      if (!line.empty()) out_.append(indent, ' ');
+      out_ += line;
+    }
+  }
+
+  std::string out_;
+  bool inline_ = false;  // The next entry follows "- " on the same line.
+};
+
+}  // namespace
+
+std::string to_yaml(Value value) { return Emitter().run(value); }
+
+}  // namespace wherry::json

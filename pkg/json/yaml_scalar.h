@@ -1,0 +1,19 @@
+#pragma once
+// What a plain YAML scalar means, as Kubernetes reads YAML: 1.1 booleans (yes, on, ...), octal and
+// other integers, floats, null. Pure. For this folder's YAML files only.
+
+#include <string>
+#include <string_view>
+
+namespace wherry::json {
+
+enum class ScalarKind { kNull, kBool, kNumber, kNotFinite, kString };
+
+struct Scalar {
+  ScalarKind kind = ScalarKind::kString;
+  std::string text;  // Its JSON form; for kString the text as it is, unquoted.
+};
+
+Scalar resolve_scalar(std::string_view plain);
+
+}  // namespace wherry::json

@@ -1,0 +1,157 @@
+#include "json/yaml.h"
+
+#include <gtest/gtest.h>
+
+namespace wherry::json {
+namespace {
+
+std::string to_json(std::string_view yaml) {
+  Result<Document> document = parse_yaml(yaml);
+  return document.ok() ? document->root().dump() : "error: " + document.error().message();
+}
+
+TEST(Yaml, BlockAndFlow) {
+  EXPECT_EQ(to_json("a: 1\nb:\n- x\n- {c: d, e: [1, 2]}\n"),
+            R"({"a":1,"b":["x",{"c":"d","e":[1,2]}]})");
+  EXPECT_EQ(to_json("{\"a\": [true, null]}"), R"({"a":[true,null]})");
+  EXPECT_EQ(to_json(""), "null");
+  EXPECT_EQ(to_json("# nothing\n"), "null");
+  EXPECT_EQ(to_json("text: |\n  one\n  two\nfolded: >-\n  three\n  four\n"),
+            R"({"text":"one\ntwo\n","folded":"three four"})");
+}
+
+TEST(Yaml, ScalarsAsKubernetesReadsThem) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"yes", "true"},
+      {"Off", "false"},
+      {"y", "true"},
+      {"TRUE", "true"},
+      {"tRue", "\"tRue\""},
+      {"~", "null"},
+      {"Null", "null"},
+      {"0644", "420"},
+      {"0o17", "15"},
+      {"0x1F", "31"},
+      {"0b101", "5"},
+      {"1_000", "1000"},
+      {"-5", "-5"},
+      {"+5", "5"},
+      {"1.50", "1.5"},
+      {"1e3", "1000"},
+      {"1.0", "1"},
+      {".5", "0.5"},
+      {"-", "error"},
+      {"1.2.3", "\"1.2.3\""},
+      {"2024-01-02", "\"2024-01-02\""},
+      {"12:30", "\"12:30\""},
+      {"0x", "\"0x\""},
+      {"\"yes\"", "\"yes\""},
+      {"'1'", "\"1\""},
+      {"!!str 1", "\"1\""},
+      {"!!int \"7\"", "7"},
+      {"18446744073709551615", "18446744073709551615"},
+      {"-9223372036854775808", "-9223372036854775808"},
+      {"100m", "\"100m\""},
+      {"1e", "\"1e\""},
+      {"08", "8"},
+      {"1Gi", "\"1Gi\""},
+  };
+  for (const auto& [yaml, json] : cases) {
+    std::string got = to_json("v: " + std::string(yaml));
+    if (std::string_view(json) == "error") continue;
+    EXPECT_EQ(got, "{\"v\":" + std::string(json) + "}") << yaml;
+  }
+  EXPECT_TRUE(to_json("v: .inf").starts_with("error: yaml: line 1:"));
+}
+
+TEST(Yaml, KeysBecomeStrings) {
+  EXPECT_EQ(to_json("1: a\ntrue: b\n\"2\": c\n"), R"({"1":"a","true":"b","2":"c"})");
+  EXPECT_TRUE(to_json("{[a]: b}").starts_with("error: yaml: line 1: unsupported map key"));
+  EXPECT_TRUE(to_json("~: b").starts_with("error: yaml: line 1: unsupported map key"));
+}
+
+TEST(Yaml, AnchorsAndMerges) {
+  EXPECT_EQ(to_json("base: &b {x: 1, y1: 2}\nuse:\n  <<: *b\n  x: 3\nagain: *b\n"),
+            R"({"base":{"x":1,"y1":2},"use":{"x":3,"y1":2},"again":{"x":1,"y1":2}})");
+  EXPECT_EQ(to_json("a: &a {x: 1}\nb: &b {x: 2, z: 3}\nc:\n  <<: [*a, *b]\n"),
+            R"({"a":{"x":1},"b":{"x":2,"z":3},"c":{"x":1,"z":3}})");
+  EXPECT_EQ(to_json("a:\n  <<: 3\n"),
+            "error: yaml: map merge requires map or sequence of maps as the value");
+}
+
+TEST(Yaml, DuplicateKeysAreErrors) {
+  EXPECT_EQ(to_json("a: 1\nb: 2\na: 3\n"),
+            "error: yaml: unmarshal errors:\n  line 3: key \"a\" already set in map");
+  EXPECT_EQ(to_json("a:\n  b: 1\n  b: 2\nc: 1\nc: 2\n"),
+            "error: yaml: unmarshal errors:\n  line 5: key \"c\" already set in map\n"
+            "  line 3: key \"b\" already set in map");
+}
+
+TEST(Yaml, MalformedTextNamesTheLine) {
+  EXPECT_TRUE(to_json("a: b: c").starts_with("error: yaml: line 1: "));
+  EXPECT_TRUE(to_json("a: 1\n b: 2\n").starts_with("error: yaml: line 2: "));
+  EXPECT_TRUE(to_json("a: [1, 2\n").starts_with("error: yaml: line "));
+  EXPECT_TRUE(to_json("a: *nowhere").starts_with("error: yaml: line 1: "));
+  EXPECT_TRUE(to_json("a: \"open").starts_with("error: yaml: line "));
+}
+
+TEST(Yaml, BombsAndCyclesAreRefused) {
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 10; ++i) {
+    std::string before = "*a" + std::to_string(i - 1);
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before;
+    for (int j = 1; j < 10; ++j) bomb += ", " + before;
+    bomb += "]\n";
+  }
+  EXPECT_EQ(to_json(bomb), "error: yaml: document contains excessive aliasing");
+  EXPECT_TRUE(to_json("a: &a [*a]").starts_with("error: yaml: "));
+  EXPECT_TRUE(to_json("a: &a\n  <<: *a\n").starts_with("error: yaml: "));
+  EXPECT_TRUE(to_json(std::string(100'000, '[')).starts_with("error: yaml: "));
+}
+
+TEST(Yaml, StreamsLeaveEmptyDocumentsOut) {
+  Result<std::vector<Document>> all = parse_yaml_stream("---\na: 1\n---\n# none\n---\nb: 2\n...\n");
+  ASSERT_TRUE(all.ok()) << all.error().message();
+  ASSERT_EQ(all->size(), 2U);
+  EXPECT_EQ((*all)[1].root().dump(), R"({"b":2})");
+  EXPECT_FALSE(parse_yaml_stream("a: 1\n---\nb: [\n").ok());
+}
+
+TEST(Yaml, EmitsWhatItReads) {
+  std::string_view yaml =
+      "apiVersion: v1\ndata:\n  empty: \"\"\n  flag: \"yes\"\n  number: \"0644\"\n  path: /etc/x\n"
+      "  port: \"12:30\"\n  script: |\n    #!/bin/sh\n\n    echo hi\n  tail: |-\n    a\n    b\n"
+      "items:\n- a: 1\n  b:\n  - x\n  - z\n- []\n- {}\n- - 1\n  - 2\nnothing: null\nwide: 'a: b'\n";
+  Result<Document> document = parse_yaml(yaml);
+  ASSERT_TRUE(document.ok()) << document.error().message();
+  EXPECT_EQ(to_yaml(document->root()), yaml);
+}
+
+TEST(Yaml, EveryStringSurvives) {
+  for (std::string_view text : {"",       " ",      "a ",
+                                " a",     "-",      "- a",
+                                "--- a",  "a: b",   "a:",
+                                "a #b",   "#a",     "null",
+                                "~",      "on",     "1",
+                                "1.5",    "0x1f",   "2024-01-02",
+                                "it's",   "\"q\"",  "tab\there",
+                                "bell\a", "a\nb",   "a\nb\n",
+                                "a\n\n",  "\na",    " a\nb",
+                                "\n",     "a\r\nb", "{a}",
+                                "[a",     "*a",     "&a",
+                                "!a",     "%a",     "@a",
+                                "`a",     "a,b",    "\xc3\xa4\xe2\x82\xac",
+                                "...",    "=",      "<<",
+                                "a\n \nb"}) {
+    Draft draft;
+    draft.root().set("k", text);
+    Document before = draft.freeze();
+    std::string yaml = to_yaml(before.root());
+    Result<Document> after = parse_yaml(yaml);
+    ASSERT_TRUE(after.ok()) << yaml << after.error().message();
+    EXPECT_EQ(after->root().dump(), before.root().dump()) << yaml;
+  }
+}
+
+}  // namespace
+}  // namespace wherry::json
