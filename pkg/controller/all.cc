@@ -5,8 +5,12 @@ namespace {
 
 constexpr const ControllerSpec* kAll[] = {
     &kDeployment,
+    &kGarbageCollector,
+    &kNamespace,
     &kReplicaSet,
     &kReplicationController,
+    &kRootCaPublisher,
+    &kServiceAccount,
 };
 
 }  // namespace

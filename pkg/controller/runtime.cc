@@ -1,9 +1,17 @@
 #include "controller/runtime.h"
 
+#include <algorithm>
+#include <set>
+
 #include "base/log.h"
 #include "base/thread.h"
 
 namespace wherry::controller {
+
+bool is_stored(const api::Resource& resource) {
+  if (resource.verbs.empty()) return true;
+  return std::find(resource.verbs.begin(), resource.verbs.end(), "watch") != resource.verbs.end();
+}
 
 void self(const Change& change, const Context&, Keys& out) {
   const ObjectPtr& object = change.after != nullptr ? change.after : change.before;
@@ -12,18 +20,20 @@ void self(const Change& change, const Context&, Keys& out) {
 
 class Controllers::Running {
  public:
-  Running(const ControllerSpec& spec, Client& client, client::Cache& cache, const Clock& clock)
+  Running(const ControllerSpec& spec, Client& client, client::Cache& cache, const Clock& clock,
+          const ClusterFacts& facts)
       : spec_(spec),
         queue_(clock),
         events_(client, clock, std::string(spec.event_component.empty() ? spec.name : spec.event_component)),
-        context_{client, cache, clock, events_},
+        context_{client, cache, clock, events_, facts},
         reconciler_(spec.make(context_)) {
-    for (const Watch& watch : spec.watches) {
-      cache.subscribe(api::resource(watch.resource), [this, map = watch.map](const Change& change) {
-        Keys keys;
-        map(change, context_, keys);
-        for (const ObjectKey& key : keys) queue_.add(key);
-      });
+    for (const Watch& watch : spec.watches) subscribe(api::resource(watch.resource), watch.map);
+    if (spec.watch_all == nullptr) return;
+    std::set<std::string> seen;  // A resource served in two versions is stored once.
+    for (const api::Resource* resource : api::resources()) {
+      if (is_stored(*resource) && seen.insert(resource->group_resource()).second) {
+        subscribe(*resource, spec.watch_all);
+      }
     }
   }
 
@@ -39,6 +49,14 @@ class Controllers::Running {
   void join() { workers_.clear(); }
 
  private:
+  void subscribe(const api::Resource& resource, MapFunction map) {
+    context_.cache.subscribe(resource, [this, map](const Change& change) {
+      Keys keys;
+      map(change, context_, keys);
+      for (const ObjectKey& key : keys) queue_.add(key);
+    });
+  }
+
   void work(const std::stop_token& stop) {
     while (std::optional<ObjectKey> key = queue_.get(stop)) {
       pass(*key);
@@ -71,10 +89,11 @@ class Controllers::Running {
 };
 
 Controllers::Controllers(std::span<const ControllerSpec* const> specs, ClientFactory& clients,
-                         client::Cache& cache, const Clock& clock) {
+                         client::Cache& cache, const Clock& clock, ClusterFacts facts)
+    : facts_(std::move(facts)) {
   for (const ControllerSpec* spec : specs) {
     running_.push_back(
-        std::make_unique<Running>(*spec, clients.client_for(spec->name), cache, clock));
+        std::make_unique<Running>(*spec, clients.client_for(spec->name), cache, clock, facts_));
   }
 }
 

@@ -41,12 +41,20 @@ class Requeue {
   std::optional<Duration> delay_;
 };
 
+// What controllers must know of the cluster itself.
+struct ClusterFacts {
+  std::string root_ca_pem;           // What kube-root-ca.crt publishes.
+  std::string api_address;           // Where the API server is reached: the node's address ...
+  uint16_t api_port = 6443;          // ... and port, behind the Service "kubernetes".
+};
+
 // What a controller works with. Lives as long as the controller.
 struct Context {
   Client& client;
   client::Cache& cache;
   const Clock& clock;
   client::EventRecorder& events;
+  const ClusterFacts& facts;
 
   // By "pods" or "replicasets.apps".
   const Lister& lister(std::string_view group_resource) const {
@@ -59,6 +67,9 @@ class Reconciler {
   virtual ~Reconciler() = default;
   virtual Result<Requeue> reconcile(const ObjectKey& key) = 0;
 };
+
+// Whether objects of the resource live in the store (reviews and bindings do not).
+bool is_stored(const api::Resource& resource);
 
 using Keys = std::vector<ObjectKey>;
 // From a change to the keys that want a pass. `change.after` is null for a delete.
@@ -76,6 +87,7 @@ struct ControllerSpec {
   std::string_view name;       // Also the identity it acts as: system:serviceaccount:kube-system:<name>.
   std::span<const Watch> watches;
   std::unique_ptr<Reconciler> (*make)(const Context& context);
+  MapFunction watch_all = nullptr;  // Instead of `watches`: for every resource that is stored.
   int workers = 1;
   std::string_view event_component = {};  // Empty: the name.
 };
@@ -100,7 +112,7 @@ class ClientFactory {
 class Controllers {
  public:
   Controllers(std::span<const ControllerSpec* const> specs, ClientFactory& clients,
-              client::Cache& cache, const Clock& clock);
+              client::Cache& cache, const Clock& clock, ClusterFacts facts);
   ~Controllers();
   Controllers(const Controllers&) = delete;
   void start();  // After the cache was started.
@@ -108,6 +120,7 @@ class Controllers {
 
  private:
   class Running;
+  const ClusterFacts facts_;
   std::vector<std::unique_ptr<Running>> running_;
 };
 
