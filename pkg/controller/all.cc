@@ -5,12 +5,17 @@ namespace {
 
 constexpr const ControllerSpec* kAll[] = {
     &kDeployment,
+    &kEndpoints,
+    &kEndpointSlice,
     &kGarbageCollector,
+    &kKubernetesService,
     &kNamespace,
+    &kNodeLifecycle,
     &kReplicaSet,
     &kReplicationController,
     &kRootCaPublisher,
     &kServiceAccount,
+    &kTaintEviction,
 };
 
 }  // namespace

@@ -6,11 +6,16 @@
 namespace wherry::controller {
 
 extern const ControllerSpec kDeployment;
+extern const ControllerSpec kEndpoints;
+extern const ControllerSpec kEndpointSlice;
 extern const ControllerSpec kGarbageCollector;
+extern const ControllerSpec kKubernetesService;
 extern const ControllerSpec kNamespace;
+extern const ControllerSpec kNodeLifecycle;
 extern const ControllerSpec kReplicaSet;
 extern const ControllerSpec kReplicationController;
 extern const ControllerSpec kRootCaPublisher;
 extern const ControllerSpec kServiceAccount;
+extern const ControllerSpec kTaintEviction;
 
 }  // namespace wherry::controller

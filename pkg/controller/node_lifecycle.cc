@@ -1,0 +1,262 @@
+// Marks nodes whose agent no longer reports, taints them, and evicts the pods that do not tolerate a
+// NoExecute taint. Spec: Kubernetes documentation, "Nodes" and "Taints and Tolerations".
+
+#include <algorithm>
+
+#include "controller/all.h"
+#include "controller/pods.h"
+
+namespace wherry::controller {
+namespace {
+
+constexpr Duration kGrace = std::chrono::seconds(50);  // Without a renewed Lease.
+constexpr std::string_view kLeaseNamespace = "kube-node-lease";
+constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
+constexpr std::string_view kUnreachable = "node.kubernetes.io/unreachable";
+
+struct PressureTaint {
+  std::string_view condition, taint;
+};
+constexpr PressureTaint kPressures[] = {
+    {"MemoryPressure", "node.kubernetes.io/memory-pressure"},
+    {"DiskPressure", "node.kubernetes.io/disk-pressure"},
+    {"PIDPressure", "node.kubernetes.io/pid-pressure"},
+    {"NetworkUnavailable", "node.kubernetes.io/network-unavailable"},
+};
+
+bool is_managed(std::string_view key) {
+  if (key == kNotReady || key == kUnreachable || key == "node.kubernetes.io/unschedulable") return true;
+  return std::any_of(std::begin(kPressures), std::end(kPressures),
+                     [key](const PressureTaint& pressure) { return pressure.taint == key; });
+}
+
+class NodeLifecycle final : public Reconciler {
+ public:
+  explicit NodeLifecycle(const Context& context)
+      : context_(context), nodes_(context.lister("nodes")),
+        leases_(context.lister("leases.coordination.k8s.io")) {}
+
+  Result<Requeue> reconcile(const ObjectKey& key) override {
+    ObjectPtr node = nodes_.find("", key.name);
+    if (node == nullptr || node->deleting()) return Requeue::never();
+    Duration left = lease_left(key.name);
+    if (left <= Duration::zero()) node = TRY(mark_unknown(node));
+    TRY(set_taints(*node));
+    // A Lease's renewal is no event here; the next look is when it would run out.
+    return left > Duration::zero() ? Requeue::after(left) : Requeue::never();
+  }
+
+ private:
+  // Time until the node counts as lost. A node without a Lease is nobody's to judge (made by hand).
+  Duration lease_left(const std::string& name) const {
+    ObjectPtr lease = leases_.find(kLeaseNamespace, name);
+    if (lease == nullptr) return Duration::max();
+    json::Document document = lease->document();
+    std::optional<Time> renewed = parse_time(document.root()["spec"]["renewTime"].as_string());
+    if (!renewed) return kGrace;
+    Duration left = *renewed + kGrace - context_.clock.now();
+    // A wall clock that stepped back makes the Lease look newer than possible.
+    return std::min(left, kGrace);
+  }
+
+  Result<ObjectPtr> mark_unknown(const ObjectPtr& node) {
+    json::Document document = node->document();
+    json::Draft draft(document.root());
+    json::Node status = draft.root().ensure_object("status");
+    bool changed = false;
+    for (std::string_view type : {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"}) {
+      if (!find_condition(document.root()["status"], type)) continue;
+      if (find_condition(document.root()["status"], type)["status"].as_string() == "Unknown") continue;
+      changed |= set_condition(status, type, "Unknown", "NodeStatusUnknown",
+                               "Kubelet stopped posting node status.", context_.clock.now());
+    }
+    if (!changed) return node;
+    context_.events.normal(*node, "NodeNotReady",
+                           fmt::format("Node {} status is now: NodeNotReady", node->name()));
+    json::Document after = draft.freeze();
+    return context_.client.update(api::resource("nodes"), "", node->name(), after.root(), "status");
+  }
+
+  Result<void> set_taints(const api::Object& node) {
+    json::Document document = node.document();
+    json::Value root = document.root();
+    json::Draft draft = json::Draft::array();
+    json::Node taints = draft.root();
+    for (json::Value taint : root["spec"]["taints"].items()) {
+      if (!is_managed(taint["key"].as_string())) taints.push(taint);
+    }
+    auto add = [&](std::string_view key, std::string_view effect) {
+      for (json::Value taint : root["spec"]["taints"].items()) {
+        if (taint["key"].as_string() == key && taint["effect"].as_string() == effect) {
+          taints.push(taint);  // Keeps its timeAdded.
+          return;
+        }
+      }
+      json::Node taint = taints.push_object();
+      taint.set("key", key);
+      taint.set("effect", effect);
+      if (effect == "NoExecute") taint.set("timeAdded", format_time(context_.clock.now()));
+    };
+    json::Value ready = find_condition(root["status"], "Ready");
+    if (ready && ready["status"].as_string() != "True") {
+      std::string_view key = ready["status"].as_string() == "False" ? kNotReady : kUnreachable;
+      add(key, "NoSchedule");
+      add(key, "NoExecute");
+    }
+    for (const PressureTaint& pressure : kPressures) {
+      if (find_condition(root["status"], pressure.condition)["status"].as_string() == "True") {
+        add(pressure.taint, "NoSchedule");
+      }
+    }
+    if (root["spec"]["unschedulable"].as_bool()) add("node.kubernetes.io/unschedulable", "NoSchedule");
+    json::Document wanted = draft.freeze();
+    json::Value before = root["spec"]["taints"];
+    if (json::equal(wanted.root(), before) || (wanted.root().empty() && before.empty())) return {};
+    json::Draft patch;
+    patch.root().set_object("metadata").set("resourceVersion", std::to_string(node.revision()));
+    json::Node spec = patch.root().set_object("spec");
+    if (wanted.root().empty()) {
+      spec.set_null("taints");
+    } else {
+      spec.set("taints", wanted.root());
+    }
+    json::Document body = patch.freeze();
+    return ignore_not_found(context_.client.patch(api::resource("nodes"), "", node.name(),
+                                                  client::PatchType::kMerge, body.root()));
+  }
+
+  const Context& context_;
+  const Lister& nodes_;
+  const Lister& leases_;
+};
+
+bool tolerates(json::Value toleration, json::Value taint) {
+  std::string_view effect = toleration["effect"].as_string();
+  std::string_view key = toleration["key"].as_string();
+  if (!effect.empty() && effect != "NoExecute") return false;
+  if (!key.empty() && key != taint["key"].as_string()) return false;
+  if (toleration["operator"].as_string() == "Exists") return true;
+  return !key.empty() && toleration["value"].as_string() == taint["value"].as_string();
+}
+
+// Deletes pods from nodes with NoExecute taints, at once or after tolerationSeconds.
+class TaintEviction final : public Reconciler {
+ public:
+  explicit TaintEviction(const Context& context)
+      : context_(context), pods_(context.lister("pods")), nodes_(context.lister("nodes")) {}
+
+  Result<Requeue> reconcile(const ObjectKey& key) override {
+    ObjectPtr pod = pods_.find(key.ns, key.name);
+    if (pod == nullptr || !pod_active(*pod)) return Requeue::never();
+    json::Document document = pod->document();
+    ObjectPtr node = nodes_.find("", document.root()["spec"]["nodeName"].as_string());
+    if (node == nullptr) return Requeue::never();
+    json::Document node_document = node->document();
+    std::optional<Duration> left = time_left(document.root()["spec"]["tolerations"],
+                                             node_document.root()["spec"]["taints"]);
+    if (!left) return Requeue::never();
+    if (*left > Duration::zero()) return Requeue::after(*left);
+    TRY(evict(*pod));
+    return Requeue::never();
+  }
+
+ private:
+  // Empty: it may stay.
+  std::optional<Duration> time_left(json::Value tolerations, json::Value taints) const {
+    std::optional<Duration> least;
+    auto lower = [&least](Duration value) { least = least ? std::min(*least, value) : value; };
+    for (json::Value taint : taints.items()) {
+      if (taint["effect"].as_string() != "NoExecute") continue;
+      Time added = parse_time(taint["timeAdded"].as_string()).value_or(context_.clock.now());
+      bool tolerated = false;
+      bool for_ever = false;
+      int64_t seconds = INT32_MAX;
+      for (json::Value toleration : tolerations.items()) {
+        if (!tolerates(toleration, taint)) continue;
+        tolerated = true;
+        json::Value limit = toleration["tolerationSeconds"];
+        if (limit && !limit.is_null()) {
+          seconds = std::min(seconds, std::max<int64_t>(0, limit.as_int()));
+        } else {
+          for_ever = true;
+        }
+      }
+      if (!tolerated) {
+        lower(Duration::zero());
+      } else if (seconds != INT32_MAX || !for_ever) {
+        lower(added + std::chrono::seconds(seconds) - context_.clock.now());
+      }
+    }
+    return least;
+  }
+
+  Result<void> evict(const api::Object& pod) {
+    context_.events.normal(pod, "TaintManagerEviction",
+                           fmt::format("Marking for deletion Pod {}/{}", pod.ns(), pod.name()));
+    json::Draft draft;
+    json::Node condition = draft.root().set_object("status").set_array("conditions").push_object();
+    condition.set("type", "DisruptionTarget");
+    condition.set("status", "True");
+    condition.set("reason", "DeletionByTaintManager");
+    condition.set("message", "Taint manager: deleting due to NoExecute taint");
+    condition.set("lastTransitionTime", format_time(context_.clock.now()));
+    json::Document patch = draft.freeze();
+    TRY(ignore_not_found(context_.client.patch(api::resource("pods"), pod.ns(), pod.name(),
+                                               client::PatchType::kStrategic, patch.root(),
+                                               {.subresource = "status"})));
+    return ignore_not_found(context_.client.remove(api::resource("pods"), pod.ns(), pod.name(),
+                                                   {.uid = std::string(pod.uid())}));
+  }
+
+  const Context& context_;
+  const Lister& pods_;
+  const Lister& nodes_;
+};
+
+bool taints_execute(const ObjectPtr& node) {
+  if (node == nullptr) return false;
+  json::Document document = node->document();
+  for (json::Value taint : document.root()["spec"]["taints"].items()) {
+    if (taint["effect"].as_string() == "NoExecute") return true;
+  }
+  return false;
+}
+
+// A pod that was placed or whose tolerations changed.
+void placed_pod(const Change& change, const Context& context, Keys& out) {
+  if (change.after == nullptr) return;
+  json::Document after = change.after->document();
+  std::string_view node = after.root()["spec"]["nodeName"].as_string();
+  if (!node.empty() && taints_execute(context.lister("nodes").find("", node))) self(change, context, out);
+}
+
+void pods_of_node(const Change& change, const Context& context, Keys& out) {
+  if (!taints_execute(change.after) && !taints_execute(change.before)) return;
+  const ObjectPtr& node = change.after != nullptr ? change.after : change.before;
+  for (const ObjectPtr& pod : context.lister("pods").list("")) {
+    json::Document document = pod->document();
+    if (document.root()["spec"]["nodeName"].as_string() == node->name()) {
+      out.push_back({std::string(pod->ns()), std::string(pod->name())});
+    }
+  }
+}
+
+constexpr Watch kLifecycleWatches[] = {{.resource = "nodes"}};
+constexpr Watch kEvictionWatches[] = {{.resource = "pods", .map = &placed_pod},
+                                      {.resource = "nodes", .map = &pods_of_node}};
+
+}  // namespace
+
+constinit const ControllerSpec kNodeLifecycle = {
+    .name = "node-controller",
+    .watches = kLifecycleWatches,
+    .make = &make<NodeLifecycle>,
+};
+
+constinit const ControllerSpec kTaintEviction = {
+    .name = "taint-eviction-controller",
+    .watches = kEvictionWatches,
+    .make = &make<TaintEviction>,
+};
+
+}  // namespace wherry::controller
