@@ -118,9 +118,13 @@ class ImageStore {
                           const ImageConfig& config, const std::string& fingerprint);
 
  private:
+  friend class ImagePull;
   struct State;
-  struct PullJob;
+  struct Install;
   ImageStore(std::string directory, const Clock& clock);
+  Result<void> load();
+  Result<Image> install(const Install& request, const std::stop_token& stop);
+  Result<std::vector<Image>> import_folder(const std::string& folder, const std::string& name);
 
   const std::string directory_;
   const Clock& clock_;

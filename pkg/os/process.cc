@@ -43,8 +43,8 @@ struct SpawnSetup {
 
 // The child's table is built in two steps, through numbers above all targets, so that no target is
 // overwritten before it was used as a source.
-void add_fds(SpawnSetup& setup, const std::vector<std::pair<int, int>>& fds) {
-  int high = 2;
+void add_fds(SpawnSetup& setup, const std::vector<std::pair<int, int>>& fds, int program) {
+  int high = std::max(2, program);
   for (auto [ours, theirs] : fds) high = std::max({high, ours, theirs});
   int next = high + 1;
   for (int standard = 0; standard <= 2; ++standard) {
@@ -100,7 +100,13 @@ Result<Process> spawn(const SpawnOptions& options) {
   if (path.empty()) path = TRY(find_program(options.args[0]));
 
   SpawnSetup setup;
-  add_fds(setup, options.fds);
+  constexpr std::string_view kByDescriptor = "/proc/self/fd/";
+  int program = -1;
+  if (path.starts_with(kByDescriptor)) {
+    program = static_cast<int>(parse_int(path.substr(kByDescriptor.size())).value_or(-1));
+    for (auto [ours, theirs] : options.fds) CHECK(theirs != program);  // It would hide the program.
+  }
+  add_fds(setup, options.fds, program);
   sigset_t signals;
   sigemptyset(&signals);
   posix_spawnattr_setsigmask(&setup.attributes, &signals);
@@ -224,7 +230,10 @@ Result<Fd> make_memfd(const std::string& name, std::string_view content) {
   if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
     return Error::from_errno(errno, "sealing a memfd");
   }
-  return fd;
+  // Out of the way of the numbers that children want.
+  Fd high(fcntl(fd.get(), F_DUPFD_CLOEXEC, 64));
+  if (!high) return Error::from_errno(errno, "memfd");
+  return high;
 }
 
 }  // namespace wherry::os
