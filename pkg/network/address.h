@@ -1,5 +1,6 @@
 #pragma once
-// Ipv4 and Cidr: addresses and ranges as the pod network and the Service proxy handle them. Pure values.
+// Ipv4 and Cidr: addresses and ranges as the pod network and the Service proxy handle them. Pure
+// values.
 
 #include <compare>
 #include <cstdint>

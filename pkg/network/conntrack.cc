@@ -60,8 +60,12 @@ Result<size_t> delete_flows(const std::function<bool(const Flow&)>& stale) {
     if (!original || !answer) return;
     Tuple there = parse_tuple(original->data);
     Tuple back = parse_tuple(answer->data);
-    Flow flow{static_cast<Protocol>(there.protocol), there.source,    there.destination,
-              there.source_port,                     there.destination_port, back.source,
+    Flow flow{static_cast<Protocol>(there.protocol),
+              there.source,
+              there.destination,
+              there.source_port,
+              there.destination_port,
+              back.source,
               back.source_port};
     if (!stale(flow)) return;
     NetlinkMessage message = conntrack_message(IPCTNL_MSG_CT_DELETE);

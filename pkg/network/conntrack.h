@@ -1,6 +1,6 @@
 #pragma once
-// Flows: connection tracking entries, over ctnetlink. A UDP flow keeps going to the address that its
-// first packet was sent to, so entries must go when that address does. Any thread.
+// Flows: connection tracking entries, over ctnetlink. A UDP flow keeps going to the address that
+// its first packet was sent to, so entries must go when that address does. Any thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,9 +14,9 @@ namespace wherry::network {
 
 struct Flow {
   Protocol protocol = Protocol::kUdp;
-  Ipv4 source, destination;        // As the client sends.
+  Ipv4 source, destination;  // As the client sends.
   uint16_t source_port = 0, destination_port = 0;
-  Ipv4 server;                     // Who answers: the destination after translation.
+  Ipv4 server;  // Who answers: the destination after translation.
   uint16_t server_port = 0;
 };
 

@@ -1,4 +1,5 @@
-// The PodNetwork of a real host: rtnetlink for links and routes, nf_tables for host ports and sources.
+// The PodNetwork of a real host: rtnetlink for links and routes, nf_tables for host ports and
+// sources.
 
 #include <linux/netlink.h>
 
@@ -27,18 +28,24 @@ using os::NetlinkMessage;
 using os::NetlinkSocket;
 
 constexpr Ipv4 kGateway{169u << 24 | 254u << 16 | 1u << 8 | 1u};
-constexpr os::MacAddress kHostMac = {0x02, 'W', 'h', 0, 0, 1};  // Of every host end: each is alone on its link.
+constexpr os::MacAddress kHostMac = {0x02, 'W', 'h', 0,
+                                     0,    1};  // Of every host end: each is alone on its link.
 constexpr std::string_view kForwarding = "net/ipv4/ip_forward";
 constexpr int kLoopbackIndex = 1;  // In every network namespace.
 
 os::MacAddress pod_mac(Ipv4 pod) {
-  return {0x02, 'W', static_cast<uint8_t>(pod.bits >> 24), static_cast<uint8_t>(pod.bits >> 16),
-          static_cast<uint8_t>(pod.bits >> 8), static_cast<uint8_t>(pod.bits)};
+  return {0x02,
+          'W',
+          static_cast<uint8_t>(pod.bits >> 24),
+          static_cast<uint8_t>(pod.bits >> 16),
+          static_cast<uint8_t>(pod.bits >> 8),
+          static_cast<uint8_t>(pod.bits)};
 }
 
 std::string sysctl_path(std::string_view name) { return "/proc/sys/" + std::string(name); }
 
 struct Parsed {
+  Ipv4 node;
   HostRulesOptions rules;
   Cidr services;
 };
@@ -46,10 +53,12 @@ struct Parsed {
 Result<Parsed> parse_options(const PodNetworkOptions& options) {
   Parsed parsed;
   auto node = Ipv4::parse(options.node_ip);
-  if (!node) return Error::invalid("node address {} is not an IPv4 address", quote(options.node_ip));
-  parsed.rules.node = *node;
+  if (!node)
+    return Error::invalid("node address {} is not an IPv4 address", quote(options.node_ip));
+  parsed.node = *node;
   parsed.rules.pods = TRY(Cidr::parse(options.pod_cidr));
   parsed.rules.cluster = TRY(Cidr::parse(options.cluster_cidr));
+  parsed.rules.node = node_source(*node, parsed.rules.pods);
   parsed.services = TRY(Cidr::parse(options.service_cidr));
   return parsed;
 }
@@ -58,8 +67,12 @@ class HostPodNetwork final : public PodNetwork {
  public:
   HostPodNetwork(const PodNetworkOptions& options, const Parsed& parsed, Ledger ledger,
                  NetlinkSocket nft, NftMonitor monitor, os::EventFd stop)
-      : options_(options), parsed_(parsed), stop_(std::move(stop)), monitor_(std::move(monitor)),
-        ledger_(std::move(ledger)), nft_(std::move(nft)) {}
+      : options_(options),
+        parsed_(parsed),
+        stop_(std::move(stop)),
+        monitor_(std::move(monitor)),
+        ledger_(std::move(ledger)),
+        nft_(std::move(nft)) {}
   ~HostPodNetwork() override { stop_.signal(); }
 
   Result<void> set_up();
@@ -76,10 +89,11 @@ class HostPodNetwork final : public PodNetwork {
   }
 
  private:
+  Result<void> check_node_address(NetlinkSocket& socket) REQUIRES(mutex_);
   Result<void> enable_forwarding() REQUIRES(mutex_);
-  Result<void> add_service_route() REQUIRES(mutex_);
+  Result<void> add_service_route(NetlinkSocket& socket) REQUIRES(mutex_);
   Result<void> program_all() REQUIRES(mutex_);
-  Result<void> remove_strays() REQUIRES(mutex_);
+  Result<void> remove_strays(NetlinkSocket& socket) REQUIRES(mutex_);
   Result<void> program(const PodAddress& pod) REQUIRES(mutex_);
   Result<void> release(std::string_view uid) REQUIRES(mutex_);
   Result<void> connect(const PodAddress& pod, const AttachRequest& request) const;
@@ -110,13 +124,29 @@ Result<void> HostPodNetwork::enable_forwarding() {
   return os::write_file_plain(path, "1");
 }
 
-// Without a default route the node itself could not even begin to reach a Service address; the packets
-// are redirected on their way out, so where the route leads does not matter.
-Result<void> HostPodNetwork::add_service_route() {
+Result<void> HostPodNetwork::check_node_address(NetlinkSocket& socket) {
+  bool own = false;
+  for (const os::LinkAddress& held : TRY(os::list_addresses(socket))) {
+    own = own || held.address == parsed_.node.bits;
+  }
+  if (!own) {
+    return Error::invalid("node address {} is not an address of this machine", options_.node_ip);
+  }
+  Ipv4 source = parsed_.rules.node;
+  if (source == parsed_.node) return {};
+  TRY(ledger_.note({HostNote::Kind::kAddress, source.text(), {}}));
+  return socket.send(os::add_address(kLoopbackIndex, source.bits, 32), source.text());
+}
+
+// Without a default route the node itself could not even begin to reach a Service address; the
+// packets are redirected on their way out, so where the route leads does not matter.
+Result<void> HostPodNetwork::add_service_route(NetlinkSocket& socket) {
   TRY(ledger_.note({HostNote::Kind::kRoute, parsed_.services.text(), {}}));
-  NetlinkSocket socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
-  os::Route route{.destination = parsed_.services.base.bits, .prefix = parsed_.services.prefix,
-                  .link = kLoopbackIndex, .via = {}, .source = parsed_.rules.node.bits};
+  os::Route route{.destination = parsed_.services.base.bits,
+                  .prefix = parsed_.services.prefix,
+                  .link = kLoopbackIndex,
+                  .via = {},
+                  .source = parsed_.rules.node.bits};
   return socket.send(os::add_route(route), "route for " + parsed_.services.text());
 }
 
@@ -128,8 +158,7 @@ Result<void> HostPodNetwork::program_all() {
 }
 
 // Addresses whose owner is not known any more: their file was cut short by a crash.
-Result<void> HostPodNetwork::remove_strays() {
-  NetlinkSocket socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+Result<void> HostPodNetwork::remove_strays(NetlinkSocket& socket) {
   for (const PodAddress& pod : ledger_.all()) {
     if (!pod.uid.empty()) continue;
     TRY(ignore_not_found(socket.send(os::delete_link(pod.interface), pod.interface)));
@@ -142,18 +171,12 @@ Result<void> HostPodNetwork::set_up() {
   {
     MutexLock lock(mutex_);
     NetlinkSocket socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
-    bool own = false;
-    for (const os::LinkAddress& held : TRY(os::list_addresses(socket))) {
-      own = own || held.address == parsed_.rules.node.bits;
-    }
-    if (!own) {
-      return Error::invalid("node address {} is not an address of this machine", options_.node_ip);
-    }
+    TRY(check_node_address(socket));
     TRY(ledger_.note({HostNote::Kind::kTable, std::string(kPodTable), {}}));
     TRY(ledger_.note({HostNote::Kind::kTable, std::string(kServiceTable), {}}));
     TRY(enable_forwarding());
-    TRY(add_service_route());
-    TRY(remove_strays());
+    TRY(add_service_route(socket));
+    TRY(remove_strays(socket));
     TRY(program_all());
   }
   watcher_ = start_thread("pod-network", [this](const std::stop_token& stop) { watch(stop); });
@@ -174,13 +197,15 @@ void HostPodNetwork::watch(const std::stop_token& stop) {
     auto lost = monitor_.lost(kPodTable, nft_.port());
     if (lost.ok() && !*lost) continue;
     log::warn("pod network: somebody removed nftables rules; putting them back");
-    if (auto done = program_all(); !done.ok()) log::error("pod network: {}", done.error().message());
+    if (auto done = program_all(); !done.ok())
+      log::error("pod network: {}", done.error().message());
   }
 }
 
 // ---- Pods
 
-// Fails as a whole or takes effect as a whole; after a flush that was not noticed yet, all is put back.
+// Fails as a whole or takes effect as a whole; after a flush that was not noticed yet, all is put
+// back.
 Result<void> HostPodNetwork::program(const PodAddress& pod) {
   NftTransaction transaction{std::string(kPodTable)};
   put_pod(transaction, pod);
@@ -249,7 +274,8 @@ Result<void> HostPodNetwork::connect(const PodAddress& pod, const AttachRequest&
     return {};
   });
   if (!done.ok()) {
-    // Slow, but rare: an undone attach must not leave an interface whose address is given to another.
+    // Slow, but rare: an undone attach must not leave an interface whose address is given to
+    // another.
     (void)ignore_not_found(socket.send(os::delete_link(pod.interface), pod.interface));
   }
   return done;
@@ -258,10 +284,17 @@ Result<void> HostPodNetwork::connect(const PodAddress& pod, const AttachRequest&
 Result<void> HostPodNetwork::connect_host_end(NetlinkSocket& socket, const PodAddress& pod,
                                               int netns_fd) const {
   Ipv4 address = *Ipv4::parse(pod.ip);
-  os::Veth veth{.name = pod.interface, .mac = kHostMac, .peer_name = "eth0",
-                .peer_mac = pod_mac(address), .peer_netns_fd = netns_fd, .mtu = options_.mtu};
-  os::LinkSettings settings{.up = true, .quiet_ipv6 = true, .route_localnet = true,
-                            .strict_source = true, .forwarding = true};
+  os::Veth veth{.name = pod.interface,
+                .mac = kHostMac,
+                .peer_name = "eth0",
+                .peer_mac = pod_mac(address),
+                .peer_netns_fd = netns_fd,
+                .mtu = options_.mtu};
+  os::LinkSettings settings{.up = true,
+                            .quiet_ipv6 = true,
+                            .route_localnet = true,
+                            .strict_source = true,
+                            .forwarding = true};
   std::string what = "interface " + pod.interface;
   auto made = socket.send(os::create_veth(veth), what);
   if (!made.ok() && made.error().is(Code::kAlreadyExists)) {
@@ -272,7 +305,10 @@ Result<void> HostPodNetwork::connect_host_end(NetlinkSocket& socket, const PodAd
   TRY(std::move(made));
   auto configure = [&]() -> Result<void> {
     os::Link link = TRY(os::find_link(socket, pod.interface));
-    os::Route route{.destination = address.bits, .prefix = 32, .link = link.index, .via = {},
+    os::Route route{.destination = address.bits,
+                    .prefix = 32,
+                    .link = link.index,
+                    .via = {},
                     .source = parsed_.rules.node.bits};
     NetlinkMessage messages[] = {os::set_link(link.index, settings),
                                  os::add_neighbour(link.index, address.bits, pod_mac(address)),
@@ -287,13 +323,16 @@ Result<void> HostPodNetwork::connect_host_end(NetlinkSocket& socket, const PodAd
 Result<void> HostPodNetwork::connect_pod_end(Ipv4 pod) const {
   NetlinkSocket socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   os::Link link = TRY(os::find_link(socket, "eth0"));
-  os::Route route{.destination = 0, .prefix = 0, .link = link.index, .via = kGateway.bits,
-                  .source = {}, .onlink = true};
-  NetlinkMessage messages[] = {os::set_link(kLoopbackIndex, {.up = true}),
-                               os::set_link(link.index, {.up = true}),
-                               os::add_address(link.index, pod.bits, 32),
-                               os::add_neighbour(link.index, kGateway.bits, kHostMac),
-                               os::add_route(route)};
+  os::Route route{.destination = 0,
+                  .prefix = 0,
+                  .link = link.index,
+                  .via = kGateway.bits,
+                  .source = {},
+                  .onlink = true};
+  NetlinkMessage messages[] = {
+      os::set_link(kLoopbackIndex, {.up = true}), os::set_link(link.index, {.up = true}),
+      os::add_address(link.index, pod.bits, 32),
+      os::add_neighbour(link.index, kGateway.bits, kHostMac), os::add_route(route)};
   return socket.send(messages, "eth0 of the pod");
 }
 
@@ -312,18 +351,30 @@ Result<void> undo(const HostNote& note, NetlinkSocket& route_socket) {
   switch (note.kind) {
     case HostNote::Kind::kTable: return remove_table(note.name);
     case HostNote::Kind::kSysctl: return os::write_file_plain(sysctl_path(note.name), note.value);
+    case HostNote::Kind::kAddress: {
+      auto address = Ipv4::parse(note.name);
+      if (!address) return {};
+      return ignore_not_found(
+          route_socket.send(os::delete_address(kLoopbackIndex, address->bits, 32), note.name));
+    }
     case HostNote::Kind::kRoute: {
       Cidr range = TRY(Cidr::parse(note.name));
-      os::Route route{.destination = range.base.bits, .prefix = range.prefix,
-                      .link = kLoopbackIndex, .via = {}, .source = {}};
-      return ignore_not_found(
-          route_socket.send(os::delete_route(route), "route for " + note.name));
+      os::Route route{.destination = range.base.bits,
+                      .prefix = range.prefix,
+                      .link = kLoopbackIndex,
+                      .via = {},
+                      .source = {}};
+      return ignore_not_found(route_socket.send(os::delete_route(route), "route for " + note.name));
     }
   }
   return {};
 }
 
 }  // namespace
+
+Ipv4 node_source(Ipv4 node, const Cidr& pods) {
+  return node.loopback() ? Ipv4{pods.base.bits + 1} : node;
+}
 
 Result<std::unique_ptr<PodNetwork>> set_up_pod_network(const PodNetworkOptions& options) {
   Parsed parsed = TRY(parse_options(options));
@@ -332,9 +383,8 @@ Result<std::unique_ptr<PodNetwork>> set_up_pod_network(const PodNetworkOptions& 
   NetlinkSocket nft = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
   NftMonitor monitor = TRY(NftMonitor::open());
   os::EventFd stop = TRY(os::EventFd::open());
-  auto network =
-      std::make_unique<HostPodNetwork>(options, parsed, std::move(ledger), std::move(nft),
-                                       std::move(monitor), std::move(stop));
+  auto network = std::make_unique<HostPodNetwork>(
+      options, parsed, std::move(ledger), std::move(nft), std::move(monitor), std::move(stop));
   TRY(network->set_up());
   return std::unique_ptr<PodNetwork>(std::move(network));
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The nftables table of the pod network: host ports, sources of what leaves the node, and a guard on the
-// host's loopback addresses. Pure: builds transactions, sends nothing.
+// The nftables table of the pod network: host ports, sources of what leaves the node, and a guard
+// on the host's loopback addresses. Pure: builds transactions, sends nothing.
 
 #include <string_view>
 

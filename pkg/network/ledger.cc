@@ -30,7 +30,8 @@ std::string to_json(const PodAddress& pod) {
 }
 
 PodAddress from_json(Ipv4 address, std::string_view text) {
-  PodAddress pod{.uid = {}, .ip = address.text(), .interface = host_interface(address), .host_ports = {}};
+  PodAddress pod{
+      .uid = {}, .ip = address.text(), .interface = host_interface(address), .host_ports = {}};
   auto document = json::Document::parse(text);
   if (!document.ok()) return pod;
   pod.uid = document->root()["uid"].as_string();
@@ -48,6 +49,7 @@ std::string_view kind_word(HostNote::Kind kind) {
     case HostNote::Kind::kSysctl: return "sysctl";
     case HostNote::Kind::kTable: return "table";
     case HostNote::Kind::kRoute: return "route";
+    case HostNote::Kind::kAddress: return "address";
   }
   return {};
 }
@@ -55,7 +57,8 @@ std::string_view kind_word(HostNote::Kind kind) {
 std::optional<HostNote> parse_note(std::string_view line) {
   auto words = split(line, ' ');
   if (words.size() < 2) return std::nullopt;
-  for (auto kind : {HostNote::Kind::kSysctl, HostNote::Kind::kTable, HostNote::Kind::kRoute}) {
+  using enum HostNote::Kind;
+  for (auto kind : {kSysctl, kTable, kRoute, kAddress}) {
     if (words[0] != kind_word(kind)) continue;
     return HostNote{kind, std::string(words[1]), words.size() > 2 ? std::string(words[2]) : ""};
   }

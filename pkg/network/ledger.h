@@ -1,7 +1,7 @@
 #pragma once
 // Ledger: what the pod network holds on this host, in files (drawn in pod_network.h). The kernel's
-// network state ends with a reboot, so files need no fsync and those of an earlier boot are dropped.
-// One thread at a time.
+// network state ends with a reboot, so files need no fsync and those of an earlier boot are
+// dropped. One thread at a time.
 
 #include <map>
 #include <optional>
@@ -17,9 +17,9 @@ namespace wherry::network {
 
 // What set-up changed on the host.
 struct HostNote {
-  enum class Kind { kSysctl, kTable, kRoute };
+  enum class Kind { kSysctl, kTable, kRoute, kAddress };
   Kind kind;
-  std::string name;   // Path, table or range.
+  std::string name;   // Path, table, range or address.
   std::string value;  // A sysctl's value before.
   bool operator==(const HostNote&) const = default;
 };
@@ -32,8 +32,8 @@ class Ledger {
   // Without looking at the boot id or making anything; an absent folder is an empty ledger.
   static Result<Ledger> open_existing(std::string dir);
 
-  // An address of `range` for the pod; its first two and its last are never given out. Addresses are
-  // given in turn, so that one that was freed rests as long as possible.
+  // An address of `range` for the pod; its first two and its last are never given out. Addresses
+  // are given in turn, so that one that was freed rests as long as possible.
   Result<PodAddress> take(const Cidr& range, const std::string& uid,
                           const std::vector<HostPort>& host_ports);
   // The address it had; empty when there was none.

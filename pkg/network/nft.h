@@ -1,11 +1,11 @@
 #pragma once
-// Rules, sets and transactions of nf_tables, encoded as netlink messages; IPv4 ("ip" family) tables only.
-// NftRule is a list of expressions, NftTransaction a list of changes to one table that take effect
-// together or not at all. Both belong to one thread.
+// Rules, sets and transactions of nf_tables, encoded as netlink messages; IPv4 ("ip" family) tables
+// only. NftRule is a list of expressions, NftTransaction a list of changes to one table that take
+// effect together or not at all. Both belong to one thread.
 //
-// An expression works on registers, numbered here 0 to 15, of four bytes each; a longer value fills the
-// following ones. Values are in network order, but marks and slot numbers, which are in host order. A rule
-// must load what it reads: kernels refuse to see registers filled by an earlier rule.
+// An expression works on registers, numbered here 0 to 15, of four bytes each; a longer value fills
+// the following ones. Values are in network order, but marks and slot numbers, which are in host
+// order. A rule must load what it reads: kernels refuse to see registers filled by an earlier rule.
 
 #include <chrono>
 #include <cstdint>
@@ -45,7 +45,7 @@ class NftRule {
   NftRule& source_not_in(const Cidr& range);
   NftRule& destination_in(const Cidr& range);
   NftRule& destination_not_in(const Cidr& range);
-  NftRule& source_is_local();       // An address of this machine.
+  NftRule& source_is_local();  // An address of this machine.
   NftRule& source_is_not_local();
   NftRule& destination_is_local();
   NftRule& destination_is_not_local();
@@ -145,7 +145,8 @@ class NftMonitor {
  public:
   static Result<NftMonitor> open();
   int fd() const { return socket_.fd(); }
-  // Reads what is there. True when `table` lost something by another's hand than the socket `own_port`.
+  // Reads what is there. True when `table` lost something by another's hand than the socket
+  // `own_port`.
   Result<bool> lost(std::string_view table, uint32_t own_port);
 
  private:

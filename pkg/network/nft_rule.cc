@@ -12,11 +12,11 @@ namespace {
 
 using os::NetlinkMessage;
 
-constexpr int kScratch = 15;       // For conditions; keys and values stay below.
-constexpr int kLinkScratch = 12;   // A link's name fills four registers.
-constexpr uint32_t kSourceAt = 12;       // In the IPv4 header.
+constexpr int kScratch = 15;        // For conditions; keys and values stay below.
+constexpr int kLinkScratch = 12;    // A link's name fills four registers.
+constexpr uint32_t kSourceAt = 12;  // In the IPv4 header.
 constexpr uint32_t kDestinationAt = 16;
-constexpr uint32_t kPortAt = 2;          // In TCP, UDP and SCTP alike.
+constexpr uint32_t kPortAt = 2;              // In TCP, UDP and SCTP alike.
 constexpr uint32_t kConnectionNew = 1 << 3;  // NF_CT_STATE_BIT(IP_CT_NEW)
 
 uint32_t register_at(int number) {
@@ -152,7 +152,8 @@ NftRule& NftRule::destination_is_local() { return address_type(NFTA_FIB_F_DADDR,
 NftRule& NftRule::destination_is_not_local() { return address_type(NFTA_FIB_F_DADDR, NFT_CMP_NEQ); }
 
 NftRule& NftRule::input_link_begins(std::string_view prefix) {
-  return meta(kLinkScratch, NFT_META_IIFNAME).compare(kLinkScratch, NFT_CMP_EQ, std::string(prefix));
+  return meta(kLinkScratch, NFT_META_IIFNAME)
+      .compare(kLinkScratch, NFT_CMP_EQ, std::string(prefix));
 }
 
 NftRule& NftRule::output_link_is_not(std::string_view name) {
@@ -230,8 +231,8 @@ NftRule& NftRule::snat(int address) {
 }
 
 NftRule& NftRule::masquerade() {
-  // Another client may hold the source port already: without this the kernel tries neighbours first,
-  // and two simultaneous connections can pick the same one.
+  // Another client may hold the source port already: without this the kernel tries neighbours
+  // first, and two simultaneous connections can pick the same one.
   return add("masq", [](NetlinkMessage& m) {
     m.put_be32(NFTA_MASQ_FLAGS, NF_NAT_RANGE_PROTO_RANDOM_FULLY);
   });

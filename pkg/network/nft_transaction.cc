@@ -16,9 +16,10 @@ namespace {
 
 using os::NetlinkMessage;
 
-// A list of elements is one attribute, whose length has 16 bits; this leaves room for one more element.
+// A list of elements is one attribute, whose length has 16 bits; this leaves room for one more
+// element.
 constexpr size_t kElementBytesMax = 60'000;
-constexpr uint32_t kTypeBits = 6;          // Of each field in the number of a concatenated type.
+constexpr uint32_t kTypeBits = 6;  // Of each field in the number of a concatenated type.
 constexpr uint32_t kVerdictType = 0xffffff00;  // NFT_DATA_VERDICT
 
 uint16_t nft_type(uint16_t message) {
@@ -44,8 +45,9 @@ void put_value(NetlinkMessage& message, uint16_t attribute, std::string_view byt
   message.begin(attribute).put(NFTA_DATA_VALUE, bytes).end();
 }
 
-// Lets through only notices of removals: first messages of a datagram that add or remove elements, and
-// announcements of a new generation, come with every change of our own and would wake us for nothing.
+// Lets through only notices of removals: first messages of a datagram that add or remove elements,
+// and announcements of a new generation, come with every change of our own and would wake us for
+// nothing.
 Result<void> filter_notices(int fd) {
   auto type = [](uint16_t message) { return static_cast<uint32_t>(htons(nft_type(message))); };
   constexpr uint16_t kTypeAt = 4;  // In nlmsghdr; the filter loads as if it were in network order.
@@ -117,7 +119,8 @@ void NftTransaction::add_set(const NftSet& set) {
   if (set.filled_by_rules) flags |= NFT_SET_TIMEOUT | NFT_SET_EVAL;
   NetlinkMessage& m = message(NFT_MSG_NEWSET, NLM_F_CREATE, NFTA_SET_TABLE);
   m.put_text(NFTA_SET_NAME, set.name).put_be32(NFTA_SET_FLAGS, flags);
-  m.put_be32(NFTA_SET_KEY_TYPE, concatenated(set.key)).put_be32(NFTA_SET_KEY_LEN, length_of(set.key));
+  m.put_be32(NFTA_SET_KEY_TYPE, concatenated(set.key))
+      .put_be32(NFTA_SET_KEY_LEN, length_of(set.key));
   if (set.verdicts) {
     m.put_be32(NFTA_SET_DATA_TYPE, kVerdictType).put_be32(NFTA_SET_DATA_LEN, 16);
   } else if (!set.value.empty()) {
@@ -144,18 +147,21 @@ void NftTransaction::close_elements() {
   open_set_.clear();
 }
 
-void NftTransaction::add_element(std::string_view set, std::string_view key, std::string_view value) {
+void NftTransaction::add_element(std::string_view set, std::string_view key,
+                                 std::string_view value) {
   NetlinkMessage& m = element_message(NFT_MSG_NEWSETELEM, set).begin(NFTA_LIST_ELEM);
   put_value(m, NFTA_SET_ELEM_KEY, key);
   if (!value.empty()) put_value(m, NFTA_SET_ELEM_DATA, value);
   m.end();
 }
 
-void NftTransaction::add_verdict(std::string_view set, std::string_view key, std::string_view chain) {
+void NftTransaction::add_verdict(std::string_view set, std::string_view key,
+                                 std::string_view chain) {
   NetlinkMessage& m = element_message(NFT_MSG_NEWSETELEM, set).begin(NFTA_LIST_ELEM);
   put_value(m, NFTA_SET_ELEM_KEY, key);
   m.begin(NFTA_SET_ELEM_DATA).begin(NFTA_DATA_VERDICT);
-  m.put_be32(NFTA_VERDICT_CODE, static_cast<uint32_t>(NFT_GOTO)).put_text(NFTA_VERDICT_CHAIN, chain);
+  m.put_be32(NFTA_VERDICT_CODE, static_cast<uint32_t>(NFT_GOTO))
+      .put_text(NFTA_VERDICT_CHAIN, chain);
   m.end().end().end();
 }
 

@@ -1,8 +1,8 @@
 #include "os/netlink.h"
 
 #include <arpa/inet.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -55,10 +55,9 @@ NetlinkFailure failure_from(const nlmsghdr& header, std::string_view payload, ui
           extended_text(header, payload)};
 }
 
-
 std::string batch_mark(uint16_t type, uint32_t sequence) {
-  nfgenmsg family{.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0,
-                  .res_id = htons(NFNL_SUBSYS_NFTABLES)};
+  nfgenmsg family{
+      .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0, .res_id = htons(NFNL_SUBSYS_NFTABLES)};
   NetlinkMessage message(type, 0, family);
   return std::string(message.finish(sequence, 0));
 }
@@ -72,6 +71,7 @@ Error to_error(const NetlinkFailure& failure, std::string_view what) {
   switch (failure.number) {
     case ENODEV:
     case ESRCH:
+    case EADDRNOTAVAIL:
     case ENETUNREACH: return Error(Code::kNotFound, error.message());
     case EEXIST: return Error(Code::kAlreadyExists, error.message());
     default: return error;
@@ -81,8 +81,10 @@ Error to_error(const NetlinkFailure& failure, std::string_view what) {
 // ---- Messages
 
 NetlinkMessage::NetlinkMessage(uint16_t type, uint16_t flags, std::string_view family_header) {
-  nlmsghdr header{.nlmsg_len = 0, .nlmsg_type = type,
-                  .nlmsg_flags = static_cast<uint16_t>(flags | NLM_F_REQUEST), .nlmsg_seq = 0,
+  nlmsghdr header{.nlmsg_len = 0,
+                  .nlmsg_type = type,
+                  .nlmsg_flags = static_cast<uint16_t>(flags | NLM_F_REQUEST),
+                  .nlmsg_seq = 0,
                   .nlmsg_pid = 0};
   bytes_.append(raw(header));
   append(family_header);
@@ -98,9 +100,15 @@ NetlinkMessage& NetlinkMessage::put(uint16_t type, std::string_view bytes) {
 NetlinkMessage& NetlinkMessage::put_text(uint16_t type, std::string_view text) {
   return put(type, std::string(text) + '\0');
 }
-NetlinkMessage& NetlinkMessage::put_u8(uint16_t type, uint8_t value) { return put(type, raw(value)); }
-NetlinkMessage& NetlinkMessage::put_u16(uint16_t type, uint16_t value) { return put(type, raw(value)); }
-NetlinkMessage& NetlinkMessage::put_u32(uint16_t type, uint32_t value) { return put(type, raw(value)); }
+NetlinkMessage& NetlinkMessage::put_u8(uint16_t type, uint8_t value) {
+  return put(type, raw(value));
+}
+NetlinkMessage& NetlinkMessage::put_u16(uint16_t type, uint16_t value) {
+  return put(type, raw(value));
+}
+NetlinkMessage& NetlinkMessage::put_u32(uint16_t type, uint32_t value) {
+  return put(type, raw(value));
+}
 NetlinkMessage& NetlinkMessage::put_be16(uint16_t type, uint16_t value) {
   return put_u16(type, htons(value));
 }
@@ -330,11 +338,12 @@ Result<bool> NetlinkSocket::dump_each(NetlinkMessage& message, std::string_view 
   return interrupted;
 }
 
-Result<std::vector<NetlinkReply>> NetlinkSocket::dump(NetlinkMessage message, std::string_view what) {
+Result<std::vector<NetlinkReply>> NetlinkSocket::dump(NetlinkMessage message,
+                                                      std::string_view what) {
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
     std::vector<NetlinkReply> replies;
-    bool interrupted = TRY(dump_each(
-        message, what, [&](const NetlinkReply& reply) { replies.push_back(reply); }));
+    bool interrupted =
+        TRY(dump_each(message, what, [&](const NetlinkReply& reply) { replies.push_back(reply); }));
     if (!interrupted) return replies;
   }
   return Error::unavailable("{}: the kernel's tables kept changing", what);

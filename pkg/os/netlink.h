@@ -1,9 +1,11 @@
 #pragma once
-// Netlink: messages to the kernel's network configuration, encoded by hand. NetlinkMessage is one request
-// under construction; NetlinkSocket sends requests and reads acknowledgements, dumps and notices.
+// Netlink: messages to the kernel's network configuration, encoded by hand. NetlinkMessage is one
+// request under construction; NetlinkSocket sends requests and reads acknowledgements, dumps and
+// notices.
 //
-// Threads: a message or socket belongs to one thread at a time. A socket stays in the network namespace
-// in which it was opened, whatever its user does later. Every wait for the kernel ends after ten seconds.
+// Threads: a message or socket belongs to one thread at a time. A socket stays in the network
+// namespace in which it was opened, whatever its user does later. Every wait for the kernel ends
+// after ten seconds.
 
 #include <cstdint>
 #include <cstring>
@@ -21,11 +23,14 @@ namespace wherry::os {
 
 class NetlinkMessage {
  public:
-  // NLM_F_REQUEST is always set. `family_header` is what follows the netlink header (ifinfomsg, ...).
+  // NLM_F_REQUEST is always set. `family_header` is what follows the netlink header (ifinfomsg,
+  // ...).
   template <typename Header>
   NetlinkMessage(uint16_t type, uint16_t flags, const Header& family_header)
-      : NetlinkMessage(type, flags,
-                       std::string_view(reinterpret_cast<const char*>(&family_header), sizeof family_header)) {}
+      : NetlinkMessage(
+            type, flags,
+            std::string_view(reinterpret_cast<const char*>(&family_header), sizeof family_header)) {
+  }
   NetlinkMessage(uint16_t type, uint16_t flags, std::string_view family_header);
 
   NetlinkMessage& put(uint16_t type, std::string_view bytes);
@@ -33,14 +38,16 @@ class NetlinkMessage {
   NetlinkMessage& put_u8(uint16_t type, uint8_t value);
   NetlinkMessage& put_u16(uint16_t type, uint16_t value);  // Host order, as rtnetlink wants.
   NetlinkMessage& put_u32(uint16_t type, uint32_t value);
-  NetlinkMessage& put_be16(uint16_t type, uint16_t value);  // Network order, as nf_tables and addresses want.
+  NetlinkMessage& put_be16(uint16_t type,
+                           uint16_t value);  // Network order, as nf_tables and addresses want.
   NetlinkMessage& put_be32(uint16_t type, uint32_t value);
   NetlinkMessage& put_be64(uint16_t type, uint64_t value);
 
-  // Attributes put until end() belong to the nested attribute; they nest. A nested attribute holds at
-  // most 65,535 bytes, which is for the caller to keep.
+  // Attributes put until end() belong to the nested attribute; they nest. A nested attribute holds
+  // at most 65,535 bytes, which is for the caller to keep.
   NetlinkMessage& begin(uint16_t type);
-  NetlinkMessage& begin_plain(uint16_t type);  // Without NLA_F_NESTED: what rtnetlink's old parts expect.
+  NetlinkMessage& begin_plain(
+      uint16_t type);  // Without NLA_F_NESTED: what rtnetlink's old parts expect.
   // Bytes without a header of their own, such as the ifinfomsg within VETH_INFO_PEER.
   NetlinkMessage& append(std::string_view bytes);
   NetlinkMessage& end();
@@ -78,7 +85,8 @@ struct NetlinkAttribute {
 
 // The attributes in `data`; stops at the first malformed one.
 std::vector<NetlinkAttribute> parse_attributes(std::string_view data);
-std::optional<NetlinkAttribute> find_attribute(std::span<const NetlinkAttribute> attributes, uint16_t type);
+std::optional<NetlinkAttribute> find_attribute(std::span<const NetlinkAttribute> attributes,
+                                               uint16_t type);
 
 struct NetlinkReply {
   uint16_t type = 0;
@@ -119,13 +127,13 @@ class NetlinkSocket {
   Result<NetlinkReply> get(NetlinkMessage message, std::string_view what);
   // A request with NLM_F_DUMP and all its answers. A dump that a change interrupted is begun again.
   Result<std::vector<NetlinkReply>> dump(NetlinkMessage message, std::string_view what);
-  // The same without keeping the answers, for tables that may be large. True when a change interrupted
-  // the dump, so that answers may be missing or come twice.
+  // The same without keeping the answers, for tables that may be large. True when a change
+  // interrupted the dump, so that answers may be missing or come twice.
   Result<bool> dump_each(NetlinkMessage& message, std::string_view what,
                          const std::function<void(const NetlinkReply&)>& each);
 
-  // Notices. subscribe() once, then receive() whenever fd() is readable; kUnavailable when notices were
-  // lost (the reader was too slow) and the caller must look at everything again.
+  // Notices. subscribe() once, then receive() whenever fd() is readable; kUnavailable when notices
+  // were lost (the reader was too slow) and the caller must look at everything again.
   Result<void> subscribe(uint32_t group);
   Result<std::vector<NetlinkReply>> receive();
   int fd() const { return fd_.get(); }
@@ -135,7 +143,8 @@ class NetlinkSocket {
   NetlinkSocket(Fd fd, uint32_t port) : fd_(std::move(fd)), port_(port) {}
   Result<void> send_bytes(std::string_view bytes);
   Result<std::string> receive_datagram(int flags);
-  Result<std::optional<NetlinkFailure>> wait_for_acks(uint32_t first, uint32_t last, bool transaction);
+  Result<std::optional<NetlinkFailure>> wait_for_acks(uint32_t first, uint32_t last,
+                                                      bool transaction);
 
   Fd fd_;
   uint32_t port_ = 0;

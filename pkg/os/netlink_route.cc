@@ -24,7 +24,8 @@ Header header_of(const NetlinkReply& reply) {
   return header;
 }
 
-// The settings are per family: IPv4's are an array of numbered values, IPv6's attributes of their own.
+// The settings are per family: IPv4's are an array of numbered values, IPv6's attributes of their
+// own.
 void put_settings(NetlinkMessage& message, const LinkSettings& settings) {
   bool ipv4 = settings.route_localnet || settings.strict_source || settings.forwarding;
   if (!ipv4 && !settings.quiet_ipv6) return;
@@ -71,10 +72,23 @@ NetlinkMessage route_message(uint16_t type, uint16_t flags, const Route& route) 
   return message;
 }
 
+NetlinkMessage address_message(uint16_t type, uint16_t flags, int link, uint32_t address,
+                               int prefix) {
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  header.ifa_prefixlen = static_cast<uint8_t>(prefix);
+  header.ifa_scope = RT_SCOPE_UNIVERSE;
+  header.ifa_index = static_cast<uint32_t>(link);
+  NetlinkMessage message(type, flags, header);
+  message.put_be32(IFA_LOCAL, address).put_be32(IFA_ADDRESS, address);
+  return message;
+}
+
 Link link_from(const NetlinkReply& reply) {
   auto header = header_of<ifinfomsg>(reply);
   auto attributes = reply.attributes(sizeof header);
-  Link link{.index = header.ifi_index, .name = {}, .up = (header.ifi_flags & IFF_UP) != 0, .mtu = 0};
+  Link link{
+      .index = header.ifi_index, .name = {}, .up = (header.ifi_flags & IFF_UP) != 0, .mtu = 0};
   if (auto name = find_attribute(attributes, IFLA_IFNAME)) link.name = name->text();
   if (auto mtu = find_attribute(attributes, IFLA_MTU)) link.mtu = static_cast<int>(mtu->u32());
   auto mac = find_attribute(attributes, IFLA_ADDRESS);
@@ -122,14 +136,11 @@ NetlinkMessage set_link(std::string_view name, const LinkSettings& settings) {
 }
 
 NetlinkMessage add_address(int link, uint32_t address, int prefix) {
-  ifaddrmsg header{};
-  header.ifa_family = AF_INET;
-  header.ifa_prefixlen = static_cast<uint8_t>(prefix);
-  header.ifa_scope = RT_SCOPE_UNIVERSE;
-  header.ifa_index = static_cast<uint32_t>(link);
-  NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, header);
-  message.put_be32(IFA_LOCAL, address).put_be32(IFA_ADDRESS, address);
-  return message;
+  return address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, link, address, prefix);
+}
+
+NetlinkMessage delete_address(int link, uint32_t address, int prefix) {
+  return address_message(RTM_DELADDR, 0, link, address, prefix);
 }
 
 NetlinkMessage add_route(const Route& route) {

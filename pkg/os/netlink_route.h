@@ -1,7 +1,7 @@
 #pragma once
-// Links, addresses, routes and neighbours over rtnetlink. The first group of functions builds requests, of
-// which several may go in one NetlinkSocket::send; the second asks the kernel. IPv4 addresses are in host
-// order.
+// Links, addresses, routes and neighbours over rtnetlink. The first group of functions builds
+// requests, of which several may go in one NetlinkSocket::send; the second asks the kernel. IPv4
+// addresses are in host order.
 
 #include <array>
 #include <cstdint>
@@ -40,7 +40,7 @@ struct Route {
   int link = 0;                 // Interface index.
   std::optional<uint32_t> via;  // Gateway; without one the destination is on the link.
   std::optional<uint32_t> source;
-  bool onlink = false;          // The gateway is reached over `link` although no route says so.
+  bool onlink = false;  // The gateway is reached over `link` although no route says so.
 };
 
 NetlinkMessage create_veth(const Veth& veth);
@@ -48,7 +48,8 @@ NetlinkMessage delete_link(std::string_view name);
 NetlinkMessage set_link(int index, const LinkSettings& settings);
 NetlinkMessage set_link(std::string_view name, const LinkSettings& settings);
 NetlinkMessage add_address(int link, uint32_t address, int prefix);
-NetlinkMessage add_route(const Route& route);     // Replaces one to the same destination.
+NetlinkMessage delete_address(int link, uint32_t address, int prefix);
+NetlinkMessage add_route(const Route& route);  // Replaces one to the same destination.
 NetlinkMessage delete_route(const Route& route);
 NetlinkMessage add_neighbour(int link, uint32_t address, const MacAddress& mac);  // Permanent.
 
@@ -70,7 +71,8 @@ struct LinkAddress {
   int prefix = 0;
 };
 Result<std::vector<LinkAddress>> list_addresses(NetlinkSocket& socket);
-// The source address and link the kernel would take to reach `destination`; kNotFound without a route.
+// The source address and link the kernel would take to reach `destination`; kNotFound without a
+// route.
 struct RouteChoice {
   int link = 0;
   uint32_t source = 0;

@@ -1,6 +1,6 @@
 #pragma once
-// What the Service proxy programs: frontends (where clients send to) and the targets behind them. Pure
-// values.
+// What the Service proxy programs: frontends (where clients send to) and the targets behind them.
+// Pure values.
 
 #include <compare>
 #include <cstdint>
@@ -36,7 +36,8 @@ struct Backend {
 struct Target {
   std::vector<Backend> backends;  // Sorted, each once.
   uint32_t affinity_seconds = 0;  // 0: no session affinity.
-  // The connection appears to come from the node: for clients outside, whose answers must pass here.
+  // The connection appears to come from the node: for clients outside, whose answers must pass
+  // here.
   bool masquerade = false;
   bool operator==(const Target&) const = default;
 };

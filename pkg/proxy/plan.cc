@@ -7,7 +7,8 @@ namespace {
 
 PickChain chain_for(const Frontend& frontend, const Target& target) {
   return {frontend.node_port() ? PickChain::From::kNode : PickChain::From::kCluster,
-          static_cast<uint32_t>(target.backends.size()), target.affinity_seconds, target.masquerade};
+          static_cast<uint32_t>(target.backends.size()), target.affinity_seconds,
+          target.masquerade};
 }
 
 // Every element that stands for the target.
@@ -24,15 +25,21 @@ std::vector<Change> elements(const Frontend& frontend, const Target* target,
   }
   uint32_t slot = 0;
   for (const Backend& backend : target->backends) {
-    all.push_back({.set = Change::Set::kEndpoints, .add = true, .frontend = frontend, .slot = slot++,
+    all.push_back({.set = Change::Set::kEndpoints,
+                   .add = true,
+                   .frontend = frontend,
+                   .slot = slot++,
                    .backend = backend});
     if (target->affinity_seconds > 0) {
-      all.push_back({.set = Change::Set::kAffine, .add = true, .frontend = frontend,
-                     .backend = backend});
+      all.push_back(
+          {.set = Change::Set::kAffine, .add = true, .frontend = frontend, .backend = backend});
     }
   }
-  // After the endpoints, for those who read the list; in a transaction order among sets is no matter.
-  all.push_back({.set = Change::Set::kServices, .add = true, .frontend = frontend,
+  // After the endpoints, for those who read the list; in a transaction order among sets is no
+  // matter.
+  all.push_back({.set = Change::Set::kServices,
+                 .add = true,
+                 .frontend = frontend,
                  .chain = chain_for(frontend, *target)});
   return all;
 }

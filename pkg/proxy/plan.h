@@ -1,17 +1,19 @@
 #pragma once
-// plan: which elements of the proxy's nftables sets must change for one frontend. Pure, tested alone.
+// plan: which elements of the proxy's nftables sets must change for one frontend. Pure, tested
+// alone.
 //
 // A connection is sent to a backend in two look-ups, whatever the number of Services:
 //
 //     services    address . protocol . port          : goto PickChain
 //     endpoints   address . protocol . port . slot   : address . port
 //
-// The PickChain draws the slot, below the number of backends, so there is one chain for each number that
-// occurs. A node port stands in both under the address 0.0.0.0, which its chains load in place of the
-// packet's. With session affinity the chain first looks at
+// The PickChain draws the slot, below the number of backends, so there is one chain for each number
+// that occurs. A node port stands in both under the address 0.0.0.0, which its chains load in place
+// of the packet's. With session affinity the chain first looks at
 //
-//     affinity    client . address . protocol . port : address . port        (rules fill it; entries expire)
-//     affine      address . protocol . port . address . port                 (backends that exist still)
+//     affinity    client . address . protocol . port : address . port        (rules fill it;
+//     entries expire) affine      address . protocol . port . address . port (backends that exist
+//     still)
 //
 // and `refused` holds the frontends outside the Service range that have no backends.
 
@@ -38,14 +40,14 @@ struct Change {
   Set set;
   bool add;
   Frontend frontend;
-  uint32_t slot = 0;    // kEndpoints.
-  Backend backend = {}; // kEndpoints and kAffine.
-  PickChain chain = {}; // kServices, added.
+  uint32_t slot = 0;     // kEndpoints.
+  Backend backend = {};  // kEndpoints and kAffine.
+  PickChain chain = {};  // kServices, added.
   bool operator==(const Change&) const = default;
 };
 
-// `before` is what is programmed and `after` what is wanted; null is nothing. Removals come first: within
-// a transaction an element can be replaced only by removing the old one.
+// `before` is what is programmed and `after` what is wanted; null is nothing. Removals come first:
+// within a transaction an element can be replaced only by removing the old one.
 std::vector<Change> plan(const Frontend& frontend, const Target* before, const Target* after,
                          const Cidr& service_range);
 

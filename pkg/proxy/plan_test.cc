@@ -21,7 +21,9 @@ std::string text(const std::vector<Change>& changes) {
       case Change::Set::kEndpoints:
         out += fmt::format("{}={}", change.slot, change.backend.address.bits & 255);
         break;
-      case Change::Set::kAffine: out += fmt::format("a{}", change.backend.address.bits & 255); break;
+      case Change::Set::kAffine:
+        out += fmt::format("a{}", change.backend.address.bits & 255);
+        break;
       case Change::Set::kRefused: out += "refused"; break;
     }
     out += " ";

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/thread.h"
 #include "network/host_rules.h"
+#include "network/pod_network.h"
 #include "os/netlink.h"
 #include "proxy/services.h"
 
@@ -77,8 +78,11 @@ Result<void> Proxy::start() {
   if (!node) {
     return Error::invalid("node address {} is not an IPv4 address", quote(options_.node_ip));
   }
-  RulesOptions rules{*node, TRY(Cidr::parse(options_.cluster_cidr)),
-                     TRY(Cidr::parse(options_.service_cidr))};
+  Cidr pods = TRY(Cidr::parse(options_.pod_cidr));
+  RulesOptions rules;
+  rules.node = network::node_source(*node, pods);
+  rules.cluster = TRY(Cidr::parse(options_.cluster_cidr));
+  rules.services = TRY(Cidr::parse(options_.service_cidr));
   os::NetlinkSocket socket = TRY(os::NetlinkSocket::open(NETLINK_NETFILTER));
   monitor_.emplace(TRY(network::NftMonitor::open()));
   table_.emplace(rules, std::move(socket));
@@ -89,7 +93,7 @@ Result<void> Proxy::start() {
   }
   take_changes(std::move(first));
   TRY(table_->rebuild());
-  TRY(table_->drop_stale_flows());
+  drop_stale_flows();
   thread_ = start_thread("proxy", [this](const std::stop_token& stop) { run(stop); });
   return {};
 }
@@ -141,9 +145,19 @@ bool Proxy::synchronise(bool lost) {
   if (!lost) done = table_->program();
   if (!done.ok()) log::debug("proxy: {}; programming everything anew", done.error().message());
   if (lost || !done.ok()) done = table_->rebuild();
-  if (done.ok()) done = table_->drop_stale_flows();
-  if (!done.ok()) log::error("proxy: {}", done.error().message());
-  return done.ok();
+  if (!done.ok()) {
+    log::error("proxy: {}", done.error().message());
+    return false;
+  }
+  drop_stale_flows();
+  return true;
+}
+
+// A kernel that does not let us at its flows is no reason to program the rules again.
+void Proxy::drop_stale_flows() {
+  if (auto done = table_->drop_stale_flows(); !done.ok()) {
+    log::warn("proxy: old UDP flows stay until they end: {}", done.error().message());
+  }
 }
 
 void Proxy::run(const std::stop_token& stop) {

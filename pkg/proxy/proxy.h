@@ -1,10 +1,10 @@
 #pragma once
-// Proxy: keeps the node's nftables table in step with Services and EndpointSlices. Cache notices only
-// mark Services as changed; one thread of its own looks them up, plans and programs, all that changed
-// meanwhile in one transaction. A table that somebody flushes is put back.
+// Proxy: keeps the node's nftables table in step with Services and EndpointSlices. Cache notices
+// only mark Services as changed; one thread of its own looks them up, plans and programs, all that
+// changed meanwhile in one transaction. A table that somebody flushes is put back.
 //
-// Construct (it subscribes), start the cache, start(). Rules stay when it stops, so that Services go on
-// while the server is down; removing them is tear_down_pod_network()'s business.
+// Construct (it subscribes), start the cache, start(). Rules stay when it stops, so that Services
+// go on while the server is down; removing them is tear_down_pod_network()'s business.
 
 #include <map>
 #include <memory>
@@ -26,6 +26,7 @@ namespace wherry::proxy {
 struct ProxyOptions {
   std::string node_name;
   std::string node_ip;
+  std::string pod_cidr;  // This node's slice of the cluster's range.
   std::string cluster_cidr;
   std::string service_cidr;
 };
@@ -37,8 +38,8 @@ class Proxy {
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  // After the cache has started, so that the first table is complete: an earlier run's table is replaced
-  // by it in one step. Returns once it stands.
+  // After the cache has started, so that the first table is complete: an earlier run's table is
+  // replaced by it in one step. Returns once it stands.
   Result<void> start();
   void stop();
 
@@ -50,6 +51,7 @@ class Proxy {
   void run(const std::stop_token& stop);
   // True when everything stands as wanted.
   bool synchronise(bool lost);
+  void drop_stale_flows();
   void take_changes(std::set<ServiceKey> keys);
   std::vector<Entry> look_up(const ServiceKey& key);
 

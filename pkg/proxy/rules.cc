@@ -56,29 +56,30 @@ void put_sets(NftTransaction& transaction) {
   constexpr auto kAddress = NftType::kAddress;
   constexpr auto kProtocol = NftType::kProtocol;
   constexpr auto kPort = NftType::kPort;
-  transaction.add_set({.name = std::string(kServices), .key = {kAddress, kProtocol, kPort},
-                       .verdicts = true});
+  transaction.add_set(
+      {.name = std::string(kServices), .key = {kAddress, kProtocol, kPort}, .verdicts = true});
   transaction.add_set({.name = std::string(kEndpoints),
                        .key = {kAddress, kProtocol, kPort, NftType::kNumber},
                        .value = {kAddress, kPort}});
   transaction.add_set({.name = std::string(kAffinity),
                        .key = {kAddress, kAddress, kProtocol, kPort},
-                       .value = {kAddress, kPort}, .filled_by_rules = true});
-  transaction.add_set({.name = std::string(kAffine),
-                       .key = {kAddress, kProtocol, kPort, kAddress, kPort}});
+                       .value = {kAddress, kPort},
+                       .filled_by_rules = true});
+  transaction.add_set(
+      {.name = std::string(kAffine), .key = {kAddress, kProtocol, kPort, kAddress, kPort}});
   transaction.add_set({.name = std::string(kRefused), .key = {kAddress, kProtocol, kPort}});
 }
 
 void put_refusals(NftTransaction& transaction, const RulesOptions& options) {
   auto both = [&](const NftRule& condition) {
-    transaction.add_rule(kUnserved,
-                         NftRule(condition).protocol_is(Protocol::kTcp).reject_reset());
+    transaction.add_rule(kUnserved, NftRule(condition).protocol_is(Protocol::kTcp).reject_reset());
     transaction.add_rule(kUnserved, NftRule(condition).reject_unreachable());
   };
   transaction.add_chain(kUnserved);
   // What still has a Service address here was not sent to any backend, so nobody serves it.
   both(NftRule().destination_in(options.services).destination_is_not_local());
-  both(NftRule().new_connection().destination(0).protocol(1).destination_port(2).in_set(kRefused, 0));
+  both(NftRule().new_connection().destination(0).protocol(1).destination_port(2).in_set(kRefused,
+                                                                                        0));
   transaction.add_chain("forward", {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER});
   transaction.add_rule("forward", NftRule().jump(kUnserved));
   transaction.add_chain("filter-output", {"filter", NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER});
@@ -132,10 +133,9 @@ void put_chain(NftTransaction& transaction, const PickChain& chain, const RulesO
     transaction.add_rule(name, NftRule().add_mark(kMasqueradeMark));
   } else if (chain.from == PickChain::From::kCluster) {
     // A client outside that routes the Service range to this node gets its answers through it.
-    transaction.add_rule(name, NftRule()
-                                   .source_not_in(options.cluster)
-                                   .source_is_not_local()
-                                   .add_mark(kMasqueradeMark));
+    transaction.add_rule(
+        name,
+        NftRule().source_not_in(options.cluster).source_is_not_local().add_mark(kMasqueradeMark));
   }
   if (chain.affinity_seconds > 0) put_sticky_rules(transaction, chain);
   // Also where a client cannot be remembered, because the set is full.

@@ -1,6 +1,6 @@
 #pragma once
-// The proxy's nftables table: its chains, sets and elements. Pure: builds transactions, sends nothing.
-// The sets are explained in plan.h.
+// The proxy's nftables table: its chains, sets and elements. Pure: builds transactions, sends
+// nothing. The sets are explained in plan.h.
 
 #include "network/nft.h"
 #include "proxy/plan.h"
@@ -9,7 +9,7 @@ namespace wherry::proxy {
 
 struct RulesOptions {
   Ipv4 node;
-  Cidr cluster;   // Pods of all nodes.
+  Cidr cluster;  // Pods of all nodes.
   Cidr services;
 };
 

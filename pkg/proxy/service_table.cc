@@ -60,7 +60,8 @@ Result<void> ServiceTable::program() {
   NftTransaction transaction{std::string(network::kServiceTable)};
   std::set<PickChain> fresh;
   for (const Change& change : pending_) {
-    if (change.set != Change::Set::kServices || !change.add || chains_.contains(change.chain)) continue;
+    if (change.set != Change::Set::kServices || !change.add || chains_.contains(change.chain))
+      continue;
     if (fresh.insert(change.chain).second) put_chain(transaction, change.chain, options_);
   }
   // All removals before all additions: one frontend may have gone from one Service to another.

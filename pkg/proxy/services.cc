@@ -29,8 +29,9 @@ struct Endpoint {
   bool leaving = false;  // Serves still, and terminates.
 };
 
-std::vector<Endpoint> endpoints_of(const std::vector<json::Value>& slices, std::string_view port_name,
-                                   Protocol protocol, std::string_view node_name) {
+std::vector<Endpoint> endpoints_of(const std::vector<json::Value>& slices,
+                                   std::string_view port_name, Protocol protocol,
+                                   std::string_view node_name) {
   std::vector<Endpoint> endpoints;
   for (json::Value slice : slices) {
     if (slice["addressType"].as_string() != "IPv4") continue;
@@ -78,8 +79,8 @@ Where policy(json::Value value) {
 
 uint32_t affinity_of(json::Value spec) {
   if (spec["sessionAffinity"].as_string() != "ClientIP") return 0;
-  int64_t seconds = spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].as_int(
-      kAffinitySecondsDefault);
+  int64_t seconds =
+      spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].as_int(kAffinitySecondsDefault);
   return static_cast<uint32_t>(std::clamp<int64_t>(seconds, 1, 86400));
 }
 

@@ -9,9 +9,9 @@
 
 namespace wherry::proxy {
 
-// Headless and ExternalName Services have none; likewise a Service that asks for another proxy by the
-// label service.kubernetes.io/service-proxy-name. Ready endpoints count; when there are none, those that
-// still serve while they terminate.
+// Headless and ExternalName Services have none; likewise a Service that asks for another proxy by
+// the label service.kubernetes.io/service-proxy-name. Ready endpoints count; when there are none,
+// those that still serve while they terminate.
 std::vector<Entry> entries_of(json::Value service, const std::vector<json::Value>& slices,
                               std::string_view node_name);
 

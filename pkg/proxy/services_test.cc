@@ -21,7 +21,8 @@ Frontend frontend(const char* address, Protocol protocol, uint16_t port) {
   return {*Ipv4::parse(address), protocol, port};
 }
 
-constexpr const char* kSlice = R"({"addressType":"IPv4","ports":[{"name":"","protocol":"TCP","port":8080}],
+constexpr const char* kSlice =
+    R"({"addressType":"IPv4","ports":[{"name":"","protocol":"TCP","port":8080}],
   "endpoints":[{"addresses":["10.42.0.9"],"conditions":{"ready":true},"nodeName":"n1"},
                {"addresses":["10.42.1.9"],"nodeName":"n2"},
                {"addresses":["10.42.0.8"],"conditions":{"ready":false},"nodeName":"n1"}]})";
@@ -85,16 +86,20 @@ TEST(Services, TerminatingEndpointsServeWhenNoneIsReady) {
       {"addresses":["10.42.0.2"],"conditions":{"ready":false,"serving":false,"terminating":true}}]})";
   auto got = entries(R"({"spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}})", {slice});
   EXPECT_EQ(got[0].target.backends, std::vector{backend("10.42.0.1", 80)});
-  EXPECT_EQ(entries(R"({"spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}})", {slice, kSlice})[0]
-                .target.backends.size(), 2u);
+  EXPECT_EQ(
+      entries(R"({"spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}})", {slice, kSlice})[0]
+          .target.backends.size(),
+      2u);
 }
 
 TEST(Services, Affinity) {
   auto got = entries(R"({"spec":{"clusterIP":"10.43.0.7","sessionAffinity":"ClientIP",
-      "ports":[{"port":80}]}})", {});
+      "ports":[{"port":80}]}})",
+                     {});
   EXPECT_EQ(got[0].target.affinity_seconds, 10800u);
   got = entries(R"({"spec":{"clusterIP":"10.43.0.7","sessionAffinity":"ClientIP",
-      "sessionAffinityConfig":{"clientIP":{"timeoutSeconds":5}},"ports":[{"port":80}]}})", {});
+      "sessionAffinityConfig":{"clientIP":{"timeoutSeconds":5}},"ports":[{"port":80}]}})",
+                {});
   EXPECT_EQ(got[0].target.affinity_seconds, 5u);
 }
 
@@ -103,7 +108,9 @@ TEST(Services, WithoutAnythingToProgram) {
   EXPECT_TRUE(entries(R"({"spec":{"type":"ExternalName","externalName":"x"}})", {kSlice}).empty());
   EXPECT_TRUE(entries(R"({"spec":{"clusterIP":"","ports":[{"port":80}]}})", {kSlice}).empty());
   EXPECT_TRUE(entries(R"({"metadata":{"labels":{"service.kubernetes.io/service-proxy-name":"x"}},
-      "spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}})", {kSlice}).empty());
+      "spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}})",
+                      {kSlice})
+                  .empty());
 }
 
 }  // namespace

@@ -34,8 +34,8 @@ class PodNetworkTest : public testing::Test {
     ASSERT_TRUE(os::remove_tree(dir_).ok());
   }
   std::string ledger() const { return dir_ + "/network"; }
-  void start() {
-    network_ = network::set_up_pod_network({.node_ip = test::kNodeIp,
+  void start(const char* node_ip = test::kNodeIp) {
+    network_ = network::set_up_pod_network({.node_ip = node_ip,
                                             .pod_cidr = "10.42.0.0/24",
                                             .cluster_cidr = "10.42.0.0/16",
                                             .service_cidr = "10.43.0.0/16",
@@ -147,9 +147,17 @@ TEST_F(PodNetworkTest, GivesANewAddressToANewSandbox) {
 
 TEST_F(PodNetworkTest, LeavesNothingOfAFailedAttach) {
   os::Fd not_a_namespace = os::open_file("/dev/null", O_RDONLY).value();
-  EXPECT_FALSE(network_->attach({.uid = "a", .netns_fd = not_a_namespace.get(), .sysctls = {}, .host_ports = {}}).ok());
+  EXPECT_FALSE(
+      network_
+          ->attach({.uid = "a", .netns_fd = not_a_namespace.get(), .sysctls = {}, .host_ports = {}})
+          .ok());
   os::Fd ns = test::new_namespace();
-  EXPECT_FALSE(network_->attach({.uid = "b", .netns_fd = ns.get(), .sysctls = {{"net.nonsense", "1"}}, .host_ports = {}}).ok());
+  EXPECT_FALSE(network_
+                   ->attach({.uid = "b",
+                             .netns_fd = ns.get(),
+                             .sysctls = {{"net.nonsense", "1"}},
+                             .host_ports = {}})
+                   .ok());
   EXPECT_TRUE(network_->addresses().empty());
   auto socket = os::NetlinkSocket::open(NETLINK_ROUTE).value();
   for (const os::Link& link : os::list_links(socket).value()) {
@@ -172,6 +180,23 @@ TEST_F(PodNetworkTest, PutsFlushedRulesBack) {
   EXPECT_EQ(peer, test::kOutsideIp);
 }
 
+TEST_F(PodNetworkTest, WorksOnAMachineWithOnlyLoopbackAddresses) {
+  network_.reset();
+  start("127.0.0.1");
+  Pod a = start_pod(*network_, "a", {{"TCP", "", 8080, 80}});
+  Server tcp(a.fd(), SOCK_STREAM, 80);
+  EXPECT_EQ(exchange(world->node(), SOCK_STREAM, a.ip, 80, tcp), "10.42.0.1");
+  EXPECT_EQ(exchange(world->node(), SOCK_STREAM, "127.0.0.1", 8080, tcp), "10.42.0.1");
+  Server node(world->node(), SOCK_STREAM, 6443);
+  EXPECT_EQ(exchange(a.fd(), SOCK_STREAM, "10.42.0.1", 6443, node), a.ip);
+  network_.reset();
+  ASSERT_TRUE(network::tear_down_pod_network(ledger()).ok());
+  auto socket = os::NetlinkSocket::open(NETLINK_ROUTE).value();
+  for (const auto& held : os::list_addresses(socket).value()) {
+    EXPECT_NE(held.address, test::ip("10.42.0.1"));
+  }
+}
+
 TEST_F(PodNetworkTest, TearsDownEverything) {
   std::string before = os::read_file("/proc/sys/net/ipv4/ip_forward").value();
   EXPECT_EQ(before, "1\n");
@@ -187,12 +212,15 @@ TEST_F(PodNetworkTest, TearsDownEverything) {
 }
 
 TEST_F(PodNetworkTest, SaysWhatIsWrongWithOptions) {
-  auto failed = network::set_up_pod_network({.node_ip = "198.51.100.7", .pod_cidr = "10.42.0.0/24",
+  auto failed = network::set_up_pod_network({.node_ip = "198.51.100.7",
+                                             .pod_cidr = "10.42.0.0/24",
                                              .cluster_cidr = "10.42.0.0/16",
                                              .service_cidr = "10.43.0.0/16",
-                                             .ledger_dir = dir_ + "/other", .mtu = 0});
+                                             .ledger_dir = dir_ + "/other",
+                                             .mtu = 0});
   ASSERT_FALSE(failed.ok());
-  EXPECT_EQ(failed.error().message(), "node address 198.51.100.7 is not an address of this machine");
+  EXPECT_EQ(failed.error().message(),
+            "node address 198.51.100.7 is not an address of this machine");
 }
 
 TEST_F(PodNetworkTest, AttachesManyAtOnce) {
@@ -203,8 +231,10 @@ TEST_F(PodNetworkTest, AttachesManyAtOnce) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int i = t; i < 40; i += 4) {
-        network::AttachRequest request{.uid = "pod" + std::to_string(i), .netns_fd = spaces[i].get(),
-                                       .sysctls = {}, .host_ports = {}};
+        network::AttachRequest request{.uid = "pod" + std::to_string(i),
+                                       .netns_fd = spaces[i].get(),
+                                       .sysctls = {},
+                                       .host_ports = {}};
         if (network_->attach(request).ok()) ++good;
       }
     });

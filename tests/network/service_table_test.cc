@@ -49,8 +49,8 @@ class ServiceTableTest : public testing::Test {
                    .value();
     proxy::RulesOptions options{*Ipv4::parse(test::kNodeIp), Cidr::parse("10.42.0.0/16").value(),
                                 Cidr::parse("10.43.0.0/16").value()};
-    table_ = std::make_unique<ServiceTable>(options,
-                                            os::NetlinkSocket::open(NETLINK_NETFILTER).value());
+    table_ =
+        std::make_unique<ServiceTable>(options, os::NetlinkSocket::open(NETLINK_NETFILTER).value());
     table_->rebuild().value();
     a_ = start_pod(*network_, "a");
     b_ = start_pod(*network_, "b");
@@ -93,6 +93,14 @@ TEST_F(ServiceTableTest, ReachesTheNodeAsABackend) {
   EXPECT_EQ(exchange(world->node(), SOCK_STREAM, "10.43.0.1", 443, server), test::kNodeIp);
 }
 
+TEST_F(ServiceTableTest, ReachesTheNodesLoopbackAsABackend) {
+  // As on a machine without any network, where the API server's endpoint is 127.0.0.1.
+  want({{frontend("10.43.0.1", 443), {{{*Ipv4::parse("127.0.0.1"), 6443}}}}});
+  Server server(world->node(), SOCK_STREAM, 6443);
+  EXPECT_EQ(exchange(a_.fd(), SOCK_STREAM, "10.43.0.1", 443, server), a_.ip);
+  EXPECT_NE(exchange(world->node(), SOCK_STREAM, "10.43.0.1", 443, server), "");
+}
+
 TEST_F(ServiceTableTest, ServesNodePorts) {
   want({{frontend(kAnyNodeAddress, 30080), {{backend(b_, 8080)}, 0, true}},
         {frontend(kAnyNodeAddress, 30053, Protocol::kUdp), {{backend(b_, 5353)}, 0, true}},
@@ -114,8 +122,11 @@ TEST_F(ServiceTableTest, ServesExternalAddresses) {
   os::in_network_namespace(world->outside(), []() -> Result<void> {
     os::NetlinkSocket socket = TRY(os::NetlinkSocket::open(NETLINK_ROUTE));
     int link = TRY(os::find_link(socket, "wire")).index;
-    os::Route route{.destination = test::ip("198.51.100.9"), .prefix = 32, .link = link,
-                    .via = test::ip(test::kNodeIp), .source = {}};
+    os::Route route{.destination = test::ip("198.51.100.9"),
+                    .prefix = 32,
+                    .link = link,
+                    .via = test::ip(test::kNodeIp),
+                    .source = {}};
     return socket.send(os::add_route(route), "route");
   }).value();
   Server tcp(b_.fd(), SOCK_STREAM, 8080);
@@ -125,8 +136,11 @@ TEST_F(ServiceTableTest, ServesExternalAddresses) {
   want({{frontend("198.51.100.9", 80), {{}, 0, true}}});
   os::NetlinkSocket socket = os::NetlinkSocket::open(NETLINK_ROUTE).value();
   int link = os::find_link(socket, "wire").value().index;
-  os::Route route{.destination = test::ip("198.51.100.9"), .prefix = 32, .link = link,
-                  .via = test::ip(test::kOutsideIp), .source = {}};
+  os::Route route{.destination = test::ip("198.51.100.9"),
+                  .prefix = 32,
+                  .link = link,
+                  .via = test::ip(test::kOutsideIp),
+                  .source = {}};
   socket.send(os::add_route(route), "route").value();
   EXPECT_EQ(Client(a_.fd(), SOCK_STREAM).reach("198.51.100.9", 80), ECONNREFUSED);
   EXPECT_EQ(Client(world->node(), SOCK_STREAM).reach("198.51.100.9", 80), ECONNREFUSED);
@@ -166,7 +180,8 @@ TEST_F(ServiceTableTest, SpreadsOverBackends) {
 }
 
 TEST_F(ServiceTableTest, KeepsAClientAtItsBackend) {
-  std::vector<Entry> entries = {{frontend(kService, 80), {{backend(b_, 80), backend(c_, 80)}, 3600}}};
+  std::vector<Entry> entries = {
+      {frontend(kService, 80), {{backend(b_, 80), backend(c_, 80)}, 3600}}};
   want(entries);
   Server b(b_.fd(), SOCK_STREAM, 80), c(c_.fd(), SOCK_STREAM, 80);
   auto count = [&](int& at_b, int& at_c) {
@@ -221,7 +236,8 @@ TEST_F(ServiceTableTest, KeepsTcpConnectionsThroughChanges) {
 TEST_F(ServiceTableTest, PassesAFrontendOnToTheNextService) {
   auto front = frontend("198.51.100.9", 80);
   want({{front, {{backend(b_, 80)}, 0, true}}}, "first");
-  EXPECT_TRUE(table_->want({{{"default", "second"}, {{front, {{backend(c_, 80)}, 0, true}}}}}).empty());
+  EXPECT_TRUE(
+      table_->want({{{"default", "second"}, {{front, {{backend(c_, 80)}, 0, true}}}}}).empty());
   auto again = table_->want({{{"default", "first"}, {}}});
   ASSERT_EQ(again, (std::set<proxy::ServiceKey>{{"default", "second"}}));
   want({{front, {{backend(c_, 80)}, 0, true}}}, "second");

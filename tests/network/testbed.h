@@ -1,7 +1,8 @@
 #pragma once
-// A small world of network namespaces for tests: "node" is the namespace of the test itself, "outside" is
-// a machine on the same wire, pods are further ones. Sockets are made inside a namespace and then used
-// from the test's own thread. Needs root; touches nothing outside its namespaces.
+// A small world of network namespaces for tests: "node" is the namespace of the test itself,
+// "outside" is a machine on the same wire, pods are further ones. Sockets are made inside a
+// namespace and then used from the test's own thread. Needs root; touches nothing outside its
+// namespaces.
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -35,7 +36,8 @@ inline uint32_t ip(const char* text) { return ntohl(inet_addr(text)); }
 inline os::Fd new_namespace() {
   os::Fd fd;
   std::thread([&] {
-    if (::unshare(CLONE_NEWNET) == 0) fd = os::open_file("/proc/thread-self/ns/net", O_RDONLY).value();
+    if (::unshare(CLONE_NEWNET) == 0)
+      fd = os::open_file("/proc/thread-self/ns/net", O_RDONLY).value();
   }).join();
   CHECK(static_cast<bool>(fd));
   return fd;
@@ -48,8 +50,12 @@ class World {
     CHECK(::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0);
     CHECK(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
     node_ = os::open_file("/proc/thread-self/ns/net", O_RDONLY).value();
-    os::Veth wire{.name = "wire", .mac = {2, 0, 0, 0, 0, 1}, .peer_name = "wire",
-                  .peer_mac = {2, 0, 0, 0, 0, 2}, .peer_netns_fd = outside_.get(), .mtu = 0};
+    os::Veth wire{.name = "wire",
+                  .mac = {2, 0, 0, 0, 0, 1},
+                  .peer_name = "wire",
+                  .peer_mac = {2, 0, 0, 0, 0, 2},
+                  .peer_netns_fd = outside_.get(),
+                  .mtu = 0};
     auto socket = os::NetlinkSocket::open(NETLINK_ROUTE).value();
     socket.send(os::create_veth(wire), "wire").value();
     bring_up("wire", kNodeIp);
@@ -65,7 +71,8 @@ class World {
   static void bring_up(const char* name, const char* address) {
     auto socket = os::NetlinkSocket::open(NETLINK_ROUTE).value();
     int link = os::find_link(socket, name).value().index;
-    os::NetlinkMessage messages[] = {os::set_link(1, {.up = true}), os::set_link(link, {.up = true}),
+    os::NetlinkMessage messages[] = {os::set_link(1, {.up = true}),
+                                     os::set_link(link, {.up = true}),
                                      os::add_address(link, ip(address), 24)};
     socket.send(messages, name).value();
   }
@@ -143,7 +150,8 @@ class Client {
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   }
-  // 0, or the error number of connecting (and for UDP of the first datagram). EINPROGRESS is a time-out.
+  // 0, or the error number of connecting (and for UDP of the first datagram). EINPROGRESS is a
+  // time-out.
   int reach(const std::string& address, uint16_t port) {
     auto name = endpoint(address, port);
     if (::connect(fd_.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) != 0) return errno;
@@ -172,7 +180,8 @@ struct Pod {
 inline Pod start_pod(network::PodNetwork& network, const std::string& uid,
                      std::vector<network::HostPort> ports = {}) {
   Pod pod{new_namespace(), uid, {}};
-  network::AttachRequest request{.uid = uid, .netns_fd = pod.fd(), .sysctls = {}, .host_ports = ports};
+  network::AttachRequest request{
+      .uid = uid, .netns_fd = pod.fd(), .sysctls = {}, .host_ports = ports};
   pod.ip = network.attach(request).value().ip;
   return pod;
 }
