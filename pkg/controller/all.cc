@@ -8,7 +8,6 @@ constexpr const ControllerSpec* kAll[] = {
     &kEndpoints,
     &kEndpointSlice,
     &kGarbageCollector,
-    &kKubernetesService,
     &kNamespace,
     &kNodeLifecycle,
     &kReplicaSet,

@@ -9,7 +9,6 @@ extern const ControllerSpec kDeployment;
 extern const ControllerSpec kEndpoints;
 extern const ControllerSpec kEndpointSlice;
 extern const ControllerSpec kGarbageCollector;
-extern const ControllerSpec kKubernetesService;
 extern const ControllerSpec kNamespace;
 extern const ControllerSpec kNodeLifecycle;
 extern const ControllerSpec kReplicaSet;

@@ -43,9 +43,7 @@ class Requeue {
 
 // What controllers must know of the cluster itself.
 struct ClusterFacts {
-  std::string root_ca_pem;           // What kube-root-ca.crt publishes.
-  std::string api_address;           // Where the API server is reached: the node's address ...
-  uint16_t api_port = 6443;          // ... and port, behind the Service "kubernetes".
+  std::string root_ca_pem;  // What kube-root-ca.crt publishes.
 };
 
 // What a controller works with. Lives as long as the controller.

@@ -1,0 +1,96 @@
+#include "node_parts.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "os/fd.h"
+
+namespace wherry::command {
+namespace {
+
+// The first /24 of the cluster's range (or all of it, when it is smaller): the server's own slice.
+std::string first_slice(const std::string& cluster_cidr) {
+  auto parts = split_once(cluster_cidr, "/");
+  if (!parts || parse_int(parts->second).value_or(24) >= 24) return cluster_cidr;
+  return std::string(parts->first) + "/24";
+}
+
+std::map<std::string, std::string> labels_of(const std::vector<std::string>& flags) {
+  std::map<std::string, std::string> out;
+  for (const std::string& label : flags) {
+    auto parts = split_once(label, "=");
+    out[std::string(parts ? parts->first : label)] = parts ? parts->second : "";
+  }
+  return out;
+}
+
+}  // namespace
+
+void LocalNode::set(std::string name, client::NodeApi* api) {
+  MutexLock lock(mutex_);
+  name_ = std::move(name);
+  api_ = api;
+}
+
+client::NodeApi* LocalNode::find(std::string_view node_name) {
+  MutexLock lock(mutex_);
+  return node_name == name_ ? api_ : nullptr;
+}
+
+Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, bool control_plane,
+                                                   client::Client& client, client::Cache& cache,
+                                                   const Clock& clock) {
+  if (geteuid() != 0) {
+    return Error::make(Code::kForbidden,
+                       "running pods needs root: use sudo, or --disable-agent for the control plane only");
+  }
+  std::unique_ptr<NodeParts> parts(new NodeParts());
+  const std::string base = flags.data_dir + "/agent";
+  TRY(os::make_directories(base, 0700));
+  container::DriverConfig driver;
+  driver.runtime_root = base + "/runc";
+  driver.runtimes.push_back(TRY(container::find_runtime(flags.default_runtime)));
+  for (std::string_view other : {"runc", "crun"}) {
+    if (other == flags.default_runtime) continue;
+    Result<container::Runtime> found = container::find_runtime(other);
+    if (found.ok()) driver.runtimes.push_back(std::move(found).value());
+  }
+  parts->images_ = TRY(container::ImageStore::open(base + "/images", clock));
+  Result<void> own = container::import_self_image(*parts->images_);
+  if (!own.ok()) log::warn("{}: {}", container::kSelfImageName, own.error().message());
+  parts->driver_ = TRY(container::open_driver(std::move(driver), clock));
+  parts->network_ = TRY(network::set_up_pod_network({.node_ip = flags.node_ip,
+                                                     .pod_cidr = first_slice(flags.cluster_cidr),
+                                                     .cluster_cidr = flags.cluster_cidr,
+                                                     .service_cidr = flags.service_cidr,
+                                                     .ledger_dir = base + "/network"}));
+  agent::AgentOptions options;
+  options.node_name = flags.node_name;
+  options.node_ip = flags.node_ip;
+  options.data_dir = flags.data_dir;
+  options.pod_cidr = first_slice(flags.cluster_cidr);
+  options.cluster_dns = {flags.cluster_dns};
+  options.cluster_domain = flags.cluster_domain;
+  options.node_labels = labels_of(flags.node_label);
+  options.control_plane = control_plane;
+  options.runtime_version = flags.default_runtime + "://" ;
+  parts->agent_ = std::make_unique<agent::Agent>(
+      std::move(options), agent::AgentParts{client, cache, *parts->images_, *parts->driver_,
+                                            *parts->network_, clock});
+  parts->proxy_ = std::make_unique<proxy::Proxy>(
+      proxy::ProxyOptions{flags.node_name, flags.node_ip, flags.cluster_cidr, flags.service_cidr}, cache);
+  return parts;
+}
+
+Result<void> NodeParts::start() {
+  TRY(proxy_->start());
+  return agent_->start();
+}
+
+NodeParts::~NodeParts() {
+  if (agent_ != nullptr) agent_->stop();
+  if (proxy_ != nullptr) proxy_->stop();
+}
+
+}  // namespace wherry::command

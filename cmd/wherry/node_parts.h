@@ -1,0 +1,52 @@
+#pragma once
+// The parts that make this machine a node: images, container driver, pod network, agent, Service proxy.
+// Made before the cache is started (they subscribe), started after. One thread, the main one.
+
+#include <memory>
+#include <string>
+
+#include "agent/agent.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "client/client.h"
+#include "client/node_api.h"
+#include "container/image.h"
+#include "container/sandbox.h"
+#include "flags.h"
+#include "network/pod_network.h"
+#include "proxy/proxy.h"
+
+namespace wherry::command {
+
+// Answers for the one node in this process, from the moment its agent exists. Any thread.
+class LocalNode final : public client::NodeDirectory {
+ public:
+  void set(std::string name, client::NodeApi* api);
+  client::NodeApi* find(std::string_view node_name) override;
+
+ private:
+  Mutex mutex_;
+  std::string name_ GUARDED_BY(mutex_);
+  client::NodeApi* api_ GUARDED_BY(mutex_) = nullptr;
+};
+
+class NodeParts {
+ public:
+  // Needs root. Errors name the fix.
+  static Result<std::unique_ptr<NodeParts>> make(const ServerFlags& flags, bool control_plane,
+                                                 client::Client& client, client::Cache& cache,
+                                                 const Clock& clock);
+  ~NodeParts();
+  Result<void> start();
+  client::NodeApi& api() { return agent_->node_api(); }
+
+ private:
+  NodeParts() = default;
+  std::unique_ptr<container::ImageStore> images_;
+  std::unique_ptr<container::Driver> driver_;
+  std::unique_ptr<network::PodNetwork> network_;
+  std::unique_ptr<agent::Agent> agent_;
+  std::unique_ptr<proxy::Proxy> proxy_;
+};
+
+}  // namespace wherry::command

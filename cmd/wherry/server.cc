@@ -1,0 +1,237 @@
+// wherry server: builds the objects, owns them, waits for a signal, stops them.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "cluster/node_address.h"
+#include "commands.h"
+#include "os/file.h"
+#include "os/signal.h"
+#include "server_parts.h"
+#include "version.h"
+
+namespace wherry::command {
+namespace {
+
+// The n-th address of a range such as 10.43.0.0/16.
+Result<std::string> nth_address(const std::string& cidr, uint32_t n) {
+  auto parts = split_once(cidr, "/");
+  auto bytes = parts ? split(parts->first, '.') : std::vector<std::string_view>();
+  if (bytes.size() != 4) return Error::invalid("\"{}\" is no IPv4 range such as 10.43.0.0/16", cidr);
+  uint32_t address = 0;
+  for (std::string_view byte : bytes) {
+    auto value = parse_uint(byte);
+    if (!value || *value > 255) return Error::invalid("\"{}\" is no IPv4 range", cidr);
+    address = address << 8 | static_cast<uint32_t>(*value);
+  }
+  address += n;
+  return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+}
+
+Result<void> complete(ServerFlags& flags) {
+  if (flags.node_name.empty()) flags.node_name = cluster::detect_node_name();
+  if (flags.node_ip.empty()) flags.node_ip = cluster::detect_node_ip();
+  if (flags.cluster_dns.empty()) flags.cluster_dns = TRY(nth_address(flags.service_cidr, 10));
+  if (flags.https_listen_port < 0 || flags.https_listen_port > 65535) {
+    return Error::invalid("--https-listen-port {} is no port", flags.https_listen_port);
+  }
+  if (flags.write_kubeconfig.empty()) {
+    flags.write_kubeconfig =
+        geteuid() == 0 ? "/etc/wherry/wherry.yaml" : flags.data_dir + "/server/wherry.yaml";
+  }
+  return {};
+}
+
+bool is_ip(const std::string& name) {
+  return !name.empty() && name.find_first_not_of("0123456789.") == std::string::npos;
+}
+
+std::string parent_of(const std::string& path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "wherry server: %s\n", error.message().c_str());
+  return 1;
+}
+
+// Waits for SIGTERM or SIGINT.
+Result<void> wait_for_signal(os::SignalFd& signals) {
+  while (true) {
+    pollfd waited{signals.fd(), POLLIN, 0};
+    if (poll(&waited, 1, -1) < 0 && errno != EINTR) return Error::from_errno(errno, "poll");
+    int signal = signals.read();
+    if (signal == 0) continue;
+    log::info("{}: stopping; pods go on", strsignal(signal));
+    return {};
+  }
+}
+
+}  // namespace
+
+client::Client& LocalClients::client_for(std::string_view controller) {
+  clients_.push_back(server_.local_client(apiserver::component_user(
+      "system:serviceaccount:kube-system:" + std::string(controller))));
+  return *clients_.back();
+}
+
+// Held for the life of the process; also tells `wherry stop` whom to signal.
+Result<void> ServerParts::lock_data_dir() {
+  TRY(os::make_directories(flags_.data_dir, 0755));
+  std::string path = flags_.data_dir + "/wherry.pid";
+  lock_ = TRY(os::open_file(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    return Error::unavailable("another server runs on {}: stop it (wherry stop) or use another --data-dir",
+                              flags_.data_dir);
+  }
+  if (ftruncate(lock_.get(), 0) != 0) return Error::from_errno(errno, path);
+  return os::write_all(lock_.get(), std::to_string(getpid()) + "\n");
+}
+
+cluster::CredentialSpec ServerParts::credential_spec() const {
+  cluster::CredentialSpec spec;
+  spec.directory = flags_.data_dir + "/server/tls";
+  spec.cluster_domain = flags_.cluster_domain;
+  spec.dns_names.push_back(flags_.node_name);
+  spec.ip_addresses.push_back(flags_.node_ip);
+  spec.ip_addresses.push_back(nth_address(flags_.service_cidr, 1).value());
+  for (const std::string& name : flags_.tls_san) {
+    (is_ip(name) ? spec.ip_addresses : spec.dns_names).push_back(name);
+  }
+  return spec;
+}
+
+Result<void> ServerParts::open_store() {
+  std::string folder = flags_.data_dir + "/server/db";
+  TRY(os::make_directories(folder, 0700));
+  store::Options options;
+  options.path = folder + "/state.db";
+  options.lazy = {"events", "leases.coordination.k8s.io"};
+  store_ = TRY(store::open(std::move(options), clock_));
+  return {};
+}
+
+Result<void> ServerParts::start_api() {
+  auto tls = std::make_shared<http::TlsCredentials>();
+  tls->certificate_chain_pem = credentials_->serving.certificate_pem;
+  tls->key_pem = credentials_->serving.key_pem;
+  tls->client_ca_pem = credentials_->client_ca_pem;
+  apiserver::ApiServer::Options options;
+  options.store = store_.get();
+  options.clock = &clock_;
+  options.nodes = &local_node_;
+  options.listen = {fmt::format("{}:{}", flags_.bind_address, flags_.https_listen_port)};
+  options.tls = std::move(tls);
+  options.token_key = credentials_->service_account_key;
+  options.token_issuer = fmt::format("https://kubernetes.default.svc.{}", flags_.cluster_domain);
+  options.service_cidr = flags_.service_cidr;
+  options.advertise_address = flags_.node_ip;
+  api_ = std::make_unique<apiserver::ApiServer>(std::move(options));
+  TRY(api_->prepare());
+  return {};
+}
+
+Result<void> ServerParts::start_components() {
+  cache_ = api_->cache();
+  clients_ = std::make_unique<LocalClients>(*api_);
+  scheduler_client_ = api_->local_client(apiserver::component_user("system:kube-scheduler"));
+  controllers_ = std::make_unique<controller::Controllers>(
+      controller::all_controllers(), *clients_, *cache_, clock_,
+      controller::ClusterFacts{.root_ca_pem = credentials_->server_ca_pem});
+  scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, *cache_, clock_);
+  if (!flags_.disable_agent) {
+    node_client_ = api_->local_client(apiserver::component_user("system:node:" + flags_.node_name));
+    node_ = TRY(NodeParts::make(flags_, true, *node_client_, *cache_, clock_));
+  }
+  TRY(cache_->start());
+  controllers_->start();
+  scheduler_->start();
+  if (node_ != nullptr) {
+    TRY(node_->start());
+    local_node_.set(flags_.node_name, &node_->api());
+  }
+  return {};
+}
+
+Result<void> ServerParts::write_kubeconfig() {
+  unsigned mode = 0;
+  for (char digit : flags_.write_kubeconfig_mode) {
+    if (digit < '0' || digit > '7') {
+      return Error::invalid("--write-kubeconfig-mode {} is no octal mode", flags_.write_kubeconfig_mode);
+    }
+    mode = mode * 8 + static_cast<unsigned>(digit - '0');
+  }
+  std::string host = flags_.bind_address == "0.0.0.0" ? "127.0.0.1" : flags_.bind_address;
+  std::string text = cluster::kubeconfig(fmt::format("https://{}:{}", host, api_->port()),
+                                         credentials_->server_ca_pem, credentials_->admin);
+  Result<std::string> there = os::read_file(flags_.write_kubeconfig);
+  if (there.ok() && *there == text) return {};
+  TRY(os::make_directories(parent_of(flags_.write_kubeconfig), 0755));
+  return os::write_file_atomic(flags_.write_kubeconfig, text, mode);
+}
+
+Result<void> ServerParts::start() {
+  TRY(complete(flags_));
+  TRY(lock_data_dir());
+  credentials_ = std::make_unique<cluster::Credentials>(
+      TRY(cluster::prepare_credentials(credential_spec(), clock_)));
+  token_ = TRY(cluster::prepare_token(flags_.data_dir + "/server/token", flags_.token,
+                                      credentials_->server_ca_pem));
+  TRY(open_store());
+  TRY(start_api());
+  TRY(api_->start());
+  TRY(write_kubeconfig());
+  TRY(start_components());
+  log::info("wherry {} serves on port {}; kubeconfig: {}", version(), api_->port(),
+            flags_.write_kubeconfig);
+  return {};
+}
+
+ServerParts::~ServerParts() {
+  local_node_.set({}, nullptr);
+  if (api_ != nullptr) api_->stop();
+  if (scheduler_ != nullptr) scheduler_->stop();
+  if (controllers_ != nullptr) controllers_->stop();
+  node_.reset();
+  if (cache_ != nullptr) cache_->stop();
+  if (lock_ && ftruncate(lock_.get(), 0) != 0) log::debug("pid file stays");
+}
+
+int run_server(int argc, const char* const* argv) {
+  Result<ServerFlags> flags = parse_flags(Role::kServer, argc, argv);
+  if (!flags.ok() && flags.error().is(Code::kNotFound)) {
+    std::puts(flags.error().message().c_str());
+    return 0;
+  }
+  if (!flags.ok()) return fail(flags.error());
+  Result<log::Level> level = log::parse_level(flags->log_level);
+  if (!level.ok()) return fail(level.error());
+  log::set_level(*level);
+  os::ignore_broken_pipes();
+  if (Result<void> blocked = os::block_signals({SIGTERM, SIGINT}); !blocked.ok()) {
+    return fail(blocked.error());
+  }
+  Result<os::SignalFd> signals = os::SignalFd::open({SIGTERM, SIGINT});
+  if (!signals.ok()) return fail(signals.error());
+  ServerParts parts(std::move(*flags));
+  Result<void> started = parts.start();
+  if (!started.ok()) return fail(started.error());
+  Result<void> waited = wait_for_signal(*signals);
+  return waited.ok() ? 0 : fail(waited.error());
+}
+
+int run_agent(int, const char* const*) {
+  std::fputs("wherry agent: joining a server is not built yet; run `wherry server` on this machine\n", stderr);
+  return 1;
+}
+
+}  // namespace wherry::command
