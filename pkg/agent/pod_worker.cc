@@ -76,6 +76,16 @@ void PodWorker::adopt() {
     return;
   }
   sandbox_ = std::move(*sandbox);
+  adopt_containers();
+  if (!sandbox_->alive()) {
+    on_sandbox_died();
+    return;
+  }
+  record_.sandbox_ready = true;
+  context_.watcher.watch(uid_, sandbox_);
+}
+
+void PodWorker::adopt_containers() {
   for (const container::ContainerStatus& status : sandbox_->containers()) {
     std::optional<ContainerIdParts> parts = parse_container_id(status.id);
     ContainerRecord* container = parts ? record_.find(parts->name) : nullptr;
@@ -102,12 +112,13 @@ void PodWorker::adopt() {
       if (view.spec) start_probes(view, *container);
     }
   }
-  if (!sandbox_->alive()) {
-    on_sandbox_died();
-    return;
+  // What the record says runs, and the sandbox does not know, is lost.
+  for (ContainerRecord& container : record_.containers) {
+    if (!container.running() || sandbox_->status(container.id).ok()) continue;
+    container::ContainerStatus lost;
+    lost.exit_code = 137;
+    on_exit(container, lost);
   }
-  record_.sandbox_ready = true;
-  context_.watcher.watch(uid_, sandbox_);
 }
 
 void PodWorker::set_wanted(api::ObjectPtr pod) {
@@ -173,6 +184,10 @@ void PodWorker::at(MonotonicTime moment) {
 
 std::optional<MonotonicTime> PodWorker::pass() {
   next_.reset();
+  if (!adopted_) {
+    adopted_ = true;
+    adopt();
+  }
   take_messages();
   read_events();
   if (!stopping_ && should_stop()) begin_stop();

@@ -4,7 +4,8 @@
 // for long. Slow work (pulls, hooks, probes) runs elsewhere and comes back as a message.
 //
 // Threads: set_wanted, set_gone, refresh_volumes, post and snapshot from any thread; pass() from one at a
-// time. Tasks hold the worker by shared_ptr, so that a late answer always finds it.
+// time. The first pass continues what an earlier server has begun: it reads the pod's record and takes over
+// its sandbox. Tasks hold the worker by shared_ptr, so that a late answer always finds it.
 //
 // A pod's way: admission, volumes, sandbox and network, containers by plan(); then, once it is deleted,
 // finished or failed: preStop hooks and signals, sandbox and network away, final status, final delete.
@@ -47,10 +48,6 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   PodWorker(PodContext& context, api::ObjectPtr pod);
   ~PodWorker();
 
-  // Continues a pod that an earlier server started: reads its record and takes over its sandbox. Before
-  // the first pass.
-  void adopt();
-
   void set_wanted(api::ObjectPtr pod) EXCLUDES(mutex_);
   void set_gone() EXCLUDES(mutex_);        // No longer in the API.
   void refresh_volumes() EXCLUDES(mutex_);  // An object that it refers to has changed.
@@ -70,6 +67,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void after(Duration delay) { at(context_.clock.monotonic() + delay); }
 
   // pod_worker.cc
+  void adopt();
+  void adopt_containers();
   void read_events();
   void on_exit(ContainerRecord& container, const container::ContainerStatus& status);
   void on_sandbox_died();
@@ -147,6 +146,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
     MonotonicTime refresh_at;
   };
   std::map<std::string, Token> tokens_;  // By audience and lifetime.
+  bool adopted_ = false;
   bool stopping_ = false;
   bool gone_ = false;
   bool cleaned_up_ = false;
