@@ -12,6 +12,7 @@
 //   by NUL
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +32,8 @@ namespace wherry::http {
 bool is_spdy_request(const Request& request);
 Result<std::string> accept_spdy(const Request& request, Response& response,
                                 const std::vector<std::string>& protocols);
+
+class SpdyHeaderCodec;
 
 class SpdySession {
  public:
@@ -76,34 +79,45 @@ class SpdySession {
   Stream& stream() { return stream_; }
 
  private:
-  struct Codec;  // The two zlib streams.
-  struct Channel;
+  struct Channel {
+    std::string queued;       // Waits for the peer's window.
+    int64_t send_window = 0;  // What the peer will take; only heeded once it shows that it counts.
+    size_t unacknowledged = 0;
+    bool finish_queued = false;
+    bool sent_end = false;
+    bool got_end = false;
+  };
+
   Result<void> fill();
-  Result<std::optional<Event>> take_frame();
-  Result<std::optional<Event>> control_frame(uint16_t type, uint8_t flags,
-                                             std::string_view payload);
-  Result<std::optional<Event>> data_frame(StreamId id, uint8_t flags, std::string_view payload);
-  Result<std::optional<Event>> syn_stream(uint8_t flags, std::string_view payload);
+  Result<bool> take_frame();
+  Result<void> control_frame(uint16_t type, uint8_t flags, std::string_view payload);
+  Result<void> data_frame(StreamId id, uint8_t flags, std::string_view payload);
+  Result<void> syn_stream(uint8_t flags, std::string_view payload);
   Result<void> settings(std::string_view payload);
-  Result<void> window_update(std::string_view payload);
+  Result<void> window_update(StreamId id, uint32_t delta);
   Result<void> send_control(uint16_t type, uint8_t flags, std::string_view payload);
+  Result<void> send_data(StreamId id, uint8_t flags, std::string_view data);
   Result<void> pump(StreamId id, Channel& channel);
   Result<void> pump_all();
   void forget_if_done(StreamId id);
+  void end_session();
 
   Stream& stream_;
-  std::unique_ptr<Codec> codec_;
+  std::unique_ptr<SpdyHeaderCodec> codec_;
   std::string input_;
-  size_t consumed_ = 0;
-  std::map<StreamId, std::unique_ptr<Channel>> channels_;
-  std::vector<Event> pending_;  // Events that one frame gave beyond the first.
+  size_t used_ = 0;
+  std::map<StreamId, Channel> channels_;
+  std::deque<Event> events_;  // Found in the input, not given out yet.
+  // kubectl and its kin neither heed windows nor ever widen ours, so that a server which went by
+  // the specification would stop after 64 KB. Windows count from the first sign that the peer knows
+  // them.
+  bool peer_counts_ = false;
   int64_t session_window_ = 64 << 10;
   int64_t initial_window_ = 64 << 10;
   size_t session_unacknowledged_ = 0;
   StreamId last_stream_ = 0;
   uint32_t next_ping_ = 2;
-  bool end_of_input_ = false;
-  bool closed_given_ = false;
+  bool over_ = false;
 };
 
 }  // namespace wherry::http

@@ -4,6 +4,7 @@
 //
 // Threads: one at a time, the one that owns the Stream. Nothing blocks but connect_websocket.
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -55,17 +56,30 @@ class WebSocket {
   Result<void> close(uint16_t code = 1000, std::string_view reason = {});
   bool closing() const { return close_sent_ || close_received_; }
 
+  // Bytes that came behind the handshake, for whoever read that.
+  void prime(std::string_view early) { input_.append(early); }
   // For poll loops: bytes or whole messages are at hand.
   bool readable() const;
   Stream& stream() { return stream_; }
 
  private:
-  struct Frame;
-  Result<std::optional<Message>> take_message();
+  struct Frame {
+    uint8_t opcode = 0;
+    bool final = false;
+    std::string payload;
+  };
+  // Bytes of the head of the frame in front, and of its payload; empty while the head is not
+  // complete.
+  struct Extent {
+    size_t head = 0;
+    uint64_t payload = 0;
+  };
+  std::optional<Extent> frame_extent() const;
   Result<std::optional<Frame>> take_frame();
-  Result<std::optional<Message>> control(Frame& frame);
+  Result<std::optional<Message>> take_message();
+  Result<std::optional<Message>> control(const Frame& frame);
   Result<void> send_frame(uint8_t opcode, std::string_view head, std::string_view data);
-  Error breach(uint16_t code, std::string message);
+  Error breach(uint16_t code, std::string_view message);
 
   Stream& stream_;
   const Role role_;
@@ -77,6 +91,7 @@ class WebSocket {
   bool end_of_input_ = false;
   bool close_sent_ = false;
   bool close_received_ = false;
+  bool close_given_ = false;
 };
 
 // The bytes inside binary messages as a Stream: SPDY/3.1+portforward.k8s.io.
