@@ -9,7 +9,7 @@
  *                                                 SIGNAL FINISHED (STATE: created, running, exited)
  *   create ID FLAGS LOG PIDFILE ARGS...           ok PID | error CODE
  *                                                 FLAGS: any of t (terminal; the runtime must be told of
- *                                                 --console-socket c/ID/tty.sock), i (stdin open), - (none)
+ *                                                 --console-socket c/ID/tty.sock, relative to the bundle), i (stdin open), - (none)
  *   start ID ARGS...                              ok NANOSECONDS | error CODE
  *   run ARGS...                                   ok | error CODE
  *   exec PIDFILE ARGS... + stdin stdout stderr    pid PID, then exit CODE SIGNAL | error CODE.

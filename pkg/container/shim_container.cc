@@ -176,8 +176,9 @@ Result<void> ShimSandbox::create_container(const ContainerConfig& config) {
       words.push_back(std::move(arg));
     }
     if (config.tty) {
+      // The runtime works in the bundle, so the name stays short however deep the data folder lies.
       words.emplace_back("--console-socket");
-      words.push_back(relative + "/tty.sock");
+      words.emplace_back("tty.sock");
     }
     words.push_back(config.id);
     ShimAnswer answer = TRY(ask_shim(socket_path(), words, kCreateLimit));
