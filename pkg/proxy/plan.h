@@ -1,6 +1,5 @@
 #pragma once
-// plan: which elements of the proxy's nftables sets must change for one frontend. Pure, tested
-// alone.
+// plan: which elements of the proxy's nftables sets must change for one frontend. Pure.
 //
 // A connection is sent to a backend in two look-ups, whatever the number of Services:
 //
@@ -11,11 +10,11 @@
 // that occurs. A node port stands in both under the address 0.0.0.0, which its chains load in place
 // of the packet's. With session affinity the chain first looks at
 //
-//     affinity    client . address . protocol . port : address . port        (rules fill it;
-//     entries expire) affine      address . protocol . port . address . port (backends that exist
-//     still)
+//     affinity    client . address . protocol . port : address . port
+//     affine      address . protocol . port . address . port
 //
-// and `refused` holds the frontends outside the Service range that have no backends.
+// Rules fill the first, whose elements expire; the second holds the backends that exist still. And
+// `refused` holds the frontends outside the Service range that have no backends.
 
 #include <cstdint>
 #include <string>

@@ -83,13 +83,11 @@ TEST(Services, PortsByNameAndProtocolOverSeveralSlices) {
 TEST(Services, TerminatingEndpointsServeWhenNoneIsReady) {
   const char* slice = R"({"addressType":"IPv4","ports":[{"port":80}],"endpoints":[
       {"addresses":["10.42.0.1"],"conditions":{"ready":false,"serving":true,"terminating":true}},
-      {"addresses":["10.42.0.2"],"conditions":{"ready":false,"serving":false,"terminating":true}}]})";
-  auto got = entries(R"({"spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}})", {slice});
-  EXPECT_EQ(got[0].target.backends, std::vector{backend("10.42.0.1", 80)});
-  EXPECT_EQ(
-      entries(R"({"spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}})", {slice, kSlice})[0]
-          .target.backends.size(),
-      2u);
+      {"addresses":["10.42.0.2"],
+       "conditions":{"ready":false,"serving":false,"terminating":true}}]})";
+  const char* service = R"({"spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}})";
+  EXPECT_EQ(entries(service, {slice})[0].target.backends, std::vector{backend("10.42.0.1", 80)});
+  EXPECT_EQ(entries(service, {slice, kSlice})[0].target.backends.size(), 2u);
 }
 
 TEST(Services, Affinity) {

@@ -224,12 +224,12 @@ TEST_F(PodNetworkTest, SaysWhatIsWrongWithOptions) {
 }
 
 TEST_F(PodNetworkTest, AttachesManyAtOnce) {
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   std::atomic<int> good = 0;
   std::vector<os::Fd> spaces(40);
   for (auto& space : spaces) space = test::new_namespace();
   for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&, t] {
+    threads.push_back(start_thread("attach", [&, t](const std::stop_token&) {
       for (int i = t; i < 40; i += 4) {
         network::AttachRequest request{.uid = "pod" + std::to_string(i),
                                        .netns_fd = spaces[i].get(),
@@ -237,7 +237,7 @@ TEST_F(PodNetworkTest, AttachesManyAtOnce) {
                                        .host_ports = {}};
         if (network_->attach(request).ok()) ++good;
       }
-    });
+    }));
   }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(good, 40);

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <set>
-#include <thread>
 
 #include "proxy/service_table.h"
 #include "testbed.h"

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/thread.h"
 #include "network/pod_network.h"
 #include "os/file.h"
 #include "os/namespace.h"
@@ -35,9 +36,9 @@ inline uint32_t ip(const char* text) { return ntohl(inet_addr(text)); }
 // A new, empty network namespace.
 inline os::Fd new_namespace() {
   os::Fd fd;
-  std::thread([&] {
-    if (::unshare(CLONE_NEWNET) == 0)
-      fd = os::open_file("/proc/thread-self/ns/net", O_RDONLY).value();
+  start_thread("netns", [&](const std::stop_token&) {
+    if (::unshare(CLONE_NEWNET) != 0) return;
+    fd = os::open_file("/proc/thread-self/ns/net", O_RDONLY).value();
   }).join();
   CHECK(static_cast<bool>(fd));
   return fd;
