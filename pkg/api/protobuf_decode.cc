@@ -69,38 +69,64 @@ struct Slot {
   json::Node array() const { return in_list ? parent.push_array() : parent.add_array(key); }
 };
 
-// What a message has for one of its fields.
-struct Occurrences {
-  std::vector<wire::Part> parts;
-  std::string merged() const {
-    std::string out;
-    for (const wire::Part& part : parts) out += part.bytes;
-    return out;
+using Parts = std::span<const wire::Part>;
+
+std::string_view last_bytes(Parts parts) {
+  return parts.empty() ? std::string_view() : parts.back().bytes;
+}
+int64_t last_number(Parts parts) {
+  return parts.empty() ? 0 : static_cast<int64_t>(parts.back().value);
+}
+
+// The bytes of a message that came in pieces; `buffer` holds them when there is more than one.
+std::string_view merged(Parts parts, std::string& buffer) {
+  if (parts.size() <= 1) return last_bytes(parts);
+  for (const wire::Part& part : parts) buffer += part.bytes;
+  return buffer;
+}
+
+// The fields of a message, those of one number beside each other in the order they came.
+class Message {
+ public:
+  explicit Message(std::vector<wire::Part> parts) : parts_(std::move(parts)) {
+    std::stable_sort(parts_.begin(), parts_.end(),
+                     [](const auto& a, const auto& b) { return a.number < b.number; });
   }
-  std::string_view last_bytes() const {
-    return parts.empty() ? std::string_view() : parts.back().bytes;
+  bool empty() const { return parts_.empty(); }
+  Parts of(uint32_t number) const {
+    auto first = std::lower_bound(parts_.begin(), parts_.end(), number,
+                                  [](const auto& part, uint32_t n) { return part.number < n; });
+    auto last = first;
+    while (last != parts_.end() && last->number == number) ++last;
+    return {first, last};
   }
-  int64_t last_number() const {
-    return parts.empty() ? 0 : static_cast<int64_t>(parts.back().value);
+  // Calls `visit(number, parts)` for each number until it fails.
+  template <typename Visit>
+  Result<void> each(Visit visit) const {
+    for (size_t at = 0; at < parts_.size();) {
+      Parts found = of(parts_[at].number);
+      TRY(visit(parts_[at].number, found));
+      at += found.size();
+    }
+    return {};
   }
+
+ private:
+  std::vector<wire::Part> parts_;
 };
-using Message = std::map<uint32_t, Occurrences>;
 
 class Decoder {
  public:
   Result<void> decode_struct(const Struct& type, std::string_view bytes, json::Node out) {
     Message message = TRY(read(bytes));
     ++depth_;
-    for (const auto& [number, found] : message) {
+    TRY(message.each([&](uint32_t number, Parts found) -> Result<void> {
       const Field* field = type.find(number);
-      if (field == nullptr) continue;  // From a newer client.
-      if (field->name.empty()) {
-        std::string merged = found.merged();
-        TRY(decode_struct(*field->type.structure, merged, out));
-      } else {
-        TRY(decode_field(*field, found, out));
-      }
-    }
+      if (field == nullptr) return {};  // From a newer client.
+      if (!field->name.empty()) return decode_field(*field, found, out);
+      std::string buffer;
+      return decode_struct(*field->type.structure, merged(found, buffer), out);
+    }));
     --depth_;
     return {};
   }
@@ -109,11 +135,11 @@ class Decoder {
   Result<Message> read(std::string_view bytes) {
     if (depth_ >= kDecodeDepthMax) return Error::bad_request("protobuf: exceeded max depth");
     if (++messages_ > kMessagesMax) return Error::bad_request("protobuf: too many messages");
-    Message out;
+    std::vector<wire::Part> parts;
     wire::Reader reader(bytes);
-    for (wire::Part part; reader.next(part);) out[part.number].parts.push_back(part);
+    for (wire::Part part; reader.next(part);) parts.push_back(part);
     if (reader.failed()) return Error::bad_request("proto: unexpected end or malformed field");
-    return out;
+    return Message(std::move(parts));
   }
 
   static bool is_number(const TypeRef& type) {
@@ -130,28 +156,28 @@ class Decoder {
                               static_cast<int>(part.type), part.number);
   }
 
-  Result<void> decode_field(const Field& field, const Occurrences& found, json::Node out) {
+  Result<void> decode_field(const Field& field, Parts found, json::Node out) {
     if (field.type.kind == Kind::kList) return decode_list(field, found, out);
-    for (const wire::Part& part : found.parts) {
+    for (const wire::Part& part : found) {
       TRY(expect_wire(field.type.kind == Kind::kMap ? TypeRef{Kind::kStruct} : field.type, part));
     }
     if (field.type.kind == Kind::kMap) return decode_map(field, found, out);
     Slot slot{out, field.name};
     if (is_number(field.type)) {
-      decode_number(field.type, found.parts.back(), slot);
+      decode_number(field.type, found.back(), slot);
       return {};
     }
     if (field.type.kind == Kind::kString || field.type.kind == Kind::kBytes) {
-      return decode_bytes(field.type, found.last_bytes(), slot);
+      return decode_bytes(field.type, last_bytes(found), slot);
     }
-    std::string merged = found.merged();
-    return decode_bytes(field.type, merged, slot);
+    std::string buffer;
+    return decode_bytes(field.type, merged(found, buffer), slot);
   }
 
-  Result<void> decode_list(const Field& field, const Occurrences& found, json::Node out) {
+  Result<void> decode_list(const Field& field, Parts found, json::Node out) {
     const TypeRef& element = *field.type.element;
     Slot slot{out.add_array(field.name), {}, true};
-    for (const wire::Part& part : found.parts) {
+    for (const wire::Part& part : found) {
       if (is_number(element) && part.type == wire::Type::kBytes) {
         TRY(decode_packed(element, part.bytes, slot));
         continue;
@@ -192,17 +218,17 @@ class Decoder {
     }
   }
 
-  Result<void> decode_map(const Field& field, const Occurrences& found, json::Node out) {
+  Result<void> decode_map(const Field& field, Parts found, json::Node out) {
     const TypeRef& element = *field.type.element;
     std::map<std::string, wire::Part> entries;  // Sorted; the last of a key counts.
-    for (const wire::Part& part : found.parts) {
+    for (const wire::Part& part : found) {
       Message entry = TRY(read(part.bytes));
-      for (const wire::Part& key : entry[1].parts) TRY(expect_wire(TypeRef{Kind::kString}, key));
+      for (const wire::Part& key : entry.of(1)) TRY(expect_wire(TypeRef{Kind::kString}, key));
       wire::Part value;
       value.type = is_number(element) ? wire::Type::kVarint : wire::Type::kBytes;
-      if (!entry[2].parts.empty()) value = entry[2].parts.back();
+      if (Parts given = entry.of(2); !given.empty()) value = given.back();
       TRY(expect_wire(element, value));
-      entries[valid_utf8(entry[1].last_bytes())] = value;
+      entries[valid_utf8(last_bytes(entry.of(1)))] = value;
     }
     json::Node map = out.add_object(field.name);
     for (const auto& [key, value] : entries) {
@@ -233,40 +259,40 @@ class Decoder {
       case Kind::kTime:
       case Kind::kMicroTime: return decode_time(type, message, slot);
       case Kind::kDuration:
-        slot.put(std::string_view(format_go_duration(message[1].last_number())));
+        slot.put(std::string_view(format_go_duration(last_number(message.of(1)))));
         return {};
       case Kind::kQuantity: {
-        std::string_view text = message[1].last_bytes();
+        std::string_view text = last_bytes(message.of(1));
         slot.put(std::string_view(valid_utf8(text.empty() ? "0" : text)));
         return {};
       }
       case Kind::kIntOrString:
-        if (message[1].last_number() == 1) {
-          slot.put(std::string_view(valid_utf8(message[3].last_bytes())));
+        if (last_number(message.of(1)) == 1) {
+          slot.put(std::string_view(valid_utf8(last_bytes(message.of(3)))));
         } else {
-          slot.put(static_cast<int64_t>(static_cast<int32_t>(message[2].last_number())));
+          slot.put(static_cast<int64_t>(static_cast<int32_t>(last_number(message.of(2)))));
         }
         return {};
       case Kind::kVerbs: {
         json::Node list = slot.array();
-        for (const wire::Part& part : message[1].parts) list.push(valid_utf8(part.bytes));
+        for (const wire::Part& part : message.of(1)) list.push(valid_utf8(part.bytes));
         return {};
       }
       default: return Error::bad_request("proto: unexpected bytes");
     }
   }
 
-  static Result<void> decode_time(const TypeRef& type, Message& message, const Slot& slot) {
+  static Result<void> decode_time(const TypeRef& type, const Message& message, const Slot& slot) {
     if (message.empty()) {
       slot.put_null();
       return {};
     }
-    int64_t seconds = message[1].last_number();
+    int64_t seconds = last_number(message.of(1));
     // The years 1 to 9999, outside of which there is no text form.
     if (seconds < -62'135'596'800 || seconds > 253'402'300'799) {
       return Error::bad_request("proto: time out of range");
     }
-    int64_t nanoseconds = message[2].last_number();
+    int64_t nanoseconds = last_number(message.of(2));
     if (nanoseconds < 0 || nanoseconds > 999'999'999) nanoseconds = 0;
     Time time{std::chrono::seconds(seconds)};
     if (type.kind == Kind::kTime) {
@@ -280,7 +306,7 @@ class Decoder {
 
   Result<void> decode_raw(std::string_view bytes, const Slot& slot) {
     Message message = TRY(read(bytes));
-    std::string_view raw = message[1].last_bytes();
+    std::string_view raw = last_bytes(message.of(1));
     if (raw.empty()) {
       slot.put_null();
       return {};
@@ -295,19 +321,19 @@ class Decoder {
     const Field* chosen = nullptr;
     for (const Field& field : choice.fields) {
       bool is_schema = field.type.kind == Kind::kStruct;
-      if (is_schema ? message.contains(field.number) : chosen == nullptr) chosen = &field;
+      if (is_schema ? !message.of(field.number).empty() : chosen == nullptr) chosen = &field;
     }
     if (chosen == nullptr) return Error::bad_request("proto: an empty choice");
     ++depth_;
-    const Occurrences& found = message[chosen->number];
+    Parts found = message.of(chosen->number);
     if (chosen->type.kind == Kind::kBool) {
-      slot.put(found.last_number() != 0);
+      slot.put(last_number(found) != 0);
     } else if (chosen->type.kind == Kind::kStruct) {
-      std::string merged = found.merged();
-      TRY(decode_struct(*chosen->type.structure, merged, slot.object()));
+      std::string buffer;
+      TRY(decode_struct(*chosen->type.structure, merged(found, buffer), slot.object()));
     } else {
       Slot items{slot.array(), {}, true};
-      for (const wire::Part& part : found.parts) {
+      for (const wire::Part& part : found) {
         TRY(expect_wire(*chosen->type.element, part));
         TRY(decode_bytes(*chosen->type.element, part.bytes, items));
       }
