@@ -101,7 +101,8 @@ TEST(Decode, ReportsWrongTypesAsGoDoes) {
 TEST(Decode, ReportsUnknownAndRepeatedFields) {
   EXPECT_EQ(
       strict(kPod, R"({"kind":"Pod","apiVersion":"v1","foo":1,"metadata":{"name":"a","name":"b",
-                "labels":{"x":"1","x":"2"}},"spec":{"HostNetwork":true,"containers":[{},{"ports":[{"a":1}]}]}})"),
+                "labels":{"x":"1","x":"2"}},"spec":{"HostNetwork":true,
+                "containers":[{},{"ports":[{"a":1}]}]}})"),
       "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field "
       "\"foo\", "
       "duplicate field \"metadata.name\", duplicate field \"metadata.labels.x\", unknown field "

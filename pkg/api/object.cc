@@ -7,8 +7,8 @@ namespace {
 
 constexpr std::string_view kVersionMember = "\"resourceVersion\":\"";
 
-// The text of a JSON string within `json`, found as the quoted literal from `from` on. Names, labels and the
-// like hold no characters that JSON escapes, so the literal is the text.
+// The text of a JSON string within `json`, found as the quoted literal from `from` on. Names,
+// labels and the like hold no characters that JSON escapes, so the literal is the text.
 struct Locator {
   std::string_view json;
 
@@ -31,8 +31,8 @@ Result<Unstamped> unstamped(json::Value object) {
   root.set("kind", object["kind"]);
   root.set("apiVersion", object["apiVersion"]);
   json::Node head = root.set_object("metadata");
-  // What identifies the object comes first, before anything a user may choose freely, so that the first
-  // "resourceVersion" in the bytes is the object's own.
+  // What identifies the object comes first, before anything a user may choose freely, so that the
+  // first "resourceVersion" in the bytes is the object's own.
   for (std::string_view key : {"name", "generateName", "namespace", "uid"}) {
     head.set(key, metadata[key]);
   }
@@ -108,7 +108,7 @@ std::string_view Object::label(std::string_view key) const {
 json::Document Object::document() const {
   MutexLock lock(mutex_);
   if (json::Document held = parsed_.lock()) return held;
-  json::Document parsed = json::Document::parse(json_).value();  // It was parsed when it was indexed.
+  json::Document parsed = json::Document::parse(json_).value();  // Was parsed once.
   parsed_ = json::WeakDocument(parsed);
   return parsed;
 }

@@ -1,7 +1,7 @@
 #pragma once
-// Object: an immutable API object as the compact JSON bytes that the store writes, the watch feed sends
-// and GET returns, plus what indexes need. The parsed form is made when someone asks (2 us for 5 KB)
-// and shared while held. Any thread.
+// Object: an immutable API object as the compact JSON bytes that the store writes, the watch feed
+// sends and GET returns, plus what indexes need. The parsed form is made when someone asks (2 us
+// for 5 KB) and shared while held. Any thread.
 
 #include <cstdint>
 #include <memory>
@@ -20,15 +20,15 @@ class Object;
 using ObjectPtr = std::shared_ptr<const Object>;
 using Revision = int64_t;  // One global counter over all writes; every object's resourceVersion.
 
-// An object ready to be stored, with a hole where metadata.resourceVersion goes; the store fills the
-// hole at commit, since only then the revision is known.
+// An object ready to be stored, with a hole where metadata.resourceVersion goes; the store fills
+// the hole at commit, since only then the revision is known.
 struct Unstamped {
-  std::string json;         // Compact, with "resourceVersion":"" in metadata.
-  size_t version_at = 0;    // Byte offset of the hole, between the quotes.
+  std::string json;       // Compact, with "resourceVersion":"" in metadata.
+  size_t version_at = 0;  // Byte offset of the hole, between the quotes.
 };
 
-// Serialises `object` (kind, apiVersion, metadata first; whatever resourceVersion it has is dropped).
-// kInvalid when it has no metadata object.
+// Serialises `object` (kind, apiVersion, metadata first; whatever resourceVersion it has is
+// dropped). kInvalid when it has no metadata object.
 Result<Unstamped> unstamped(json::Value object);
 
 class Object {
@@ -62,7 +62,9 @@ class Object {
     uint32_t size = 0;
   };
   Object() = default;
-  std::string_view view(Span span) const { return std::string_view(json_).substr(span.at, span.size); }
+  std::string_view view(Span span) const {
+    return std::string_view(json_).substr(span.at, span.size);
+  }
   Result<void> index(json::Value root);
 
   std::string json_;

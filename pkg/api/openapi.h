@@ -23,8 +23,8 @@ std::string openapi_v3(std::string_view group, std::string_view version,
 std::string openapi_v3_index(std::span<const Resource* const> custom = {});
 
 // GET /openapi/v2 as JSON and as the gnostic openapi.v2 Document that
-// application/com.github.proto-openapi.spec.v2@v1.0+protobuf asks for; the answer's type has a '.' in place of
-// the '@', which is no character of media types.
+// application/com.github.proto-openapi.spec.v2@v1.0+protobuf asks for; the answer's type has a '.'
+// in place of the '@', which is no character of media types.
 std::string openapi_v2(std::span<const Resource* const> custom = {});
 std::string openapi_v2_protobuf(std::span<const Resource* const> custom = {});
 

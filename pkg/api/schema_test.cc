@@ -6,6 +6,7 @@
 
 #include "api/schema_apps_v1.h"
 #include "api/schema_core_v1.h"
+#include "api/views.h"
 #include "api/views_apps_v1.h"
 #include "api/views_core_v1.h"
 
