@@ -47,7 +47,6 @@ void FieldErrors::not_supported(const Path& path, std::string_view value,
                                 std::span<const std::string_view> supported) {
   std::vector<std::string> names;
   for (std::string_view name : supported) names.push_back(quote(name));
-  std::sort(names.begin(), names.end());
   std::string text = "Unsupported value: " + quote(value);
   if (!names.empty()) text += ": supported values: " + join(names, ", ");
   add("FieldValueNotSupported", path, std::move(text));

@@ -60,8 +60,10 @@ struct Resource {
   bool lazy = false;          // Events, Leases: live in memory, reach the disk late.
   bool graceful_delete = false;  // Pods: deletionTimestamp first, removed at the end of the grace period.
   bool status_subresource = false;  // status is written only through /status (and reset on create).
+  bool status_on_create = false;    // Not reset on create after all: Nodes register with one.
   bool generation = false;    // metadata.generation counts changes outside metadata and status.
   bool unconditional_update = true;  // PUT without resourceVersion overwrites.
+  bool create_on_update = false;     // PUT of what is not there creates it.
 
   // Defaults that depend on other fields; runs after the schema's own defaults, on every write.
   void (*apply_defaults)(json::Node object) = nullptr;
@@ -74,6 +76,16 @@ struct Resource {
   bool (*valid_name)(std::string_view name, std::string* why) = nullptr;  // Null: DNS subdomain.
   // Legacy Warning headers for what the object uses.
   std::vector<std::string> (*warnings)(json::Value object) = nullptr;
+  // Conditions of the object's row in a Table ("conditions" of `row`): Pods that have ended.
+  void (*row_conditions)(json::Value object, json::Node row) = nullptr;
+  // Fields that a main-resource write never takes from the caller; null: "status" if the kind has that
+  // subresource.
+  std::span<const std::string_view> reset_fields = {};
+  // For a second served version of a kind: the row whose form is stored, and the conversions between this
+  // row's form and that one. Both rewrite the object in place, apiVersion and kind included.
+  const Resource* stored_as = nullptr;
+  void (*to_stored)(json::Node object) = nullptr;
+  void (*from_stored)(json::Node object) = nullptr;
 
   std::string group_resource() const {  // "pods", "deployments.apps": the store's and messages' name.
     return group.empty() ? std::string(plural) : std::string(plural) + "." + std::string(group);

@@ -29,6 +29,7 @@ constexpr CodeRow kCodes[] = {
     {Code::kTooManyRequests, 429, "TooManyRequests"},
     {Code::kInternal, 500, "InternalError"},
     {Code::kServerTimeout, 500, "ServerTimeout"},
+    {Code::kUnknown, 500, ""},
     {Code::kUnsupported, 501, "NotImplemented"},
     {Code::kUnavailable, 503, "ServiceUnavailable"},
     {Code::kTimeout, 504, "Timeout"},

@@ -1,0 +1,330 @@
+// StatefulSet, DaemonSet and ControllerRevision, apps/v1. Rules from the Kubernetes API reference.
+
+#include "api/cells.h"
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/rows.h"
+#include "api/schema_apps_v1.h"
+#include "api/workload_rules.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kStatefulShortNames[] = {"sts"};
+constexpr std::string_view kDaemonShortNames[] = {"ds"};
+constexpr Subresource kStatefulSubresources[] = {kScale, status_of("StatefulSet")};
+constexpr Subresource kDaemonSubresources[] = {status_of("DaemonSet")};
+
+constexpr Column kContainers = {.name = "Containers",
+                                .description = "Containers of the template.",
+                                .priority = 1,
+                                .cell = &template_containers_cell};
+constexpr Column kImages = {.name = "Images",
+                            .description = "Images of the template.",
+                            .priority = 1,
+                            .cell = &template_images_cell};
+
+// ---- StatefulSet
+
+void stateful_ready_cell(json::Value object, Time, json::Node cells) {
+  cells.push(fmt::format("{}/{}", count_at(object, "status", "readyReplicas"),
+                         count_at(object, "spec", "replicas")));
+}
+
+constexpr Column kStatefulColumns[] = {
+    kNameColumn,
+    {.name = "Ready", .description = "Ready pods, of those wanted.", .cell = &stateful_ready_cell},
+    kAgeColumn,
+    kContainers,
+    kImages,
+};
+
+void stateful_defaults(json::Node object) {
+  json::Node spec = object.ensure_object("spec");
+  if (spec["podManagementPolicy"].as_string().empty()) spec.set("podManagementPolicy", "OrderedReady");
+  json::Node strategy = spec.ensure_object("updateStrategy");
+  if (strategy["type"].as_string().empty()) strategy.set("type", "RollingUpdate");
+  if (strategy["type"].as_string() == "RollingUpdate") {
+    json::Node rolling = strategy.ensure_object("rollingUpdate");
+    if (!rolling["partition"]) rolling.set("partition", 0);
+  }
+  json::Node retention = spec.ensure_object("persistentVolumeClaimRetentionPolicy");
+  for (const char* field : {"whenDeleted", "whenScaled"}) {
+    if (retention[field].as_string().empty()) retention.set(field, "Retain");
+  }
+  for (json::Node claim : spec["volumeClaimTemplates"].items()) {
+    if (!claim["spec"]["volumeMode"]) claim.ensure_object("spec").set("volumeMode", "Filesystem");
+    claim.ensure_object("status").set("phase", "Pending");
+    claim.set("apiVersion", "v1");
+    claim.set("kind", "PersistentVolumeClaim");
+  }
+  default_template(object);
+}
+
+void validate_stateful_strategy(json::Value spec, const Path& path, FieldErrors& errors) {
+  std::string_view management = spec["podManagementPolicy"].as_string();
+  if (management != "OrderedReady" && management != "Parallel") {
+    errors.invalid(path.child("podManagementPolicy"), management, "must be 'OrderedReady' or 'Parallel'");
+  }
+  json::Value strategy = spec["updateStrategy"];
+  Path at = path.child("updateStrategy");
+  std::string_view type = strategy["type"].as_string();
+  json::Value rolling = strategy["rollingUpdate"];
+  if (type == "OnDelete") {
+    if (rolling) {
+      errors.invalid(at.child("rollingUpdate"), rolling,
+                     "only allowed for updateStrategy 'RollingUpdate'");
+    }
+  } else if (type != "RollingUpdate") {
+    errors.invalid(at, strategy, "must be 'RollingUpdate' or 'OnDelete'");
+  } else {
+    static constexpr const char* kPartition[] = {"partition"};
+    validate_counts(rolling, at.child("rollingUpdate"), kPartition, errors);
+    validate_int_or_percent(rolling["maxUnavailable"], Percent::kAtMostWhole,
+                            at.child("rollingUpdate").child("maxUnavailable"), errors);
+  }
+}
+
+void validate_claim_template(json::Value claim, const Path& path, FieldErrors& errors) {
+  json::Value spec = claim["spec"];
+  if (spec["accessModes"].empty()) {
+    errors.required(path.child("accessModes"), "at least 1 access mode is required");
+  }
+  if (!spec["resources"]["requests"]["storage"]) {
+    errors.required(path.child("resources").key("storage"), "");
+  }
+}
+
+void validate_stateful(json::Value object, FieldErrors& errors) {
+  json::Value spec = object["spec"];
+  Path path("spec");
+  static constexpr const char* kReplicas[] = {"replicas"};
+  static constexpr const char* kMinReady[] = {"minReadySeconds"};
+  static constexpr const char* kStart[] = {"start"};
+  validate_stateful_strategy(spec, path, errors);
+  size_t at = 0;
+  for (json::Value claim : spec["volumeClaimTemplates"].items()) {
+    validate_claim_template(claim, path.child("volumeClaimTemplates").index(at++).child("spec"), errors);
+  }
+  validate_counts(spec, path, kReplicas, errors);
+  validate_counts(spec, path, kMinReady, errors);
+  validate_counts(spec["ordinals"], path.child("ordinals"), kStart, errors);
+  validate_selector_and_labels(spec, path, "empty selector is invalid for statefulset", errors);
+  validate_workload_template(spec, path, errors);
+  if (std::string_view service = spec["serviceName"].as_string(); !service.empty()) {
+    report(dns_label_problems(service), path.child("serviceName"), service, errors);
+  }
+}
+
+void validate_stateful_update(json::Value before, json::Value after, FieldErrors& errors) {
+  static constexpr std::string_view kOpen[] = {"replicas", "ordinals", "template", "updateStrategy",
+                                               "revisionHistoryLimit",
+                                               "persistentVolumeClaimRetentionPolicy", "minReadySeconds"};
+  json::Draft old_spec(before["spec"]);
+  json::Draft new_spec(after["spec"]);
+  for (std::string_view field : kOpen) {
+    old_spec.root().remove(field);
+    new_spec.root().remove(field);
+  }
+  if (json::equal(old_spec.root(), new_spec.root())) return;
+  errors.forbidden(Path("spec"),
+                   "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+                   "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+                   "'minReadySeconds' are forbidden");
+}
+
+// ---- DaemonSet
+
+void desired_cell(json::Value object, Time, json::Node cells) {
+  cells.push(count_at(object, "status", "desiredNumberScheduled"));
+}
+void current_cell(json::Value object, Time, json::Node cells) {
+  cells.push(count_at(object, "status", "currentNumberScheduled"));
+}
+void ready_cell(json::Value object, Time, json::Node cells) {
+  cells.push(count_at(object, "status", "numberReady"));
+}
+void updated_cell(json::Value object, Time, json::Node cells) {
+  cells.push(count_at(object, "status", "updatedNumberScheduled"));
+}
+void available_cell(json::Value object, Time, json::Node cells) {
+  cells.push(count_at(object, "status", "numberAvailable"));
+}
+void node_selector_cell(json::Value object, Time, json::Node cells) {
+  cells.push(labels_text(object["spec"]["template"]["spec"]["nodeSelector"]));
+}
+
+constexpr Column kDaemonColumns[] = {
+    kNameColumn,
+    {.name = "Desired",
+     .type = "integer",
+     .description = "Nodes that should run a pod.",
+     .cell = &desired_cell},
+    {.name = "Current", .type = "integer", .description = "Nodes that run one.", .cell = &current_cell},
+    {.name = "Ready",
+     .type = "integer",
+     .description = "Nodes whose pod is ready.",
+     .cell = &ready_cell},
+    {.name = "Up-to-date",
+     .type = "integer",
+     .description = "Nodes with a pod of the current template.",
+     .cell = &updated_cell},
+    {.name = "Available",
+     .type = "integer",
+     .description = "Nodes whose pod has been ready for minReadySeconds.",
+     .cell = &available_cell},
+    {.name = "Node Selector", .description = "Which nodes it picks.", .cell = &node_selector_cell},
+    kAgeColumn,
+    kContainers,
+    kImages,
+    {.name = "Selector",
+     .description = "Which pods it manages.",
+     .priority = 1,
+     .cell = &selector_cell},
+};
+
+constexpr std::string_view kTemplateGeneration = "deprecated.daemonset.template.generation";
+
+void daemon_defaults(json::Node object) {
+  json::Node strategy = object.ensure_object("spec").ensure_object("updateStrategy");
+  if (strategy["type"].as_string().empty()) strategy.set("type", "RollingUpdate");
+  if (strategy["type"].as_string() == "RollingUpdate") {
+    json::Node rolling = strategy.ensure_object("rollingUpdate");
+    if (!rolling["maxUnavailable"]) rolling.set("maxUnavailable", 1);
+    if (!rolling["maxSurge"]) rolling.set("maxSurge", 0);
+  }
+  default_template(object);
+}
+
+void daemon_prepare_create(json::Node object, Time) {
+  object.ensure_object("metadata").ensure_object("annotations").set(kTemplateGeneration, "1");
+}
+
+// The number of templates the set has had; old clients read it.
+void daemon_prepare_update(json::Value before, json::Node after, Time) {
+  std::string_view text = before["metadata"]["annotations"][kTemplateGeneration].as_string();
+  int64_t number = parse_int(text).value_or(1);
+  json::Draft old_template(before["spec"]["template"]);
+  if (!json::equal(old_template.root(), after["spec"]["template"])) ++number;
+  after.ensure_object("metadata").ensure_object("annotations").set(kTemplateGeneration, std::to_string(number));
+}
+
+void validate_daemon(json::Value object, FieldErrors& errors) {
+  static constexpr std::string_view kTypes[] = {"RollingUpdate", "OnDelete"};
+  static constexpr const char* kCounts[] = {"minReadySeconds"};
+  static constexpr const char* kHistory[] = {"revisionHistoryLimit"};
+  json::Value spec = object["spec"];
+  Path path("spec");
+  validate_selector_and_labels(spec, path, "empty selector is invalid for daemonset", errors);
+  validate_workload_template(spec, path, errors);
+  validate_counts(spec, path, kCounts, errors);
+  json::Value strategy = spec["updateStrategy"];
+  Path at = path.child("updateStrategy");
+  std::string_view type = strategy["type"].as_string();
+  if (type == "RollingUpdate") {
+    json::Value rolling = strategy["rollingUpdate"];
+    Path item = at.child("rollingUpdate");
+    validate_int_or_percent(rolling["maxUnavailable"], Percent::kAtMostWhole, item.child("maxUnavailable"),
+                            errors);
+    validate_int_or_percent(rolling["maxSurge"], Percent::kAtMostWhole, item.child("maxSurge"), errors);
+    if (is_zero_count(rolling["maxUnavailable"]) && is_zero_count(rolling["maxSurge"])) {
+      errors.required(item.child("maxUnavailable"), "cannot be 0 when maxSurge is 0");
+    }
+  } else if (type != "OnDelete") {
+    errors.not_supported(at, type, kTypes);
+  }
+  validate_counts(spec, path, kHistory, errors);
+}
+
+void validate_daemon_update(json::Value before, json::Value after, FieldErrors& errors) {
+  validate_immutable(before["spec"]["selector"], after["spec"]["selector"], Path("spec").child("selector"),
+                     errors);
+}
+
+// ---- ControllerRevision
+
+void controller_cell(json::Value object, Time, json::Node cells) {
+  std::string text = "<none>";
+  for (json::Value owner : object["metadata"]["ownerReferences"].items()) {
+    if (!owner["controller"].as_bool()) continue;
+    std::string_view version = owner["apiVersion"].as_string();
+    size_t slash = version.find('/');
+    text = to_lower(owner["kind"].as_string());
+    if (slash != std::string_view::npos) text += "." + std::string(version.substr(0, slash));
+    text += "/" + std::string(owner["name"].as_string());
+  }
+  cells.push(text);
+}
+void revision_cell(json::Value object, Time, json::Node cells) {
+  cells.push(std::to_string(object["revision"].as_int()));
+}
+
+constexpr Column kRevisionColumns[] = {
+    kNameColumn,
+    {.name = "Controller", .description = "Whose revision it is.", .cell = &controller_cell},
+    {.name = "Revision", .description = "Number of the revision.", .cell = &revision_cell},
+    kAgeColumn,
+};
+
+void validate_revision(json::Value object, FieldErrors& errors) {
+  if (!object["data"]) errors.required(Path("data"), "data is mandatory");
+  check_not_negative(object["revision"], Path("revision"), errors);
+}
+void validate_revision_update(json::Value before, json::Value after, FieldErrors& errors) {
+  validate_immutable(before["data"], after["data"], Path("data"), errors);
+}
+
+}  // namespace
+
+constinit const Resource kStatefulSets = {
+    .group = "apps",
+    .version = "v1",
+    .kind = "StatefulSet",
+    .plural = "statefulsets",
+    .singular = "statefulset",
+    .short_names = kStatefulShortNames,
+    .categories = kAllCategory,
+    .schema = &schema::apps_v1::kStatefulSet,
+    .columns = kStatefulColumns,
+    .subresources = kStatefulSubresources,
+    .status_subresource = true,
+    .generation = true,
+    .apply_defaults = &stateful_defaults,
+    .validate = &validate_stateful,
+    .validate_update = &validate_stateful_update,
+};
+
+constinit const Resource kDaemonSets = {
+    .group = "apps",
+    .version = "v1",
+    .kind = "DaemonSet",
+    .plural = "daemonsets",
+    .singular = "daemonset",
+    .short_names = kDaemonShortNames,
+    .categories = kAllCategory,
+    .schema = &schema::apps_v1::kDaemonSet,
+    .columns = kDaemonColumns,
+    .subresources = kDaemonSubresources,
+    .status_subresource = true,
+    .generation = true,
+    .apply_defaults = &daemon_defaults,
+    .prepare_create = &daemon_prepare_create,
+    .prepare_update = &daemon_prepare_update,
+    .validate = &validate_daemon,
+    .validate_update = &validate_daemon_update,
+};
+
+constinit const Resource kControllerRevisions = {
+    .group = "apps",
+    .version = "v1",
+    .kind = "ControllerRevision",
+    .plural = "controllerrevisions",
+    .singular = "controllerrevision",
+    .schema = &schema::apps_v1::kControllerRevision,
+    .columns = kRevisionColumns,
+    .validate = &validate_revision,
+    .validate_update = &validate_revision_update,
+};
+
+}  // namespace wherry::api

@@ -1,0 +1,316 @@
+// Job and CronJob, batch/v1. Rules from the Kubernetes API reference.
+
+#include "api/cells.h"
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/rows.h"
+#include "api/schema_batch_v1.h"
+#include "api/selector.h"
+#include "api/table.h"
+#include "api/workload_rules.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kCronShortNames[] = {"cj"};
+constexpr Subresource kJobSubresources[] = {status_of("Job")};
+constexpr Subresource kCronSubresources[] = {status_of("CronJob")};
+
+std::string successful(json::Value job) { return std::to_string(count_at(job, "status", "succeeded")); }
+constexpr SelectableField kJobFields[] = {{.path = "status.successful", .value = &successful}};
+
+bool has_condition(json::Value job, std::string_view type) {
+  for (json::Value condition : job["status"]["conditions"].items()) {
+    if (condition["type"].as_string() == type && condition["status"].as_string() == "True") return true;
+  }
+  return false;
+}
+
+void job_status_cell(json::Value job, Time, json::Node cells) {
+  for (const char* type : {"Complete", "Failed"}) {
+    if (has_condition(job, type)) {
+      cells.push(type);
+      return;
+    }
+  }
+  if (job["metadata"]["deletionTimestamp"]) {
+    cells.push("Terminating");
+  } else if (has_condition(job, "Suspended")) {
+    cells.push("Suspended");
+  } else if (has_condition(job, "FailureTarget")) {
+    cells.push("FailureTarget");
+  } else if (has_condition(job, "SuccessCriteriaMet")) {
+    cells.push("SuccessCriteriaMet");
+  } else {
+    cells.push("Running");
+  }
+}
+
+void completions_cell(json::Value job, Time, json::Node cells) {
+  int64_t done = count_at(job, "status", "succeeded");
+  json::Value wanted = job["spec"]["completions"];
+  int64_t parallel = job["spec"]["parallelism"].as_int();
+  if (wanted) {
+    cells.push(fmt::format("{}/{}", done, wanted.as_int()));
+  } else if (parallel > 1) {
+    cells.push(fmt::format("{}/1 of {}", done, parallel));
+  } else {
+    cells.push(fmt::format("{}/1", done));
+  }
+}
+
+void duration_cell(json::Value job, Time now, json::Node cells) {
+  std::optional<Time> start = parse_time(job["status"]["startTime"].as_string());
+  std::optional<Time> end = parse_time(job["status"]["completionTime"].as_string());
+  cells.push(start ? human_duration(end.value_or(now) - *start) : std::string());
+}
+
+constexpr Column kContainers = {.name = "Containers",
+                                .description = "Containers of the template.",
+                                .priority = 1,
+                                .cell = &template_containers_cell};
+constexpr Column kImages = {.name = "Images",
+                            .description = "Images of the template.",
+                            .priority = 1,
+                            .cell = &template_images_cell};
+constexpr Column kSelector = {.name = "Selector",
+                              .description = "Which pods it manages.",
+                              .priority = 1,
+                              .cell = &selector_cell};
+constexpr Column kJobColumns[] = {
+    kNameColumn,
+    {.name = "Status", .description = "Whether it runs, is done or failed.", .cell = &job_status_cell},
+    {.name = "Completions", .description = "Pods that succeeded, of those wanted.", .cell = &completions_cell},
+    {.name = "Duration", .description = "How long it has taken.", .cell = &duration_cell},
+    kAgeColumn,
+    kContainers,
+    kImages,
+    kSelector,
+};
+
+void schedule_cell(json::Value job, Time, json::Node cells) { cells.push(job["spec"]["schedule"].as_string()); }
+void zone_cell(json::Value job, Time, json::Node cells) {
+  cells.push(text_or(job["spec"]["timeZone"], "<none>"));
+}
+void suspend_cell(json::Value job, Time, json::Node cells) {
+  cells.push(std::string_view(job["spec"]["suspend"].as_bool() ? "True" : "False"));
+}
+void active_cell(json::Value job, Time, json::Node cells) {
+  cells.push(static_cast<int64_t>(job["status"]["active"].size()));
+}
+void last_cell(json::Value job, Time now, json::Node cells) {
+  json::Value last = job["status"]["lastScheduleTime"];
+  cells.push(last ? ago(last, now) : std::string("<none>"));
+}
+json::Value job_template(json::Value job) { return job["spec"]["jobTemplate"]["spec"]; }
+void cron_containers_cell(json::Value job, Time, json::Node cells) {
+  cells.push(container_names(job_template(job)["template"]["spec"]));
+}
+void cron_images_cell(json::Value job, Time, json::Node cells) {
+  cells.push(container_images(job_template(job)["template"]["spec"]));
+}
+void cron_selector_cell(json::Value job, Time, json::Node cells) {
+  cells.push(label_selector_text(job_template(job)["selector"]));
+}
+
+constexpr Column kCronColumns[] = {
+    kNameColumn,
+    {.name = "Schedule", .description = "When it runs, as cron writes it.", .cell = &schedule_cell},
+    {.name = "Timezone", .description = "Time zone of the schedule.", .cell = &zone_cell},
+    {.name = "Suspend", .type = "boolean", .description = "Whether it rests.", .cell = &suspend_cell},
+    {.name = "Active", .type = "integer", .description = "Jobs that run now.", .cell = &active_cell},
+    {.name = "Last Schedule", .description = "When it last started a job.", .cell = &last_cell},
+    kAgeColumn,
+    {.name = "Containers",
+     .description = "Containers of the template.",
+     .priority = 1,
+     .cell = &cron_containers_cell},
+    {.name = "Images", .description = "Images of the template.", .priority = 1, .cell = &cron_images_cell},
+    {.name = "Selector",
+     .description = "Which pods its jobs manage.",
+     .priority = 1,
+     .cell = &cron_selector_cell},
+};
+
+void default_job_spec(json::Node spec) {
+  if (!spec["completions"] && !spec["parallelism"]) {
+    spec.set("completions", 1);
+    spec.set("parallelism", 1);
+  }
+  if (!spec["parallelism"]) spec.set("parallelism", 1);
+  if (!spec["backoffLimit"]) {
+    bool per_index = static_cast<bool>(spec["backoffLimitPerIndex"]);
+    spec.set("backoffLimit", per_index ? int64_t{INT32_MAX} : int64_t{6});
+  }
+  if (!spec["completionMode"]) spec.set("completionMode", "NonIndexed");
+  if (!spec["suspend"]) spec.set("suspend", false);
+  if (!spec["podReplacementPolicy"]) {
+    spec.set("podReplacementPolicy", spec["podFailurePolicy"] ? "Failed" : "TerminatingOrFailed");
+  }
+  if (!spec["manualSelector"]) spec.set("manualSelector", false);
+  default_pod_spec(spec["template"]["spec"]);
+}
+
+void job_defaults(json::Node job) { default_job_spec(job.ensure_object("spec")); }
+
+// A job's own pods are told from others by its UID, unless the user picked them.
+void job_prepare_create(json::Node job, Time) {
+  json::Node spec = job["spec"];
+  std::string uid(job["metadata"]["uid"].as_string());
+  std::string name(job["metadata"]["name"].as_string());
+  if (spec["manualSelector"].as_bool() || uid.empty()) return;
+  json::Node labels = spec.ensure_object("template").ensure_object("metadata").ensure_object("labels");
+  for (const char* prefix : {"", "batch.kubernetes.io/"}) {
+    labels.set(std::string(prefix) + "controller-uid", uid);
+    labels.set(std::string(prefix) + "job-name", name);
+  }
+  spec.ensure_object("selector").ensure_object("matchLabels").set("batch.kubernetes.io/controller-uid", uid);
+}
+
+void validate_job_counts(json::Value spec, const Path& path, FieldErrors& errors) {
+  static constexpr const char* kCounts[] = {"parallelism",  "completions",          "activeDeadlineSeconds",
+                                            "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex",
+                                            "maxFailedIndexes"};
+  static constexpr std::string_view kModes[] = {"Indexed", "NonIndexed"};
+  validate_counts(spec, path, kCounts, errors);
+  std::string_view mode = spec["completionMode"].as_string();
+  if (!mode.empty()) {
+    bool known = mode == "Indexed" || mode == "NonIndexed";
+    if (!known) errors.not_supported(path.child("completionMode"), mode, kModes);
+    if (mode == "Indexed" && !spec["completions"]) {
+      errors.required(path.child("completions"), "when completion mode is Indexed");
+    }
+  }
+}
+
+void validate_job_template(json::Value spec, const Path& path, FieldErrors& errors) {
+  static constexpr std::string_view kPolicies[] = {"OnFailure", "Never"};
+  validate_pod_template(spec["template"], path.child("template"), errors);
+  std::string_view restart = spec["template"]["spec"]["restartPolicy"].as_string();
+  Path at = path.child("template").child("spec").child("restartPolicy");
+  if (restart.empty()) {
+    errors.required(at, "valid values: \"OnFailure\", \"Never\"");
+  } else if (restart == "Always") {
+    errors.not_supported(at, restart, kPolicies);
+  }
+}
+
+void validate_job(json::Value job, FieldErrors& errors) {
+  json::Value spec = job["spec"];
+  Path path("spec");
+  validate_job_counts(spec, path, errors);
+  json::Value selector = spec["selector"];
+  if (!selector) {
+    if (spec["manualSelector"].as_bool()) errors.required(path.child("selector"), "");
+  } else {
+    validate_label_selector(selector, path.child("selector"), errors);
+    Result<Selector> parsed = Selector::from_label_selector(selector);
+    json::Value labels = spec["template"]["metadata"]["labels"];
+    if (parsed.ok() && !parsed->matches_labels(labels)) {
+      errors.invalid(path.child("template").child("metadata").child("labels"), labels,
+                     "`selector` does not match template `labels`");
+    }
+  }
+  validate_job_template(spec, path, errors);
+}
+
+void validate_job_update(json::Value before, json::Value after, FieldErrors& errors) {
+  Path path("spec");
+  for (const char* field : {"selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"}) {
+    validate_immutable(before["spec"][field], after["spec"][field], path.child(field), errors);
+  }
+  bool indexed = after["spec"]["completionMode"].as_string() == "Indexed";
+  if (!indexed) {
+    validate_immutable(before["spec"]["completions"], after["spec"]["completions"], path.child("completions"),
+                       errors);
+  }
+  // A suspended job that never started may still change where and how its pods run.
+  bool never_started = before["spec"]["suspend"].as_bool() && !before["status"]["startTime"];
+  if (!never_started) {
+    validate_immutable(before["spec"]["template"], after["spec"]["template"], path.child("template"), errors);
+  }
+}
+
+void cron_defaults(json::Node job) {
+  json::Node spec = job.ensure_object("spec");
+  if (spec["concurrencyPolicy"].as_string().empty()) spec.set("concurrencyPolicy", "Allow");
+  if (!spec["suspend"]) spec.set("suspend", false);
+  if (!spec["successfulJobsHistoryLimit"]) spec.set("successfulJobsHistoryLimit", 3);
+  if (!spec["failedJobsHistoryLimit"]) spec.set("failedJobsHistoryLimit", 1);
+  default_pod_spec(spec["jobTemplate"]["spec"]["template"]["spec"]);
+}
+
+void validate_cron(json::Value job, FieldErrors& errors) {
+  static constexpr std::string_view kPolicies[] = {"Allow", "Forbid", "Replace"};
+  static constexpr const char* kLimits[] = {"startingDeadlineSeconds", "successfulJobsHistoryLimit",
+                                            "failedJobsHistoryLimit"};
+  json::Value spec = job["spec"];
+  Path path("spec");
+  std::string_view schedule = spec["schedule"].as_string();
+  if (schedule.empty()) {
+    errors.required(path.child("schedule"), "");
+  } else if (!schedule.starts_with('@')) {
+    size_t fields = 0;
+    for (std::string_view part : split(schedule, ' ')) fields += part.empty() ? 0 : 1;
+    if (fields != 5) {
+      errors.invalid(path.child("schedule"), schedule,
+                     fmt::format("expected exactly 5 fields, found {}: [{}]", fields, schedule));
+    }
+  }
+  validate_counts(spec, path, kLimits, errors);
+  std::string_view policy = spec["concurrencyPolicy"].as_string();
+  if (policy.empty()) {
+    errors.required(path.child("concurrencyPolicy"), "");
+  } else {
+    check_enum(policy, kPolicies, path.child("concurrencyPolicy"), errors);
+  }
+  Path inner = path.child("jobTemplate").child("spec");
+  validate_job_counts(job_template(job), inner, errors);
+  validate_job_template(job_template(job), inner, errors);
+  constexpr size_t kNameBytesMax = 52;  // What a job's suffix leaves.
+  std::string_view name = job["metadata"]["name"].as_string();
+  if (name.size() > kNameBytesMax) {
+    errors.invalid(Path("metadata").child("name"), name, "must be no more than 52 characters");
+  }
+}
+
+}  // namespace
+
+constinit const Resource kJobs = {
+    .group = "batch",
+    .version = "v1",
+    .kind = "Job",
+    .plural = "jobs",
+    .singular = "job",
+    .categories = kAllCategory,
+    .schema = &schema::batch_v1::kJob,
+    .columns = kJobColumns,
+    .subresources = kJobSubresources,
+    .selectable_fields = kJobFields,
+    .status_subresource = true,
+    .generation = true,
+    .apply_defaults = &job_defaults,
+    .prepare_create = &job_prepare_create,
+    .validate = &validate_job,
+    .validate_update = &validate_job_update,
+};
+
+constinit const Resource kCronJobs = {
+    .group = "batch",
+    .version = "v1",
+    .kind = "CronJob",
+    .plural = "cronjobs",
+    .singular = "cronjob",
+    .short_names = kCronShortNames,
+    .categories = kAllCategory,
+    .schema = &schema::batch_v1::kCronJob,
+    .columns = kCronColumns,
+    .subresources = kCronSubresources,
+    .status_subresource = true,
+    .generation = true,
+    .apply_defaults = &cron_defaults,
+    .validate = &validate_cron,
+};
+
+}  // namespace wherry::api

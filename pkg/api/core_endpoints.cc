@@ -1,0 +1,229 @@
+// Endpoints, core/v1, and EndpointSlice, discovery.k8s.io/v1: the addresses behind a Service. Rules from the
+// Kubernetes API reference.
+
+#include <set>
+
+#include "api/cells.h"
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/rows.h"
+#include "api/schema_core_v1.h"
+#include "api/schema_discovery_v1.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kShortNames[] = {"ep"};
+constexpr std::string_view kProtocols[] = {"SCTP", "TCP", "UDP"};
+constexpr std::string_view kAddressTypes[] = {"IPv4", "IPv6", "FQDN"};
+constexpr size_t kShown = 3;  // Places a cell names before it counts.
+constexpr size_t kEndpointsMax = 1000;
+constexpr size_t kAddressesMax = 100;
+constexpr size_t kPortsMax = 20000;
+constexpr const char* kPortRange = "must be between 1 and 65535, inclusive";
+
+std::string join_host_port(std::string_view host, int64_t port) {
+  bool v6 = host.find(':') != std::string_view::npos;
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+std::string shorten(const std::vector<std::string>& parts, std::string_view empty) {
+  if (parts.empty()) return std::string(empty);
+  if (parts.size() <= kShown) return join(parts, ",");
+  std::vector<std::string> first(parts.begin(), parts.begin() + kShown);
+  return fmt::format("{} + {} more...", join(first, ","), parts.size() - kShown);
+}
+
+void endpoints_cell(json::Value object, Time, json::Node cells) {
+  std::vector<std::string> places;
+  for (json::Value subset : object["subsets"].items()) {
+    if (subset["ports"].empty()) {
+      for (json::Value address : subset["addresses"].items()) {
+        places.emplace_back(address["ip"].as_string());
+      }
+    }
+    for (json::Value port : subset["ports"].items()) {
+      for (json::Value address : subset["addresses"].items()) {
+        places.push_back(join_host_port(address["ip"].as_string(), port["port"].as_int()));
+      }
+    }
+  }
+  cells.push(shorten(places, "<none>"));
+}
+
+void address_type_cell(json::Value slice, Time, json::Node cells) {
+  cells.push(slice["addressType"].as_string());
+}
+void slice_ports_cell(json::Value slice, Time, json::Node cells) {
+  std::vector<std::string> ports;
+  for (json::Value port : slice["ports"].items()) {
+    ports.push_back(port["port"] ? std::to_string(port["port"].as_int()) : "*");
+  }
+  cells.push(shorten(ports, "<unset>"));
+}
+void slice_endpoints_cell(json::Value slice, Time, json::Node cells) {
+  std::vector<std::string> places;
+  for (json::Value endpoint : slice["endpoints"].items()) {
+    for (json::Value address : endpoint["addresses"].items()) places.emplace_back(address.as_string());
+  }
+  cells.push(shorten(places, "<unset>"));
+}
+
+constexpr Column kEndpointsColumns[] = {
+    kNameColumn,
+    {.name = "Endpoints", .description = "Addresses with their ports.", .cell = &endpoints_cell},
+    kAgeColumn,
+};
+constexpr Column kSliceColumns[] = {
+    kNameColumn,
+    {.name = "AddressType", .description = "Kind of the addresses.", .cell = &address_type_cell},
+    {.name = "Ports", .description = "Ports of every endpoint.", .cell = &slice_ports_cell},
+    {.name = "Endpoints", .description = "Addresses of the endpoints.", .cell = &slice_endpoints_cell},
+    kAgeColumn,
+};
+
+void validate_address(json::Value address, const Path& path, FieldErrors& errors) {
+  std::string_view ip = address["ip"].as_string();
+  report(ip_problems(ip), path.child("ip"), ip, errors);
+  if (std::string_view host = address["hostname"].as_string(); !host.empty()) {
+    report(dns_label_problems(host), path.child("hostname"), host, errors);
+  }
+  if (std::string_view node = address["nodeName"].as_string(); !node.empty()) {
+    report(dns_subdomain_problems(node), path.child("nodeName"), node, errors);
+  }
+}
+
+void validate_endpoint_port(json::Value port, bool named, const Path& path, FieldErrors& errors) {
+  std::string_view name = port["name"].as_string();
+  if (named && name.empty()) {
+    errors.required(path.child("name"), "");
+  } else if (!name.empty()) {
+    report(dns_label_problems(name), path.child("name"), name, errors);
+  }
+  if (!is_port(port["port"].as_int())) errors.invalid(path.child("port"), port["port"].as_int(), kPortRange);
+  check_enum(port["protocol"].as_string(), kProtocols, path.child("protocol"), errors);
+}
+
+void validate_endpoints(json::Value object, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value subset : object["subsets"].items()) {
+    Path item = Path("subsets").index(at++);
+    if (subset["addresses"].empty() && subset["notReadyAddresses"].empty()) {
+      errors.required(item, "must specify `addresses` or `notReadyAddresses`");
+    }
+    for (const char* list : {"addresses", "notReadyAddresses"}) {
+      size_t index = 0;
+      for (json::Value address : subset[list].items()) {
+        validate_address(address, item.child(list).index(index++), errors);
+      }
+    }
+    size_t index = 0;
+    bool named = subset["ports"].size() > 1;
+    for (json::Value port : subset["ports"].items()) {
+      validate_endpoint_port(port, named, item.child("ports").index(index++), errors);
+    }
+  }
+}
+
+Problems address_problems(std::string_view type, std::string_view address) {
+  if (type == "IPv4" && !is_ipv4(address)) {
+    return {is_ipv6(address) ? "must be an IPv4 address" : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
+  }
+  if (type == "IPv6" && !is_ipv6(address)) {
+    return {is_ipv4(address) ? "must be an IPv6 address" : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
+  }
+  if (type == "FQDN") return dns_subdomain_problems(address);
+  return {};
+}
+
+void validate_slice_endpoint(json::Value endpoint, std::string_view type, const Path& item,
+                             FieldErrors& errors) {
+  json::Value addresses = endpoint["addresses"];
+  Path at = item.child("addresses");
+  if (addresses.empty()) errors.required(at, "must contain at least 1 address");
+  if (addresses.size() > kAddressesMax) errors.too_many(at, addresses.size(), kAddressesMax);
+  size_t index = 0;
+  for (json::Value address : addresses.items()) {
+    report(address_problems(type, address.as_string()), at.index(index++), address.as_string(), errors);
+  }
+  if (std::string_view node = endpoint["nodeName"].as_string(); !node.empty()) {
+    report(dns_subdomain_problems(node), item.child("nodeName"), node, errors);
+  }
+  if (std::string_view host = endpoint["hostname"].as_string(); !host.empty()) {
+    report(dns_label_problems(host), item.child("hostname"), host, errors);
+  }
+}
+
+void validate_slice(json::Value slice, FieldErrors& errors) {
+  std::string_view type = slice["addressType"].as_string();
+  if (type.empty()) {
+    errors.required(Path("addressType"), "");
+  } else {
+    check_enum(type, kAddressTypes, Path("addressType"), errors);
+  }
+  if (slice["endpoints"].size() > kEndpointsMax) {
+    errors.too_many(Path("endpoints"), slice["endpoints"].size(), kEndpointsMax);
+  }
+  size_t at = 0;
+  for (json::Value endpoint : slice["endpoints"].items()) {
+    validate_slice_endpoint(endpoint, type, Path("endpoints").index(at++), errors);
+  }
+  if (slice["ports"].size() > kPortsMax) errors.too_many(Path("ports"), slice["ports"].size(), kPortsMax);
+  at = 0;
+  std::set<std::string_view> names;
+  for (json::Value port : slice["ports"].items()) {
+    Path item = Path("ports").index(at++);
+    std::string_view name = port["name"].as_string();
+    if (!name.empty()) report(dns_label_problems(name), item.child("name"), name, errors);
+    if (!names.insert(name).second) errors.duplicate(item.child("name"), name);
+    check_enum(port["protocol"].as_string(), kProtocols, item.child("protocol"), errors);
+    if (port["port"] && !is_port(port["port"].as_int())) {
+      errors.invalid(item.child("port"), port["port"].as_int(), kPortRange);
+    }
+  }
+}
+
+void slice_defaults(json::Node slice) {
+  for (json::Node port : slice["ports"].items()) {
+    if (!port["name"]) port.set("name", "");
+    if (!port["protocol"]) port.set("protocol", "TCP");
+  }
+}
+
+void validate_slice_update(json::Value before, json::Value after, FieldErrors& errors) {
+  if (before["addressType"].as_string() != after["addressType"].as_string()) {
+    errors.invalid(Path("addressType"), after["addressType"].as_string(), "field is immutable");
+  }
+}
+
+}  // namespace
+
+constinit const Resource kEndpoints = {
+    .group = "",
+    .version = "v1",
+    .kind = "Endpoints",
+    .plural = "endpoints",
+    .singular = "endpoints",
+    .short_names = kShortNames,
+    .schema = &schema::core_v1::kEndpoints,
+    .columns = kEndpointsColumns,
+    .create_on_update = true,
+    .validate = &validate_endpoints,
+};
+
+constinit const Resource kEndpointSlices = {
+    .group = "discovery.k8s.io",
+    .version = "v1",
+    .kind = "EndpointSlice",
+    .plural = "endpointslices",
+    .singular = "endpointslice",
+    .schema = &schema::discovery_v1::kEndpointSlice,
+    .columns = kSliceColumns,
+    .generation = true,
+    .apply_defaults = &slice_defaults,
+    .validate = &validate_slice,
+    .validate_update = &validate_slice_update,
+};
+
+}  // namespace wherry::api

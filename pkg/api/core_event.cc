@@ -1,0 +1,240 @@
+// Event, core/v1 and events.k8s.io/v1: one store, two forms. Rules from the Kubernetes API reference.
+
+#include "api/cells.h"
+#include "api/names.h"
+#include "api/rows.h"
+#include "api/schema_core_v1.h"
+#include "api/schema_events_v1.h"
+#include "api/table.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kShortNames[] = {"ev"};
+
+std::string source_component(json::Value event) {
+  std::string_view component = event["source"]["component"].as_string();
+  return std::string(component.empty() ? event["reportingComponent"].as_string() : component);
+}
+constexpr SelectableField kFields[] = {
+    {.path = "involvedObject.kind"},
+    {.path = "involvedObject.namespace"},
+    {.path = "involvedObject.name"},
+    {.path = "involvedObject.uid"},
+    {.path = "involvedObject.apiVersion"},
+    {.path = "involvedObject.resourceVersion"},
+    {.path = "involvedObject.fieldPath"},
+    {.path = "reason"},
+    {.path = "reportingComponent"},
+    {.path = "source", .value = &source_component},
+    {.path = "type"},
+};
+
+// The same fields under their newer names; the stored form is what they are read from.
+std::string regarding(json::Value event, std::string_view field) {
+  return std::string(event["involvedObject"][field].as_string());
+}
+std::string regarding_kind(json::Value event) { return regarding(event, "kind"); }
+std::string regarding_namespace(json::Value event) { return regarding(event, "namespace"); }
+std::string regarding_name(json::Value event) { return regarding(event, "name"); }
+std::string regarding_uid(json::Value event) { return regarding(event, "uid"); }
+std::string regarding_version(json::Value event) { return regarding(event, "apiVersion"); }
+std::string regarding_revision(json::Value event) { return regarding(event, "resourceVersion"); }
+std::string regarding_path(json::Value event) { return regarding(event, "fieldPath"); }
+std::string controller_of(json::Value event) {
+  return std::string(event["reportingComponent"].as_string());
+}
+constexpr SelectableField kNewFields[] = {
+    {.path = "regarding.kind", .value = &regarding_kind},
+    {.path = "regarding.namespace", .value = &regarding_namespace},
+    {.path = "regarding.name", .value = &regarding_name},
+    {.path = "regarding.uid", .value = &regarding_uid},
+    {.path = "regarding.apiVersion", .value = &regarding_version},
+    {.path = "regarding.resourceVersion", .value = &regarding_revision},
+    {.path = "regarding.fieldPath", .value = &regarding_path},
+    {.path = "reason"},
+    {.path = "reportingController", .value = &controller_of},
+    {.path = "type"},
+};
+
+// ---- Cells, on the stored (core/v1) form
+
+std::string first_seen(json::Value event, Time now) {
+  json::Value first = event["firstTimestamp"];
+  return ago(first.as_string().empty() ? event["eventTime"] : first, now);
+}
+
+std::string last_seen(json::Value event, Time now) {
+  if (json::Value series = event["series"]) return ago(series["lastObservedTime"], now);
+  json::Value last = event["lastTimestamp"];
+  return last.as_string().empty() ? first_seen(event, now) : ago(last, now);
+}
+
+void last_seen_cell(json::Value event, Time now, json::Node cells) { cells.push(last_seen(event, now)); }
+void first_seen_cell(json::Value event, Time now, json::Node cells) { cells.push(first_seen(event, now)); }
+void type_cell(json::Value event, Time, json::Node cells) { cells.push(event["type"].as_string()); }
+void reason_cell(json::Value event, Time, json::Node cells) { cells.push(event["reason"].as_string()); }
+
+void object_cell(json::Value event, Time, json::Node cells) {
+  json::Value about = event["involvedObject"];
+  std::string text = to_lower(about["kind"].as_string());
+  if (std::string_view name = about["name"].as_string(); !name.empty()) text += "/" + std::string(name);
+  cells.push(text);
+}
+void subobject_cell(json::Value event, Time, json::Node cells) {
+  cells.push(event["involvedObject"]["fieldPath"].as_string());
+}
+
+void source_cell(json::Value event, Time, json::Node cells) {
+  std::string text = text_or(event["source"]["component"], event["reportingComponent"].as_string());
+  std::string host = text_or(event["source"]["host"], event["reportingInstance"].as_string());
+  if (!host.empty()) text += ", " + host;
+  cells.push(text);
+}
+void message_cell(json::Value event, Time, json::Node cells) {
+  cells.push(trim(event["message"].as_string()));
+}
+
+void count_cell(json::Value event, Time, json::Node cells) {
+  int64_t count = event["series"] ? event["series"]["count"].as_int() : event["count"].as_int();
+  cells.push(count == 0 && !event["series"] ? int64_t{1} : count);
+}
+
+constexpr Column kColumns[] = {
+    {.name = "Last Seen", .description = "When it last happened.", .cell = &last_seen_cell},
+    {.name = "Type", .description = "Normal or Warning.", .cell = &type_cell},
+    {.name = "Reason", .description = "Why, in a word.", .cell = &reason_cell},
+    {.name = "Object", .description = "What it is about.", .cell = &object_cell},
+    {.name = "Subobject",
+     .description = "Which part of the object.",
+     .priority = 1,
+     .cell = &subobject_cell},
+    {.name = "Source", .description = "Who reports it.", .priority = 1, .cell = &source_cell},
+    {.name = "Message", .description = "What happened.", .cell = &message_cell},
+    {.name = "First Seen", .description = "When it first happened.", .priority = 1, .cell = &first_seen_cell},
+    {.name = "Count", .description = "How often it happened.", .priority = 1, .cell = &count_cell},
+    {.name = "Name",
+     .format = "name",
+     .description = "Name of the event.",
+     .priority = 1,
+     .cell = &name_cell},
+};
+
+// ---- The two forms
+
+struct Renamed {
+  const char* stored;
+  const char* served;
+};
+constexpr Renamed kRenamed[] = {
+    {"involvedObject", "regarding"},
+    {"message", "note"},
+    {"reportingComponent", "reportingController"},
+    {"source", "deprecatedSource"},
+    {"firstTimestamp", "deprecatedFirstTimestamp"},
+    {"lastTimestamp", "deprecatedLastTimestamp"},
+    {"count", "deprecatedCount"},
+};
+
+void rename(json::Node object, const char* from, const char* to) {
+  if (json::Node value = object[from]) {
+    object.set(to, value);
+    object.remove(from);
+  }
+}
+
+void to_stored(json::Node event) {
+  event.set("apiVersion", "v1");
+  for (const Renamed& field : kRenamed) rename(event, field.served, field.stored);
+  // The old form states these always.
+  event.ensure_object("involvedObject");
+  event.ensure_object("source");
+  if (!event["reportingComponent"]) event.set("reportingComponent", "");
+  if (!event["reportingInstance"]) event.set("reportingInstance", "");
+}
+
+void from_stored(json::Node event) {
+  event.set("apiVersion", "events.k8s.io/v1");
+  for (const Renamed& field : kRenamed) rename(event, field.stored, field.served);
+}
+
+void validate(json::Value event, FieldErrors& errors) {
+  std::string_view ns = event["metadata"]["namespace"].as_string();
+  std::string_view about = event["involvedObject"]["namespace"].as_string();
+  // An event on something outside of namespaces stands in "default".
+  bool matches = about.empty() ? ns == "default" || ns == "kube-system" : about == ns;
+  if (!matches) {
+    errors.invalid(Path("involvedObject").child("namespace"), about, "does not match event.namespace");
+  }
+}
+
+// The newer form insists on who, what and when.
+void validate_new(json::Value event, FieldErrors& errors) {
+  static constexpr size_t kControllerBytesMax = 128;
+  static constexpr size_t kNoteBytesMax = 1024;
+  validate(event, errors);
+  if (event["eventTime"].as_string().empty()) errors.required(Path("eventTime"), "");
+  std::string_view controller = event["reportingComponent"].as_string();
+  if (controller.empty()) errors.required(Path("reportingController"), "");
+  for (const std::string& problem : qualified_name_problems(controller)) {
+    if (!controller.empty()) errors.invalid(Path("reportingController"), controller, problem);
+  }
+  struct Needed {
+    const char* field;
+    size_t bytes_max;
+  };
+  for (const Needed& needed : {Needed{"reportingInstance", kControllerBytesMax},
+                               Needed{"action", kControllerBytesMax}, Needed{"reason", kControllerBytesMax}}) {
+    std::string_view text = event[needed.field].as_string();
+    if (text.empty()) errors.required(Path(needed.field), "");
+    if (text.size() > needed.bytes_max) {
+      errors.invalid(Path(needed.field), "", fmt::format("can have at most {} characters", needed.bytes_max));
+    }
+  }
+  if (event["message"].as_string().size() > kNoteBytesMax) {
+    errors.invalid(Path("note"), "", fmt::format("can have at most {} characters", kNoteBytesMax));
+  }
+  std::string_view type = event["type"].as_string();
+  if (type != "Normal" && type != "Warning") {
+    errors.invalid(Path("type"), "", fmt::format("has invalid value: {}", type));
+  }
+}
+
+}  // namespace
+
+constinit const Resource kCoreEvents = {
+    .group = "",
+    .version = "v1",
+    .kind = "Event",
+    .plural = "events",
+    .singular = "event",
+    .short_names = kShortNames,
+    .schema = &schema::core_v1::kEvent,
+    .columns = kColumns,
+    .selectable_fields = kFields,
+    .lazy = true,
+    .create_on_update = true,
+    .validate = &validate,
+};
+
+// Hooks and cells see the stored form, core/v1.
+constinit const Resource kEvents = {
+    .group = "events.k8s.io",
+    .version = "v1",
+    .kind = "Event",
+    .plural = "events",
+    .singular = "event",
+    .short_names = kShortNames,
+    .schema = &schema::events_v1::kEvent,
+    .columns = kColumns,
+    .selectable_fields = kNewFields,
+    .lazy = true,
+    .create_on_update = true,
+    .validate = &validate_new,
+    .stored_as = &kCoreEvents,
+    .to_stored = &to_stored,
+    .from_stored = &from_stored,
+};
+
+}  // namespace wherry::api

@@ -1,0 +1,193 @@
+// Pod, core/v1: its row. The rules on its spec stand in pod_*.cc.
+
+#include "api/cells.h"
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/pod_status.h"
+#include "api/rows.h"
+#include "api/schema_core_v1.h"
+#include "api/schema_policy_v1.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kShortNames[] = {"po"};
+constexpr std::string_view kStreamVerbs[] = {"create", "get"};
+constexpr std::string_view kGetVerb[] = {"get"};
+constexpr std::string_view kProxyVerbs[] = {"create", "delete", "get", "patch", "update"};
+constexpr Subresource kSubresources[] = {
+    {.name = "attach", .kind = "PodAttachOptions", .verbs = kStreamVerbs},
+    {.name = "binding", .kind = "Binding", .verbs = kCreateVerb, .schema = &schema::core_v1::kBinding},
+    {.name = "ephemeralcontainers", .kind = "Pod", .verbs = kReadWriteVerbs},
+    {.name = "eviction",
+     .kind = "Eviction",
+     .group = "policy",
+     .version = "v1",
+     .verbs = kCreateVerb,
+     .schema = &schema::policy_v1::kEviction},
+    {.name = "exec", .kind = "PodExecOptions", .verbs = kStreamVerbs},
+    {.name = "log", .kind = "Pod", .verbs = kGetVerb},
+    {.name = "portforward", .kind = "PodPortForwardOptions", .verbs = kStreamVerbs},
+    {.name = "proxy", .kind = "PodProxyOptions", .verbs = kProxyVerbs},
+    {.name = "resize", .kind = "Pod", .verbs = kReadWriteVerbs},
+    status_of("Pod"),
+};
+
+std::string host_network(json::Value pod) { return pod["spec"]["hostNetwork"].as_bool() ? "true" : "false"; }
+std::string pod_ips(json::Value pod) {
+  std::vector<std::string_view> ips;
+  for (json::Value ip : pod["status"]["podIPs"].items()) ips.push_back(ip["ip"].as_string());
+  return join(ips, ",");
+}
+constexpr SelectableField kFields[] = {
+    {.path = "spec.nodeName"},
+    {.path = "spec.restartPolicy"},
+    {.path = "spec.schedulerName"},
+    {.path = "spec.serviceAccountName"},
+    {.path = "spec.hostNetwork", .value = &host_network},
+    {.path = "status.phase"},
+    {.path = "status.podIP"},
+    {.path = "status.podIPs", .value = &pod_ips},
+    {.path = "status.nominatedNodeName"},
+};
+
+void ready_cell(json::Value pod, Time, json::Node cells) { cells.push(pod_ready_text(pod)); }
+void status_cell(json::Value pod, Time, json::Node cells) { cells.push(pod_status_text(pod)); }
+void restarts_cell(json::Value pod, Time now, json::Node cells) { cells.push(pod_restarts_text(pod, now)); }
+
+void ip_cell(json::Value pod, Time, json::Node cells) {
+  json::Value ips = pod["status"]["podIPs"];
+  cells.push(text_or(ips.empty() ? pod["status"]["podIP"] : ips.at(0)["ip"], "<none>"));
+}
+void node_cell(json::Value pod, Time, json::Node cells) {
+  cells.push(text_or(pod["spec"]["nodeName"], "<none>"));
+}
+void nominated_cell(json::Value pod, Time, json::Node cells) {
+  cells.push(text_or(pod["status"]["nominatedNodeName"], "<none>"));
+}
+
+void gates_cell(json::Value pod, Time, json::Node cells) {
+  json::Value gates = pod["spec"]["readinessGates"];
+  if (gates.empty()) {
+    cells.push("<none>");
+    return;
+  }
+  size_t passed = 0;
+  for (json::Value gate : gates.items()) {
+    for (json::Value condition : pod["status"]["conditions"].items()) {
+      if (condition["type"].as_string() != gate["conditionType"].as_string()) continue;
+      if (condition["status"].as_string() == "True") ++passed;
+      break;
+    }
+  }
+  cells.push(fmt::format("{}/{}", passed, gates.size()));
+}
+
+constexpr Column kColumns[] = {
+    kNameColumn,
+    {.name = "Ready", .description = "Containers that are ready, of all.", .cell = &ready_cell},
+    {.name = "Status", .description = "What the pod is doing, in a word.", .cell = &status_cell},
+    {.name = "Restarts",
+     .description = "How often its containers were restarted, and when last.",
+     .cell = &restarts_cell},
+    kAgeColumn,
+    {.name = "IP", .description = "Address of the pod.", .priority = 1, .cell = &ip_cell},
+    {.name = "Node", .description = "Node it runs on.", .priority = 1, .cell = &node_cell},
+    {.name = "Nominated Node",
+     .description = "Node that is being freed for it.",
+     .priority = 1,
+     .cell = &nominated_cell},
+    {.name = "Readiness Gates",
+     .description = "Conditions of others that it waits for.",
+     .priority = 1,
+     .cell = &gates_cell},
+};
+
+// Printers mark pods that will run no more.
+void row_conditions(json::Value pod, json::Node row) {
+  std::string_view phase = pod["status"]["phase"].as_string();
+  if (phase != "Succeeded" && phase != "Failed") return;
+  json::Node condition = row.set_array("conditions").push_object();
+  condition.set("type", "Completed");
+  condition.set("status", "True");
+  condition.set("reason", phase);
+  condition.set("message", phase == "Failed" ? "The pod failed." : "The pod has completed successfully.");
+}
+
+void prepare_create(json::Node pod, Time) {
+  json::Node status = pod.set_object("status");
+  status.set("phase", "Pending");
+  json::Draft spec(pod["spec"]);
+  json::Document frozen = spec.freeze();
+  status.set("qosClass", qos_class(frozen.root()));
+  if (!pod["spec"]["schedulingGates"].empty()) {
+    json::Node condition = status.set_array("conditions").push_object();
+    condition.set("type", "PodScheduled");
+    condition.set("status", "False");
+    condition.set("reason", "SchedulingGated");
+    condition.set("message", "Scheduling is blocked due to non-empty scheduling gates");
+  }
+}
+
+// Ephemeral containers come through their own subresource.
+void prepare_update(json::Value before, json::Node after, Time) {
+  json::Node spec = after["spec"];
+  if (before["spec"]["ephemeralContainers"] || spec["ephemeralContainers"]) {
+    spec.set("ephemeralContainers", before["spec"]["ephemeralContainers"]);
+  }
+}
+
+void validate(json::Value pod, FieldErrors& errors) {
+  Path spec("spec");
+  validate_pod_spec(pod["spec"], spec, errors);
+  if (!pod["spec"]["schedulingGates"].empty() && !pod["spec"]["nodeName"].as_string().empty()) {
+    errors.forbidden(spec.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+  }
+  // Only the server gives a Pod its first resourceVersion: without one it is being created.
+  bool creating = pod["metadata"]["resourceVersion"].as_string().empty();
+  if (creating && !pod["spec"]["ephemeralContainers"].empty()) {
+    errors.forbidden(spec.child("ephemeralContainers"), "cannot be set on create");
+  }
+}
+
+void validate_status_update(json::Value before, json::Value after, FieldErrors& errors) {
+  std::string_view old_node = before["spec"]["nodeName"].as_string();
+  std::string_view nominated = after["status"]["nominatedNodeName"].as_string();
+  if (!nominated.empty()) {
+    for (const std::string& problem : dns_subdomain_problems(nominated)) {
+      errors.invalid(Path("status").child("nominatedNodeName"), nominated, problem);
+    }
+  }
+  if (old_node != after["spec"]["nodeName"].as_string()) {
+    errors.forbidden(Path("status").child("nodeName"), "may not be changed directly");
+  }
+}
+
+}  // namespace
+
+constinit const Resource kPods = {
+    .group = "",
+    .version = "v1",
+    .kind = "Pod",
+    .plural = "pods",
+    .singular = "pod",
+    .short_names = kShortNames,
+    .categories = kAllCategory,
+    .schema = &schema::core_v1::kPod,
+    .columns = kColumns,
+    .subresources = kSubresources,
+    .selectable_fields = kFields,
+    .graceful_delete = true,
+    .status_subresource = true,
+    .generation = true,
+    .apply_defaults = &default_pod,
+    .prepare_create = &prepare_create,
+    .prepare_update = &prepare_update,
+    .validate = &validate,
+    .validate_update = &validate_pod_update,
+    .validate_status_update = &validate_status_update,
+    .row_conditions = &row_conditions,
+};
+
+}  // namespace wherry::api

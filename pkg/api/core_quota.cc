@@ -1,0 +1,169 @@
+// LimitRange, ResourceQuota and PodTemplate, core/v1. Rules from the Kubernetes API reference.
+
+#include <algorithm>
+
+#include "api/cells.h"
+#include "api/pod_rules.h"
+#include "api/quantity.h"
+#include "api/rows.h"
+#include "api/schema_core_v1.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kLimitShortNames[] = {"limits"};
+constexpr std::string_view kQuotaShortNames[] = {"quota"};
+constexpr Subresource kQuotaSubresources[] = {status_of("ResourceQuota")};
+constexpr Column kLimitColumns[] = {kNameColumn, kCreatedColumn};
+
+// "requests.cpu: 1/4" for each resource, limits apart from the rest.
+void quota_cell(json::Value quota, bool limits, json::Node cells) {
+  std::vector<std::string> parts;
+  for (auto [name, hard] : quota["status"]["hard"].members()) {
+    if (name.starts_with("limits.") != limits) continue;
+    json::Value used = quota["status"]["used"][name];
+    parts.push_back(fmt::format("{}: {}/{}", name, Quantity::from(used).text(), Quantity::from(hard).text()));
+  }
+  std::sort(parts.begin(), parts.end());
+  cells.push(join(parts, ", "));
+}
+void request_cell(json::Value quota, Time, json::Node cells) { quota_cell(quota, false, cells); }
+void limit_cell(json::Value quota, Time, json::Node cells) { quota_cell(quota, true, cells); }
+
+constexpr Column kQuotaColumns[] = {
+    kNameColumn,
+    {.name = "Request", .description = "Used, of what may be asked for.", .cell = &request_cell},
+    {.name = "Limit", .description = "Used, of what may be the limit.", .cell = &limit_cell},
+    kAgeColumn,
+};
+
+void template_names_cell(json::Value object, Time, json::Node cells) {
+  cells.push(container_names(object["template"]["spec"]));
+}
+void template_pictures_cell(json::Value object, Time, json::Node cells) {
+  cells.push(container_images(object["template"]["spec"]));
+}
+void template_labels_cell(json::Value object, Time, json::Node cells) {
+  cells.push(labels_text(object["template"]["metadata"]["labels"]));
+}
+constexpr Column kTemplateColumns[] = {
+    kNameColumn,
+    {.name = "Containers", .description = "Containers of the template.", .cell = &template_names_cell},
+    {.name = "Images", .description = "Images of the template.", .cell = &template_pictures_cell},
+    {.name = "Pod Labels", .description = "Labels of the template.", .cell = &template_labels_cell},
+};
+
+// A limit is also the default limit, which is also the default request.
+void limit_defaults(json::Node object) {
+  for (json::Node item : object["spec"]["limits"].items()) {
+    if (item["type"].as_string() != "Container") continue;
+    json::Node defaults = item.ensure_object("default");
+    for (const json::Node::Member& maximum : item["max"].members()) {
+      if (!defaults[maximum.key]) defaults.set(maximum.key, maximum.value);
+    }
+    json::Node requests = item.ensure_object("defaultRequest");
+    for (const json::Node::Member& limit : defaults.members()) {
+      if (!requests[limit.key]) requests.set(limit.key, limit.value);
+    }
+    for (const json::Node::Member& minimum : item["min"].members()) {
+      if (!requests[minimum.key]) requests.set(minimum.key, minimum.value);
+    }
+    if (defaults.empty()) item.remove("default");
+    if (requests.empty()) item.remove("defaultRequest");
+  }
+}
+
+void validate_limit_item(json::Value item, const Path& path, FieldErrors& errors) {
+  auto less = [&](const char* low, const char* high, const char* field) {
+    for (auto [name, amount] : item[low].members()) {
+      json::Value upper = item[high][name];
+      if (!upper) continue;
+      Quantity small = Quantity::from(amount);
+      Quantity large = Quantity::from(upper);
+      if (small <= large) continue;
+      errors.invalid(path.child(field).key(name), small.text(),
+                     fmt::format("{} value {} is greater than {} value {}",
+                                 std::string_view(low) == "defaultRequest" ? "default request" : low, small.text(),
+                                 high, large.text()));
+    }
+  };
+  less("min", "max", "min");
+  less("min", "default", "default");
+  less("default", "max", "default");
+  less("min", "defaultRequest", "defaultRequest");
+  less("defaultRequest", "max", "defaultRequest");
+  less("defaultRequest", "default", "defaultRequest");
+}
+
+void validate_limits(json::Value object, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value item : object["spec"]["limits"].items()) {
+    Path path = Path("spec").child("limits").index(at++);
+    if (item["type"].as_string().empty()) errors.required(path.child("type"), "");
+    if (item["type"].as_string() == "Pod") {
+      for (const char* field : {"default", "defaultRequest"}) {
+        if (!item[field].empty()) {
+          errors.forbidden(path.child(field), "may not be specified when `type` is 'Pod'");
+        }
+      }
+    }
+    validate_limit_item(item, path, errors);
+  }
+}
+
+void validate_quota(json::Value object, FieldErrors& errors) {
+  for (auto [name, amount] : object["spec"]["hard"].members()) {
+    validate_resource_amount(name, amount, Path("spec").child("hard").key(name), errors);
+  }
+}
+
+void template_defaults(json::Node object) { default_pod_spec(object["template"]["spec"]); }
+void validate_template(json::Value object, FieldErrors& errors) {
+  validate_pod_template(object["template"], Path("template"), errors);
+}
+
+}  // namespace
+
+constinit const Resource kLimitRanges = {
+    .group = "",
+    .version = "v1",
+    .kind = "LimitRange",
+    .plural = "limitranges",
+    .singular = "limitrange",
+    .short_names = kLimitShortNames,
+    .schema = &schema::core_v1::kLimitRange,
+    .columns = kLimitColumns,
+    .create_on_update = true,
+    .apply_defaults = &limit_defaults,
+    .validate = &validate_limits,
+};
+
+constinit const Resource kResourceQuotas = {
+    .group = "",
+    .version = "v1",
+    .kind = "ResourceQuota",
+    .plural = "resourcequotas",
+    .singular = "resourcequota",
+    .short_names = kQuotaShortNames,
+    .schema = &schema::core_v1::kResourceQuota,
+    .columns = kQuotaColumns,
+    .subresources = kQuotaSubresources,
+    .status_subresource = true,
+    .validate = &validate_quota,
+};
+
+constinit const Resource kPodTemplates = {
+    .group = "",
+    .version = "v1",
+    .kind = "PodTemplate",
+    .plural = "podtemplates",
+    .singular = "podtemplate",
+    .schema = &schema::core_v1::kPodTemplate,
+    .columns = kTemplateColumns,
+    .generation = true,
+    .apply_defaults = &template_defaults,
+    .validate = &validate_template,
+};
+
+}  // namespace wherry::api

@@ -1,0 +1,302 @@
+// PersistentVolume and PersistentVolumeClaim, core/v1. Rules from the Kubernetes API reference.
+
+#include <algorithm>
+
+#include "api/cells.h"
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/quantity.h"
+#include "api/rows.h"
+#include "api/schema_core_v1.h"
+#include "api/workload_rules.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kClaimShortNames[] = {"pvc"};
+constexpr std::string_view kVolumeShortNames[] = {"pv"};
+constexpr Subresource kClaimSubresources[] = {status_of("PersistentVolumeClaim")};
+constexpr Subresource kVolumeSubresources[] = {status_of("PersistentVolume")};
+constexpr std::string_view kModes[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"};
+constexpr std::string_view kReclaimPolicies[] = {"Delete", "Recycle", "Retain"};
+constexpr std::string_view kVolumeModes[] = {"Block", "Filesystem"};
+constexpr std::string_view kClassAnnotation = "volume.beta.kubernetes.io/storage-class";
+
+std::string modes_text(json::Value modes) {
+  struct Short {
+    const char* mode;
+    const char* text;
+  };
+  std::vector<const char*> out;
+  for (const Short& known : {Short{"ReadWriteOnce", "RWO"}, Short{"ReadOnlyMany", "ROX"},
+                             Short{"ReadWriteMany", "RWX"}, Short{"ReadWriteOncePod", "RWOP"}}) {
+    for (json::Value mode : modes.items()) {
+      if (mode.as_string() != known.mode) continue;
+      out.push_back(known.text);
+      break;
+    }
+  }
+  return join(out, ",");
+}
+
+std::string class_of(json::Value object) {
+  std::string_view old = object["metadata"]["annotations"][kClassAnnotation].as_string();
+  return std::string(old.empty() ? object["spec"]["storageClassName"].as_string() : old);
+}
+
+std::string storage_text(json::Value resources) {
+  return resources["storage"] ? Quantity::from(resources["storage"]).text() : "0";
+}
+
+void class_cell(json::Value object, Time, json::Node cells) { cells.push(class_of(object)); }
+void attributes_cell(json::Value object, Time, json::Node cells) {
+  cells.push(text_or(object["spec"]["volumeAttributesClassName"], "<unset>"));
+}
+void mode_cell(json::Value object, Time, json::Node cells) {
+  cells.push(text_or(object["spec"]["volumeMode"], "<unset>"));
+}
+
+// ---- Claims
+
+bool bound(json::Value claim) { return !claim["spec"]["volumeName"].as_string().empty(); }
+void claim_status_cell(json::Value claim, Time, json::Node cells) {
+  bool deleting = static_cast<bool>(claim["metadata"]["deletionTimestamp"]);
+  cells.push(deleting ? std::string_view("Terminating") : claim["status"]["phase"].as_string());
+}
+void claim_volume_cell(json::Value claim, Time, json::Node cells) {
+  cells.push(claim["spec"]["volumeName"].as_string());
+}
+void claim_capacity_cell(json::Value claim, Time, json::Node cells) {
+  cells.push(bound(claim) ? storage_text(claim["status"]["capacity"]) : "");
+}
+void claim_modes_cell(json::Value claim, Time, json::Node cells) {
+  cells.push(bound(claim) ? modes_text(claim["status"]["accessModes"]) : "");
+}
+
+constexpr Column kClaimColumns[] = {
+    kNameColumn,
+    {.name = "Status", .description = "Whether it has its volume.", .cell = &claim_status_cell},
+    {.name = "Volume", .description = "Volume it is bound to.", .cell = &claim_volume_cell},
+    {.name = "Capacity", .description = "Size of that volume.", .cell = &claim_capacity_cell},
+    {.name = "Access Modes", .description = "How it can be mounted.", .cell = &claim_modes_cell},
+    {.name = "StorageClass", .description = "Class it asks for.", .cell = &class_cell},
+    {.name = "VolumeAttributesClass", .description = "Attributes it asks for.", .cell = &attributes_cell},
+    kAgeColumn,
+    {.name = "VolumeMode",
+     .description = "Filesystem or block device.",
+     .priority = 1,
+     .cell = &mode_cell},
+};
+
+void claim_defaults(json::Node claim) {
+  json::Node spec = claim.ensure_object("spec");
+  if (!spec["volumeMode"]) spec.set("volumeMode", "Filesystem");
+}
+void claim_prepare_create(json::Node claim, Time) { claim.set_object("status").set("phase", "Pending"); }
+
+void validate_modes(json::Value modes, const Path& path, FieldErrors& errors) {
+  bool single = false;
+  size_t at = 0;
+  for (json::Value mode : modes.items()) {
+    check_enum(mode.as_string(), kModes, path.index(at++), errors);
+    single = single || mode.as_string() == "ReadWriteOncePod";
+  }
+  if (single && modes.size() > 1) {
+    errors.forbidden(path, "may not use ReadWriteOncePod with other access modes");
+  }
+}
+
+void validate_claim(json::Value claim, FieldErrors& errors) {
+  json::Value spec = claim["spec"];
+  Path path("spec");
+  if (spec["accessModes"].empty()) {
+    errors.required(path.child("accessModes"), "at least 1 access mode is required");
+  }
+  if (spec["selector"]) validate_label_selector(spec["selector"], path.child("selector"), errors);
+  validate_modes(spec["accessModes"], path.child("accessModes"), errors);
+  json::Value storage = spec["resources"]["requests"]["storage"];
+  Path at = path.child("resources").key("storage");
+  if (!storage) {
+    errors.required(at, "");
+  } else if (Quantity::from(storage).sign() <= 0) {
+    errors.invalid(at, Quantity::from(storage).text(), "must be greater than zero");
+  }
+  if (std::string_view name = spec["storageClassName"].as_string(); !name.empty()) {
+    report(dns_subdomain_problems(name), path.child("storageClassName"), name, errors);
+  }
+  if (json::Value mode = spec["volumeMode"]) {
+    check_enum(mode.as_string(), kVolumeModes, path.child("volumeMode"), errors);
+  }
+}
+
+void validate_claim_update(json::Value before, json::Value after, FieldErrors& errors) {
+  json::Draft old_spec(before["spec"]);
+  json::Draft new_spec(after["spec"]);
+  json::Node old_root = old_spec.root();
+  json::Node new_root = new_spec.root();
+  // Binding gives a claim its volume; a bound claim may grow.
+  if (old_root["volumeName"].as_string().empty()) new_root.set("volumeName", old_root["volumeName"]);
+  if (old_root["storageClassName"].is_null() || !old_root["storageClassName"]) {
+    new_root.set("storageClassName", old_root["storageClassName"]);
+  }
+  new_root.set("volumeAttributesClassName", old_root["volumeAttributesClassName"]);
+  if (!before["spec"]["volumeName"].as_string().empty()) {
+    new_root.set("resources", old_root["resources"]);
+  }
+  if (!json::equal(old_root, new_root)) {
+    errors.forbidden(Path("spec"),
+                     "spec is immutable after creation except resources.requests and "
+                     "volumeAttributesClassName for bound claims");
+  }
+  Quantity old_size = Quantity::from(before["spec"]["resources"]["requests"]["storage"]);
+  Quantity new_size = Quantity::from(after["spec"]["resources"]["requests"]["storage"]);
+  Quantity have = Quantity::from(before["status"]["capacity"]["storage"]);
+  if (new_size < old_size && new_size <= have) {
+    errors.forbidden(Path("spec").child("resources").child("requests").child("storage"),
+                     "field can not be less than status.capacity");
+  }
+}
+
+// ---- Volumes
+
+void volume_capacity_cell(json::Value volume, Time, json::Node cells) {
+  cells.push(storage_text(volume["spec"]["capacity"]));
+}
+void volume_modes_cell(json::Value volume, Time, json::Node cells) {
+  cells.push(modes_text(volume["spec"]["accessModes"]));
+}
+void reclaim_cell(json::Value volume, Time, json::Node cells) {
+  cells.push(volume["spec"]["persistentVolumeReclaimPolicy"].as_string());
+}
+void volume_status_cell(json::Value volume, Time, json::Node cells) {
+  bool deleting = static_cast<bool>(volume["metadata"]["deletionTimestamp"]);
+  cells.push(deleting ? std::string_view("Terminating") : volume["status"]["phase"].as_string());
+}
+void volume_claim_cell(json::Value volume, Time, json::Node cells) {
+  json::Value claim = volume["spec"]["claimRef"];
+  cells.push(claim ? fmt::format("{}/{}", claim["namespace"].as_string(), claim["name"].as_string())
+                   : std::string());
+}
+void volume_reason_cell(json::Value volume, Time, json::Node cells) {
+  cells.push(volume["status"]["reason"].as_string());
+}
+
+constexpr Column kVolumeColumns[] = {
+    kNameColumn,
+    {.name = "Capacity", .description = "Size of the volume.", .cell = &volume_capacity_cell},
+    {.name = "Access Modes", .description = "How it can be mounted.", .cell = &volume_modes_cell},
+    {.name = "Reclaim Policy",
+     .description = "What becomes of it after its claim.",
+     .cell = &reclaim_cell},
+    {.name = "Status", .description = "Free, bound or released.", .cell = &volume_status_cell},
+    {.name = "Claim", .description = "Claim it is bound to.", .cell = &volume_claim_cell},
+    {.name = "StorageClass", .description = "Class it belongs to.", .cell = &class_cell},
+    {.name = "VolumeAttributesClass", .description = "Its attributes.", .cell = &attributes_cell},
+    {.name = "Reason", .description = "Why it is in that status.", .cell = &volume_reason_cell},
+    kAgeColumn,
+    {.name = "VolumeMode",
+     .description = "Filesystem or block device.",
+     .priority = 1,
+     .cell = &mode_cell},
+};
+
+void volume_defaults(json::Node volume) {
+  json::Node spec = volume.ensure_object("spec");
+  if (spec["persistentVolumeReclaimPolicy"].as_string().empty()) {
+    spec.set("persistentVolumeReclaimPolicy", "Retain");
+  }
+  if (!spec["volumeMode"]) spec.set("volumeMode", "Filesystem");
+}
+void volume_prepare_create(json::Node volume, Time) { volume.set_object("status").set("phase", "Pending"); }
+
+constexpr std::string_view kSources[] = {
+    "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "nfs", "glusterfs", "rbd", "iscsi", "cephfs",
+    "cinder", "fc", "flocker", "flexVolume", "azureFile", "vsphereVolume", "quobyte", "azureDisk",
+    "photonPersistentDisk", "portworxVolume", "scaleIO", "local", "storageos", "csi"};
+
+void validate_volume(json::Value volume, FieldErrors& errors) {
+  json::Value spec = volume["spec"];
+  Path path("spec");
+  if (spec["accessModes"].empty()) errors.required(path.child("accessModes"), "");
+  validate_modes(spec["accessModes"], path.child("accessModes"), errors);
+  if (spec["capacity"].empty()) errors.required(path.child("capacity"), "");
+  if (!spec["capacity"]["storage"] && !spec["capacity"].empty()) {
+    static constexpr std::string_view kStorage[] = {"storage"};
+    errors.not_supported(path.child("capacity"), "map[]", kStorage);
+  }
+  for (auto [name, amount] : spec["capacity"].members()) {
+    if (Quantity::from(amount).sign() <= 0) {
+      errors.invalid(path.child("capacity").key(name), Quantity::from(amount).text(), "must be greater than zero");
+    }
+  }
+  std::string_view policy = spec["persistentVolumeReclaimPolicy"].as_string();
+  if (!policy.empty()) {
+    check_enum(policy, kReclaimPolicies, path.child("persistentVolumeReclaimPolicy"), errors);
+  }
+  int sources = 0;
+  for (std::string_view source : kSources) {
+    if (!spec[source]) continue;
+    if (sources++ > 0) errors.forbidden(path.child(source), "may not specify more than 1 volume type");
+    if (source == "hostPath" && spec[source]["path"].as_string().empty()) {
+      errors.required(path.child(source).child("path"), "");
+    }
+  }
+  if (sources == 0) errors.required(path, "must specify a volume type");
+  if (json::Value mode = spec["volumeMode"]) {
+    check_enum(mode.as_string(), kVolumeModes, path.child("volumeMode"), errors);
+  }
+}
+
+void validate_volume_update(json::Value before, json::Value after, FieldErrors& errors) {
+  json::Draft old_source, new_source;
+  for (std::string_view source : kSources) {
+    old_source.root().set(source, before["spec"][source]);
+    new_source.root().set(source, after["spec"][source]);
+  }
+  if (!json::equal(old_source.root(), new_source.root())) {
+    errors.forbidden(Path("spec").child("persistentvolumesource"),
+                     "spec.persistentvolumesource is immutable after creation");
+  }
+  validate_immutable(before["spec"]["volumeMode"], after["spec"]["volumeMode"], Path("spec").child("volumeMode"),
+                     errors);
+}
+
+}  // namespace
+
+constinit const Resource kPersistentVolumeClaims = {
+    .group = "",
+    .version = "v1",
+    .kind = "PersistentVolumeClaim",
+    .plural = "persistentvolumeclaims",
+    .singular = "persistentvolumeclaim",
+    .short_names = kClaimShortNames,
+    .schema = &schema::core_v1::kPersistentVolumeClaim,
+    .columns = kClaimColumns,
+    .subresources = kClaimSubresources,
+    .status_subresource = true,
+    .apply_defaults = &claim_defaults,
+    .prepare_create = &claim_prepare_create,
+    .validate = &validate_claim,
+    .validate_update = &validate_claim_update,
+};
+
+constinit const Resource kPersistentVolumes = {
+    .group = "",
+    .version = "v1",
+    .kind = "PersistentVolume",
+    .plural = "persistentvolumes",
+    .singular = "persistentvolume",
+    .short_names = kVolumeShortNames,
+    .scope = Scope::kCluster,
+    .schema = &schema::core_v1::kPersistentVolume,
+    .columns = kVolumeColumns,
+    .subresources = kVolumeSubresources,
+    .status_subresource = true,
+    .apply_defaults = &volume_defaults,
+    .prepare_create = &volume_prepare_create,
+    .validate = &validate_volume,
+    .validate_update = &validate_volume_update,
+};
+
+}  // namespace wherry::api

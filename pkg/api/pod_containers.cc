@@ -1,0 +1,507 @@
+// Containers of a pod: names, images, ports, environment, mounts, probes, hooks, resources.
+
+#include <algorithm>
+#include <set>
+
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/quantity.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kProtocols[] = {"SCTP", "TCP", "UDP"};
+constexpr std::string_view kPullPolicies[] = {"Always", "IfNotPresent", "Never"};
+constexpr std::string_view kMessagePolicies[] = {"File", "FallbackToLogsOnError"};
+constexpr std::string_view kSchemes[] = {"HTTP", "HTTPS"};
+constexpr std::string_view kPropagations[] = {"Bidirectional", "HostToContainer", "None"};
+constexpr std::string_view kContainerResources[] = {
+    "limits.cpu",   "limits.ephemeral-storage",   "limits.memory",
+    "requests.cpu", "requests.ephemeral-storage", "requests.memory"};
+constexpr std::string_view kEnvFieldPaths[] = {
+    "metadata.name",     "metadata.namespace", "metadata.uid",  "spec.nodeName",
+    "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"};
+constexpr const char* kPortRange = "must be between 1 and 65535, inclusive";
+constexpr const char* kOneOnly = "may not have more than one field specified at a time";
+
+void validate_ports(json::Value ports, bool host_network, const Path& path, FieldErrors& errors) {
+  std::set<std::string_view> names;
+  size_t at = 0;
+  for (json::Value port : ports.items()) {
+    Path item = path.index(at++);
+    std::string_view name = port["name"].as_string();
+    if (!name.empty()) {
+      Problems problems = port_name_problems(name);
+      report(problems, item.child("name"), name, errors);
+      if (problems.empty() && !names.insert(name).second) errors.duplicate(item.child("name"), name);
+    }
+    int64_t number = port["containerPort"].as_int();
+    if (number == 0) {
+      errors.required(item.child("containerPort"), "");
+    } else if (!is_port(number)) {
+      errors.invalid(item.child("containerPort"), number, kPortRange);
+    }
+    int64_t host_port = port["hostPort"].as_int();
+    if (host_port != 0 && !is_port(host_port)) {
+      errors.invalid(item.child("hostPort"), host_port, kPortRange);
+    } else if (host_network && host_port != number) {
+      errors.invalid(item.child("hostPort"), host_port,
+                     "must match `containerPort` when `hostNetwork` is true");
+    }
+    std::string_view protocol = port["protocol"].as_string();
+    if (protocol.empty()) {
+      errors.required(item.child("protocol"), "");
+    } else {
+      check_enum(protocol, kProtocols, item.child("protocol"), errors);
+    }
+  }
+}
+
+// Ports of the host that all containers together claim, each only once.
+void validate_host_ports(json::Value containers, const Path& path, std::set<std::string>& seen,
+                         FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value container : containers.items()) {
+    Path ports = path.index(at++).child("ports");
+    size_t port_at = 0;
+    for (json::Value port : container["ports"].items()) {
+      Path item = ports.index(port_at++).child("hostPort");
+      int64_t number = port["hostPort"].as_int();
+      if (number == 0) continue;
+      std::string key = fmt::format("{}/{}/{}", port["protocol"].as_string(),
+                                    port["hostIP"].as_string(), number);
+      if (!seen.insert(key).second) errors.duplicate(item, key);
+    }
+  }
+}
+
+void validate_resource_field(json::Value reference, const Path& path, bool needs_container,
+                             FieldErrors& errors) {
+  std::string_view resource = reference["resource"].as_string();
+  if (needs_container && reference["containerName"].as_string().empty()) {
+    errors.required(path.child("containerName"), "");
+    return;
+  }
+  if (resource.empty()) {
+    errors.required(path.child("resource"), "");
+    return;
+  }
+  bool huge = resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
+  if (!huge && !check_enum(resource, kContainerResources, path.child("resource"), errors)) return;
+  std::string divisor = Quantity::from(reference["divisor"]).text();
+  if (divisor == "0") return;
+  static constexpr std::string_view kCpu[] = {"1m", "1"};
+  static constexpr std::string_view kBytes[] = {"1",  "1k",  "1M",  "1G",  "1T",  "1P", "1E",
+                                                "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"};
+  bool cpu = resource.ends_with(".cpu");
+  std::span<const std::string_view> allowed = cpu ? std::span<const std::string_view>(kCpu) : kBytes;
+  if (std::find(allowed.begin(), allowed.end(), divisor) != allowed.end()) return;
+  errors.invalid(path.child("divisor"), resource,
+                 cpu ? "only divisor's values 1m and 1 are supported with the cpu resource"
+                     : "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are "
+                       "supported with the memory resource");
+}
+
+void validate_field_reference(json::Value reference, const Path& path, FieldErrors& errors) {
+  std::string_view field = reference["fieldPath"].as_string();
+  std::string_view version = reference["apiVersion"].as_string();
+  if (version.empty()) {
+    errors.required(path.child("apiVersion"), "");
+    return;
+  }
+  if (field.empty()) {
+    errors.required(path.child("fieldPath"), "");
+    return;
+  }
+  if (version != "v1") {
+    errors.invalid(path.child("fieldPath"), field,
+                   fmt::format("error converting fieldPath: unsupported pod version: {}", version));
+    return;
+  }
+  for (std::string_view map : {"metadata.annotations", "metadata.labels"}) {
+    if (!field.starts_with(map) || !field.substr(map.size()).starts_with("['")) continue;
+    std::string_view key = field.substr(map.size() + 2);
+    if (key.ends_with("']")) key.remove_suffix(2);
+    report(qualified_name_problems(map == "metadata.annotations" ? to_lower(key) : std::string(key)), path,
+           key, errors);
+    return;
+  }
+  if (std::find(std::begin(kEnvFieldPaths), std::end(kEnvFieldPaths), field) == std::end(kEnvFieldPaths)) {
+    errors.invalid(path.child("fieldPath"), field,
+                   fmt::format("error converting fieldPath: field label not supported: {}", field));
+  }
+}
+
+void validate_key_reference(json::Value reference, const Path& path, FieldErrors& errors) {
+  std::string_view name = reference["name"].as_string();
+  std::string_view key = reference["key"].as_string();
+  report(dns_subdomain_problems(name), path.child("name"), name, errors);
+  if (key.empty()) {
+    errors.required(path.child("key"), "");
+  } else {
+    report(config_key_problems(key), path.child("key"), key, errors);
+  }
+}
+
+void validate_value_from(json::Value variable, const Path& path, FieldErrors& errors) {
+  json::Value from = variable["valueFrom"];
+  if (!from) return;
+  int sources = 0;
+  if (json::Value reference = from["fieldRef"]) {
+    ++sources;
+    validate_field_reference(reference, path.child("fieldRef"), errors);
+  }
+  if (json::Value reference = from["resourceFieldRef"]) {
+    ++sources;
+    validate_resource_field(reference, path.child("resourceFieldRef"), false, errors);
+  }
+  if (json::Value reference = from["configMapKeyRef"]) {
+    ++sources;
+    validate_key_reference(reference, path.child("configMapKeyRef"), errors);
+  }
+  if (json::Value reference = from["secretKeyRef"]) {
+    ++sources;
+    validate_key_reference(reference, path.child("secretKeyRef"), errors);
+  }
+  if (from["fileKeyRef"]) ++sources;
+  if (sources == 0) {
+    errors.invalid(path, "",
+                   "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, "
+                   "`secretKeyRef` or `fileKeyRef`");
+  } else if (!variable["value"].as_string().empty()) {
+    errors.invalid(path, "", "may not be specified when `value` is not empty");
+  } else if (sources > 1) {
+    errors.invalid(path, "", kOneOnly);
+  }
+}
+
+void validate_env(json::Value container, const Path& path, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value variable : container["env"].items()) {
+    Path item = path.child("env").index(at++);
+    std::string_view name = variable["name"].as_string();
+    if (name.empty()) {
+      errors.required(item.child("name"), "");
+    } else {
+      report(env_name_problems(name), item.child("name"), name, errors);
+    }
+    validate_value_from(variable, item.child("valueFrom"), errors);
+  }
+  at = 0;
+  for (json::Value source : container["envFrom"].items()) {
+    Path item = path.child("envFrom").index(at++);
+    std::string_view prefix = source["prefix"].as_string();
+    if (!prefix.empty()) report(env_name_problems(prefix), item.child("prefix"), prefix, errors);
+    int sources = 0;
+    for (const char* kind : {"configMapRef", "secretRef"}) {
+      json::Value reference = source[kind];
+      if (!reference) continue;
+      ++sources;
+      std::string_view name = reference["name"].as_string();
+      if (name.empty()) {
+        errors.required(item.child(kind).child("name"), "");
+      } else {
+        report(dns_subdomain_problems(name), item.child(kind).child("name"), name, errors);
+      }
+    }
+    if (sources == 0) {
+      errors.invalid(path.child("envFrom"), "", "must specify one of: `configMapRef` or `secretRef`");
+    } else if (sources > 1) {
+      errors.invalid(path.child("envFrom"), "", kOneOnly);
+    }
+  }
+}
+
+json::Value find_named(json::Value list, std::string_view name) {
+  for (json::Value item : list.items()) {
+    if (item["name"].as_string() == name) return item;
+  }
+  return {};
+}
+
+bool has_member(json::Value list, std::string_view member, std::string_view value) {
+  for (json::Value item : list.items()) {
+    if (item[member].as_string() == value) return true;
+  }
+  return false;
+}
+
+// A path below a volume: relative, and never upwards.
+void validate_sub_path(std::string_view sub_path, const Path& path, FieldErrors& errors) {
+  if (sub_path.starts_with('/')) errors.invalid(path, sub_path, "must be a relative path");
+  for (std::string_view part : split(sub_path, '/')) {
+    if (part != "..") continue;
+    errors.invalid(path, sub_path, "must not contain '..'");
+    break;
+  }
+}
+
+void validate_mounts(const PodContext& pod, json::Value container, const Path& path,
+                     FieldErrors& errors) {
+  Path mounts = path.child("volumeMounts");
+  std::set<std::string_view> targets;
+  size_t at = 0;
+  for (json::Value mount : container["volumeMounts"].items()) {
+    Path item = mounts.index(at++);
+    std::string_view name = mount["name"].as_string();
+    std::string_view target = mount["mountPath"].as_string();
+    if (name.empty()) errors.required(item.child("name"), "");
+    if (!find_named(pod.spec["volumes"], name)) errors.not_found(item.child("name"), name);
+    if (target.empty()) errors.required(item.child("mountPath"), "");
+    if (!targets.insert(target).second) errors.invalid(item.child("mountPath"), target, "must be unique");
+    if (has_member(container["volumeDevices"], "name", name)) {
+      errors.invalid(item.child("name"), name, "must not already exist in volumeDevices");
+    }
+    if (has_member(container["volumeDevices"], "devicePath", target)) {
+      errors.invalid(item.child("mountPath"), target, "must not already exist as a path in volumeDevices");
+    }
+    std::string_view sub_path = mount["subPath"].as_string();
+    std::string_view expression = mount["subPathExpr"].as_string();
+    if (!sub_path.empty()) validate_sub_path(sub_path, mounts.child("subPath"), errors);
+    if (!expression.empty()) {
+      if (!sub_path.empty()) {
+        errors.invalid(item.child("subPathExpr"), expression,
+                       "subPathExpr and subPath are mutually exclusive");
+      }
+      validate_sub_path(expression, mounts.child("subPathExpr"), errors);
+    }
+    std::string_view propagation = mount["mountPropagation"].as_string();
+    if (!propagation.empty()) {
+      bool privileged = container["securityContext"]["privileged"].as_bool();
+      if (check_enum(propagation, kPropagations, mounts.child("mountPropagation"), errors) &&
+          propagation == "Bidirectional" && !privileged) {
+        errors.forbidden(mounts.child("mountPropagation"),
+                         "Bidirectional mount propagation is available only to privileged containers");
+      }
+    }
+    std::string_view recursive = mount["recursiveReadOnly"].as_string();
+    if (!recursive.empty() && recursive != "Disabled" && !mount["readOnly"].as_bool()) {
+      errors.forbidden(mounts.child("recursiveReadOnly"), "may only be specified when readOnly is true");
+    }
+  }
+}
+
+void validate_devices(const PodContext& pod, json::Value container, const Path& path,
+                      FieldErrors& errors) {
+  size_t at = 0;
+  std::set<std::string_view> names, targets;
+  for (json::Value device : container["volumeDevices"].items()) {
+    Path item = path.child("volumeDevices").index(at++);
+    std::string_view name = device["name"].as_string();
+    std::string_view target = device["devicePath"].as_string();
+    json::Value volume = find_named(pod.spec["volumes"], name);
+    if (name.empty()) errors.required(item.child("name"), "");
+    if (!names.insert(name).second) errors.invalid(item.child("name"), name, "must be unique");
+    if (!volume) {
+      errors.not_found(item.child("name"), name);
+    } else if (!volume["persistentVolumeClaim"] && !volume["ephemeral"]) {
+      errors.invalid(item.child("name"), name,
+                     "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode");
+    }
+    if (target.empty()) errors.required(item.child("devicePath"), "");
+    if (!targets.insert(target).second) errors.invalid(item.child("devicePath"), target, "must be unique");
+    if (!target.empty()) validate_sub_path(target.substr(1), item.child("devicePath"), errors);
+    if (has_member(container["volumeMounts"], "name", name)) {
+      errors.invalid(item.child("name"), name, "must not already exist in volumeMounts");
+    }
+    if (has_member(container["volumeMounts"], "mountPath", target)) {
+      errors.invalid(item.child("devicePath"), target, "must not already exist as a path in volumeMounts");
+    }
+  }
+}
+
+void validate_port_reference(json::Value port, const Path& path, FieldErrors& errors) {
+  if (port.is_string()) {
+    report(port_name_problems(port.as_string()), path, port.as_string(), errors);
+  } else if (!is_port(port.as_int())) {
+    errors.invalid(path, port.as_int(), kPortRange);
+  }
+}
+
+void validate_http_get(json::Value action, const Path& path, FieldErrors& errors) {
+  if (action["path"].as_string().empty()) errors.required(path.child("path"), "");
+  validate_port_reference(action["port"], path.child("port"), errors);
+  check_enum(action["scheme"].as_string(), kSchemes, path.child("scheme"), errors);
+  for (json::Value header : action["httpHeaders"].items()) {
+    std::string_view name = header["name"].as_string();
+    report(http_header_problems(name), path.child("httpHeaders"), name, errors);
+  }
+}
+
+// A probe's or hook's action; `grace_seconds` bounds a sleep.
+void validate_handler(json::Value handler, const Path& path, int64_t grace_seconds, FieldErrors& errors) {
+  int handlers = 0;
+  auto first = [&](const char* kind) {
+    if (handlers++ == 0) return true;
+    errors.forbidden(path.child(kind), "may not specify more than 1 handler type");
+    return false;
+  };
+  if (json::Value action = handler["exec"]; action && first("exec")) {
+    if (action["command"].empty()) errors.required(path.child("exec").child("command"), "");
+  }
+  if (json::Value action = handler["httpGet"]; action && first("httpGet")) {
+    validate_http_get(action, path.child("httpGet"), errors);
+  }
+  if (json::Value action = handler["tcpSocket"]; action && first("tcpSocket")) {
+    validate_port_reference(action["port"], path.child("tcpSocket").child("port"), errors);
+  }
+  if (json::Value action = handler["grpc"]; action && first("grpc")) {
+    validate_port_reference(action["port"], path.child("grpc").child("port"), errors);
+  }
+  if (json::Value action = handler["sleep"]; action && first("sleep")) {
+    int64_t seconds = action["seconds"].as_int();
+    if (seconds < 0 || seconds > grace_seconds) {
+      errors.invalid(path.child("sleep"), seconds,
+                     fmt::format("must be non-negative and less than terminationGracePeriodSeconds ({})",
+                                 grace_seconds));
+    }
+  }
+  if (handlers == 0) errors.required(path, "must specify a handler type");
+}
+
+enum class ProbeKind { kLiveness, kReadiness, kStartup };
+
+void validate_probe(json::Value probe, ProbeKind kind, const Path& path, FieldErrors& errors) {
+  if (!probe) return;
+  validate_handler(probe, path, INT64_MAX, errors);
+  for (const char* field :
+       {"initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"}) {
+    check_not_negative(probe[field], path.child(field), errors);
+  }
+  json::Value grace = probe["terminationGracePeriodSeconds"];
+  if (grace && kind == ProbeKind::kReadiness) {
+    errors.invalid(path.child("terminationGracePeriodSeconds"), grace.as_int(),
+                   "must not be set for readinessProbes");
+  } else if (grace && grace.as_int() <= 0) {
+    errors.invalid(path.child("terminationGracePeriodSeconds"), grace.as_int(), "must be greater than 0");
+  }
+  int64_t successes = probe["successThreshold"].as_int(1);
+  if (kind != ProbeKind::kReadiness && successes != 1) {
+    errors.invalid(path.child("successThreshold"), successes, "must be 1");
+  }
+}
+
+void validate_lifecycle(const PodContext& pod, json::Value lifecycle, const Path& path,
+                        FieldErrors& errors) {
+  int64_t grace = pod.spec["terminationGracePeriodSeconds"].as_int(30);
+  for (const char* hook : {"postStart", "preStop"}) {
+    if (lifecycle[hook]) validate_handler(lifecycle[hook], path.child(hook), grace, errors);
+  }
+}
+
+// What holds for containers of every sort.
+void validate_common(const PodContext& pod, json::Value container, const Path& path, FieldErrors& errors) {
+  std::string_view name = container["name"].as_string();
+  std::string_view image = container["image"].as_string();
+  if (name.empty()) {
+    errors.required(path.child("name"), "");
+  } else {
+    report(dns_label_problems(name), path.child("name"), name, errors);
+  }
+  if (image.empty()) {
+    errors.required(path.child("image"), "");
+  } else if (trim(image) != image) {
+    errors.invalid(path.child("image"), image, "must not have leading or trailing whitespace");
+  }
+  std::string_view policy = container["terminationMessagePolicy"].as_string();
+  if (policy.empty()) {
+    errors.required(path.child("terminationMessagePolicy"), "");
+  } else {
+    check_enum(policy, kMessagePolicies, path.child("terminationMessagePolicy"), errors);
+  }
+  validate_ports(container["ports"], pod.host_network, path.child("ports"), errors);
+  validate_env(container, path, errors);
+  validate_mounts(pod, container, path, errors);
+  validate_devices(pod, container, path, errors);
+  std::string_view pull = container["imagePullPolicy"].as_string();
+  if (pull.empty()) {
+    errors.required(path.child("imagePullPolicy"), "");
+  } else {
+    check_enum(pull, kPullPolicies, path.child("imagePullPolicy"), errors);
+  }
+  validate_container_resources(container["resources"], path.child("resources"), errors);
+  validate_container_security(container["securityContext"], path.child("securityContext"), errors);
+}
+
+void validate_hooks_and_probes(const PodContext& pod, json::Value container, const Path& path,
+                               FieldErrors& errors) {
+  validate_lifecycle(pod, container["lifecycle"], path.child("lifecycle"), errors);
+  validate_probe(container["livenessProbe"], ProbeKind::kLiveness, path.child("livenessProbe"), errors);
+  validate_probe(container["readinessProbe"], ProbeKind::kReadiness, path.child("readinessProbe"),
+                 errors);
+  validate_probe(container["startupProbe"], ProbeKind::kStartup, path.child("startupProbe"), errors);
+}
+
+void validate_init_container(const PodContext& pod, json::Value container, const Path& path,
+                             FieldErrors& errors) {
+  validate_common(pod, container, path, errors);
+  std::string_view restart = container["restartPolicy"].as_string();
+  if (restart == "Always") {
+    validate_hooks_and_probes(pod, container, path, errors);
+    return;
+  }
+  for (const char* field : {"lifecycle", "livenessProbe", "readinessProbe", "startupProbe"}) {
+    json::Value value = container[field];
+    if (!value || (value.is_object() && value.empty() && std::string_view(field) == "lifecycle")) continue;
+    errors.forbidden(path.child(field), "may not be set for init containers without restartPolicy=Always");
+  }
+}
+
+void validate_ephemeral(const PodContext& pod, const Path& path, FieldErrors& errors) {
+  size_t at = 0;
+  std::set<std::string_view> names;
+  for (const char* list : {"containers", "initContainers"}) {
+    for (json::Value container : pod.spec[list].items()) names.insert(container["name"].as_string());
+  }
+  for (json::Value container : pod.spec["ephemeralContainers"].items()) {
+    Path item = path.child("ephemeralContainers").index(at++);
+    std::string_view name = container["name"].as_string();
+    if (!names.insert(name).second) errors.duplicate(item.child("name"), name);
+    validate_common(pod, container, item, errors);
+    std::string_view target = container["targetContainerName"].as_string();
+    if (!target.empty() && !find_named(pod.spec["containers"], target) &&
+        !find_named(pod.spec["initContainers"], target)) {
+      errors.not_found(item.child("targetContainerName"), target);
+    }
+    for (const char* field :
+         {"ports", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "resizePolicy"}) {
+      json::Value value = container[field];
+      if (value && !(value.is_array() && value.empty())) {
+        errors.forbidden(item.child(field), "cannot be set for an Ephemeral Container");
+      }
+    }
+    if (!container["resources"].empty()) {
+      errors.forbidden(item.child("resources"), "cannot be set for an Ephemeral Container");
+    }
+  }
+}
+
+}  // namespace
+
+void validate_containers(const PodContext& pod, const Path& path, FieldErrors& errors) {
+  Path main = path.child("containers");
+  Path init = path.child("initContainers");
+  if (pod.spec["containers"].empty()) errors.required(main, "");
+  std::set<std::string_view> names;
+  size_t at = 0;
+  for (json::Value container : pod.spec["containers"].items()) {
+    Path item = main.index(at++);
+    std::string_view name = container["name"].as_string();
+    validate_common(pod, container, item, errors);
+    if (!name.empty() && !names.insert(name).second) errors.duplicate(item.child("name"), name);
+    validate_hooks_and_probes(pod, container, item, errors);
+  }
+  std::set<std::string> host_ports;
+  validate_host_ports(pod.spec["containers"], main, host_ports, errors);
+  at = 0;
+  for (json::Value container : pod.spec["initContainers"].items()) {
+    Path item = init.index(at++);
+    std::string_view name = container["name"].as_string();
+    if (!name.empty() && !names.insert(name).second) errors.duplicate(item.child("name"), name);
+    validate_init_container(pod, container, item, errors);
+  }
+  validate_ephemeral(pod, path, errors);
+}
+
+}  // namespace wherry::api

@@ -1,0 +1,98 @@
+#include "api/pod_rules.h"
+#include "api/quantity.h"
+
+namespace wherry::api {
+namespace {
+
+// An image without a tag, or tagged latest, may change under its name.
+bool may_change(std::string_view image) {
+  size_t at = image.find('@');
+  bool digest = at != std::string_view::npos;
+  std::string_view name = image.substr(0, at);
+  size_t slash = name.rfind('/');
+  std::string_view last = slash == std::string_view::npos ? name : name.substr(slash + 1);
+  size_t colon = last.rfind(':');
+  if (colon == std::string_view::npos) return !digest;
+  return last.substr(colon + 1) == "latest";
+}
+
+void default_container(json::Node container, bool host_network) {
+  if (container["imagePullPolicy"].as_string().empty()) {
+    container.set("imagePullPolicy",
+                  may_change(container["image"].as_string()) ? "Always" : "IfNotPresent");
+  }
+  if (!host_network) return;
+  for (json::Node port : container["ports"].items()) {
+    if (port["hostPort"].as_int() == 0) port.set("hostPort", port["containerPort"].as_int());
+  }
+}
+
+void requests_from_limits(json::Node resources) {
+  json::Node limits = resources["limits"];
+  if (!limits.is_object() || limits.empty()) return;
+  json::Node requests = resources.ensure_object("requests");
+  for (const json::Node::Member& limit : limits.members()) {
+    if (!requests[limit.key]) requests.set(limit.key, limit.value);
+  }
+}
+
+bool has_source(json::Node volume) {
+  for (const json::Node::Member& member : volume.members()) {
+    if (member.key != "name") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void default_pod_spec(json::Node spec) {
+  if (!spec.is_object()) return;
+  bool host_network = spec["hostNetwork"].as_bool();
+  for (const char* list : {"initContainers", "containers"}) {
+    for (json::Node container : spec[list].items()) default_container(container, host_network);
+  }
+  for (json::Node container : spec["ephemeralContainers"].items()) default_container(container, false);
+  for (json::Node volume : spec["volumes"].items()) {
+    if (!has_source(volume)) volume.set_object("emptyDir");
+  }
+  // The old name of serviceAccountName is kept the same as the new one.
+  std::string account(spec["serviceAccountName"].as_string());
+  if (account.empty()) account = spec["serviceAccount"].as_string();
+  if (!account.empty()) {
+    spec.set("serviceAccountName", account);
+    spec.set("serviceAccount", account);
+  }
+}
+
+void default_pod(json::Node pod) {
+  json::Node spec = pod["spec"];
+  if (!spec.is_object()) return;
+  default_pod_spec(spec);
+  for (const char* list : {"initContainers", "containers"}) {
+    for (json::Node container : spec[list].items()) requests_from_limits(container["resources"]);
+  }
+  requests_from_limits(spec["resources"]);
+  if (!spec["enableServiceLinks"]) spec.set("enableServiceLinks", true);
+}
+
+std::string_view qos_class(json::Value spec) {
+  // A pod is guaranteed when each container's cpu and memory requests equal its limits.
+  bool any = false;
+  bool guaranteed = true;
+  for (const char* list : {"containers", "initContainers"}) {
+    for (json::Value container : spec[list].items()) {
+      json::Value resources = container["resources"];
+      for (const char* name : {"cpu", "memory"}) {
+        Quantity limit = Quantity::from(resources["limits"][name]);
+        json::Value asked = resources["requests"][name];
+        Quantity request = asked ? Quantity::from(asked) : limit;
+        if (!limit.is_zero() || !request.is_zero()) any = true;
+        if (limit.is_zero() || request != limit) guaranteed = false;
+      }
+    }
+  }
+  if (!any) return "BestEffort";
+  return guaranteed ? "Guaranteed" : "Burstable";
+}
+
+}  // namespace wherry::api

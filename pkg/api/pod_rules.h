@@ -1,0 +1,54 @@
+#pragma once
+// Rules on pod specs, shared by Pods and everything with a pod template: defaults that depend on other
+// fields, validation with upstream's paths and wording, quality of service. Pure.
+
+#include <string_view>
+
+#include "api/field_error.h"
+#include "json/json.h"
+
+namespace wherry::api {
+
+// For the spec of a Pod or of a template.
+void default_pod_spec(json::Node spec);
+// What only a Pod itself gets: requests from limits, enableServiceLinks.
+void default_pod(json::Node pod);
+
+// `labels` are those of the pod or template (may be absent).
+void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors);
+// A PodTemplateSpec: its metadata's labels and annotations, and its spec.
+void validate_pod_template(json::Value pod_template, const Path& path, FieldErrors& errors);
+// An update of a Pod's spec: only what may change has changed.
+void validate_pod_update(json::Value before, json::Value after, FieldErrors& errors);
+
+std::string_view qos_class(json::Value spec);  // "Guaranteed", "Burstable" or "BestEffort".
+
+// The parts, each in its own file.
+struct PodContext {
+  json::Value spec;
+  bool host_network = false;
+};
+void validate_volumes(json::Value volumes, const Path& path, FieldErrors& errors);
+void validate_containers(const PodContext& pod, const Path& path, FieldErrors& errors);
+void validate_pod_scheduling(json::Value spec, const Path& path, FieldErrors& errors);
+void validate_pod_security(json::Value context, const Path& path, FieldErrors& errors);
+void validate_container_security(json::Value context, const Path& path, FieldErrors& errors);
+void validate_container_resources(json::Value resources, const Path& path, FieldErrors& errors);
+// LIMITS-like map on its own: names and amounts.
+void validate_resource_amount(std::string_view name, json::Value amount, const Path& path,
+                              FieldErrors& errors);
+void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors& errors);
+
+// Adds one cause for each problem.
+template <typename Problems>
+void report(const Problems& problems, const Path& path, std::string_view value, FieldErrors& errors) {
+  for (const auto& problem : problems) errors.invalid(path, value, problem);
+}
+
+// True when `value` is one of `known`; else says so at `path`.
+bool check_enum(std::string_view value, std::span<const std::string_view> known, const Path& path,
+                FieldErrors& errors);
+void check_not_negative(json::Value value, const Path& path, FieldErrors& errors);
+bool is_port(int64_t number);
+
+}  // namespace wherry::api

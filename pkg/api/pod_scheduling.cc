@@ -1,0 +1,221 @@
+// Where a pod may run: node selectors, affinity, tolerations, spread.
+
+#include <algorithm>
+#include <set>
+
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr const char* kWeightRange = "must be in the range 1-100";
+constexpr std::string_view kEffects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute"};
+constexpr std::string_view kUnsatisfiable[] = {"DoNotSchedule", "ScheduleAnyway"};
+constexpr std::string_view kInclusion[] = {"Honor", "Ignore"};
+
+void validate_node_expression(json::Value expression, const Path& path, FieldErrors& errors) {
+  std::string_view op = expression["operator"].as_string();
+  size_t values = expression["values"].size();
+  if (op == "In" || op == "NotIn") {
+    if (values == 0) {
+      errors.required(path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+    }
+  } else if (op == "Exists" || op == "DoesNotExist") {
+    if (values > 0) {
+      errors.forbidden(path.child("values"),
+                       "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+    }
+  } else if (op == "Gt" || op == "Lt") {
+    if (values != 1) {
+      errors.required(path.child("values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
+    }
+  } else {
+    errors.invalid(path.child("operator"), op, "not a valid selector operator");
+  }
+  std::string_view key = expression["key"].as_string();
+  report(qualified_name_problems(key), path.child("key"), key, errors);
+}
+
+void validate_node_field(json::Value requirement, const Path& path, FieldErrors& errors) {
+  std::string_view op = requirement["operator"].as_string();
+  std::string_view key = requirement["key"].as_string();
+  if (op == "In" || op == "NotIn") {
+    if (requirement["values"].size() != 1) {
+      errors.required(path.child("values"),
+                      "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
+    }
+  } else {
+    errors.invalid(path.child("operator"), op, "not a valid selector operator");
+  }
+  if (key != "metadata.name") {
+    errors.invalid(path.child("key"), key, "not a valid field selector key");
+    return;
+  }
+  size_t at = 0;
+  for (json::Value value : requirement["values"].items()) {
+    report(dns_subdomain_problems(value.as_string()), path.child("values").index(at++), value.as_string(),
+           errors);
+  }
+}
+
+void validate_node_term(json::Value term, const Path& path, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value expression : term["matchExpressions"].items()) {
+    validate_node_expression(expression, path.child("matchExpressions").index(at++), errors);
+  }
+  at = 0;
+  for (json::Value field : term["matchFields"].items()) {
+    validate_node_field(field, path.child("matchFields").index(at++), errors);
+  }
+}
+
+void validate_weight(json::Value weighted, const Path& path, FieldErrors& errors) {
+  int64_t weight = weighted["weight"].as_int();
+  if (weight < 1 || weight > 100) errors.invalid(path.child("weight"), weight, kWeightRange);
+}
+
+constexpr const char* kRequired = "requiredDuringSchedulingIgnoredDuringExecution";
+constexpr const char* kPreferred = "preferredDuringSchedulingIgnoredDuringExecution";
+
+void validate_node_affinity(json::Value affinity, const Path& path, FieldErrors& errors) {
+  if (json::Value required = affinity[kRequired]) {
+    Path terms = path.child(kRequired).child("nodeSelectorTerms");
+    if (required["nodeSelectorTerms"].empty()) {
+      errors.required(terms, "must have at least one node selector term");
+    }
+    size_t at = 0;
+    for (json::Value term : required["nodeSelectorTerms"].items()) {
+      validate_node_term(term, terms.index(at++), errors);
+    }
+  }
+  size_t at = 0;
+  for (json::Value preferred : affinity[kPreferred].items()) {
+    Path item = path.child(kPreferred).index(at++);
+    validate_weight(preferred, item, errors);
+    validate_node_term(preferred["preference"], item.child("preference"), errors);
+  }
+}
+
+void validate_pod_term(json::Value term, const Path& path, FieldErrors& errors) {
+  validate_label_selector(term["labelSelector"], path.child("labelSelector"), errors);
+  validate_label_selector(term["namespaceSelector"], path.child("namespaceSelector"), errors);
+  for (json::Value name : term["namespaces"].items()) {
+    report(dns_label_problems(name.as_string()), path.child("namespace"), name.as_string(), errors);
+  }
+  std::string_view key = term["topologyKey"].as_string();
+  if (key.empty()) errors.required(path.child("topologyKey"), "can not be empty");
+  report(qualified_name_problems(key), path.child("topologyKey"), key, errors);
+}
+
+void validate_pod_affinity(json::Value affinity, const Path& path, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value term : affinity[kRequired].items()) {
+    validate_pod_term(term, path.child(kRequired).index(at++), errors);
+  }
+  at = 0;
+  for (json::Value preferred : affinity[kPreferred].items()) {
+    Path item = path.child(kPreferred).index(at++);
+    validate_weight(preferred, item, errors);
+    validate_pod_term(preferred["podAffinityTerm"], item.child("podAffinityTerm"), errors);
+  }
+}
+
+void validate_spread_item(json::Value constraint, const Path& item, FieldErrors& errors) {
+  if (constraint["maxSkew"].as_int() <= 0) {
+    errors.invalid(item.child("maxSkew"), constraint["maxSkew"].as_int(), "must be greater than zero");
+  }
+  std::string_view action = constraint["whenUnsatisfiable"].as_string();
+  if (constraint["topologyKey"].as_string().empty()) {
+    errors.required(item.child("topologyKey"), "can not be empty");
+  }
+  check_enum(action, kUnsatisfiable, item.child("whenUnsatisfiable"), errors);
+  if (json::Value domains = constraint["minDomains"]) {
+    if (domains.as_int() <= 0) {
+      errors.invalid(item.child("minDomains"), domains.as_int(), "must be greater than zero");
+    }
+    if (action != "DoNotSchedule") {
+      errors.invalid(item.child("minDomains"), domains.as_int(),
+                     fmt::format("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}", action));
+    }
+  }
+  for (const char* policy : {"nodeAffinityPolicy", "nodeTaintsPolicy"}) {
+    if (constraint[policy]) check_enum(constraint[policy].as_string(), kInclusion, item.child(policy), errors);
+  }
+  if (!constraint["matchLabelKeys"].empty() && !constraint["labelSelector"]) {
+    errors.forbidden(item.child("matchLabelKeys"), "must not be specified when labelSelector is not set");
+  }
+  validate_label_selector(constraint["labelSelector"], item.child("labelSelector"), errors);
+}
+
+void validate_spread(json::Value constraints, const Path& path, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value constraint : constraints.items()) {
+    Path item = path.index(at);
+    std::string_view key = constraint["topologyKey"].as_string();
+    std::string_view action = constraint["whenUnsatisfiable"].as_string();
+    validate_spread_item(constraint, item, errors);
+    for (size_t other = 0; other < at; ++other) {
+      json::Value earlier = constraints.at(other);
+      if (earlier["topologyKey"].as_string() != key) continue;
+      if (earlier["whenUnsatisfiable"].as_string() != action) continue;
+      errors.duplicate(item.child("{topologyKey, whenUnsatisfiable}"), fmt::format("{{{}, {}}}", key, action));
+      break;
+    }
+    ++at;
+  }
+}
+
+}  // namespace
+
+void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value toleration : tolerations.items()) {
+    Path item = path.index(at++);
+    std::string_view key = toleration["key"].as_string();
+    std::string_view op = toleration["operator"].as_string();
+    std::string_view value = toleration["value"].as_string();
+    std::string_view effect = toleration["effect"].as_string();
+    if (!key.empty()) report(qualified_name_problems(key), item.child("key"), key, errors);
+    if (key.empty() && op != "Exists") {
+      errors.invalid(item.child("operator"), op,
+                     "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
+    }
+    if (toleration["tolerationSeconds"] && effect != "NoExecute") {
+      errors.invalid(item.child("effect"), effect,
+                     "effect must be 'NoExecute' when `tolerationSeconds` is set");
+    }
+    if (op.empty() || op == "Equal") {
+      Problems problems = label_value_problems(value);
+      if (!problems.empty()) errors.invalid(item.child("operator"), value, join(problems, ";"));
+    } else if (op == "Exists") {
+      if (!value.empty()) {
+        errors.invalid(item.child("operator"), toleration, "value must be empty when `operator` is 'Exists'");
+      }
+    } else {
+      static constexpr std::string_view kOperators[] = {"Equal", "Exists"};
+      errors.not_supported(item.child("operator"), op, kOperators);
+    }
+    if (!effect.empty()) check_enum(effect, kEffects, item.child("effect"), errors);
+  }
+}
+
+void validate_pod_scheduling(json::Value spec, const Path& path, FieldErrors& errors) {
+  json::Value affinity = spec["affinity"];
+  Path at = path.child("affinity");
+  validate_node_affinity(affinity["nodeAffinity"], at.child("nodeAffinity"), errors);
+  validate_pod_affinity(affinity["podAffinity"], at.child("podAffinity"), errors);
+  validate_pod_affinity(affinity["podAntiAffinity"], at.child("podAntiAffinity"), errors);
+  size_t index = 0;
+  std::set<std::string_view> gates;
+  for (json::Value gate : spec["schedulingGates"].items()) {
+    Path item = path.child("schedulingGates").index(index++);
+    std::string_view name = gate["name"].as_string();
+    report(qualified_name_problems(name), item, name, errors);
+    if (!gates.insert(name).second) errors.duplicate(item, name);
+  }
+  validate_spread(spec["topologySpreadConstraints"], path.child("topologySpreadConstraints"), errors);
+}
+
+}  // namespace wherry::api

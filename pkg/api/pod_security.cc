@@ -1,0 +1,219 @@
+// Security contexts and resource amounts.
+
+#include <algorithm>
+#include <set>
+
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/quantity.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr const char* kIdRange = "must be between 0 and 2147483647, inclusive";
+constexpr std::string_view kProfileTypes[] = {"Localhost", "RuntimeDefault", "Unconfined"};
+constexpr std::string_view kChangePolicies[] = {"Always", "OnRootMismatch"};
+constexpr std::string_view kProcMounts[] = {"Default", "Unmasked"};
+constexpr std::string_view kStandardResources[] = {
+    "cpu", "memory", "ephemeral-storage", "storage", "pods", "services", "replicationcontrollers",
+    "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims", "services.nodeports",
+    "services.loadbalancers", "requests.cpu", "requests.memory", "requests.ephemeral-storage",
+    "requests.storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage"};
+constexpr std::string_view kContainerResources[] = {"cpu", "memory", "ephemeral-storage"};
+
+bool contains(std::span<const std::string_view> list, std::string_view name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+void validate_id(json::Value id, const Path& path, FieldErrors& errors) {
+  if (id && (id.as_int() < 0 || id.as_int() > INT32_MAX)) errors.invalid(path, id.as_int(), kIdRange);
+}
+
+void validate_profile(json::Value profile, std::string_view sort, const Path& path, FieldErrors& errors) {
+  if (!profile) return;
+  std::string_view type = profile["type"].as_string();
+  json::Value local = profile["localhostProfile"];
+  if (type.empty()) {
+    errors.required(path.child("type"), "type is required when seccompProfile is set");
+    return;
+  }
+  check_enum(type, kProfileTypes, path.child("type"), errors);
+  if (type == "Localhost") {
+    if (!local || local.as_string().empty()) {
+      errors.required(path.child("localhostProfile"),
+                      fmt::format("must be set when {} type is Localhost", sort));
+    }
+  } else if (local) {
+    errors.invalid(path.child("localhostProfile"), profile,
+                   fmt::format("can only be set when {} type is Localhost", sort));
+  }
+}
+
+// ([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?
+bool is_sysctl(std::string_view name) {
+  if (name.size() > 253) return false;
+  std::string dotted = replace_all(name, "/", ".");
+  for (std::string_view part : split(dotted, '.')) {
+    auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+    if (part.empty() || !alnum(part.front()) || !alnum(part.back())) return false;
+    if (!std::all_of(part.begin(), part.end(), [&](char c) { return alnum(c) || c == '-' || c == '_'; })) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void validate_sysctls(json::Value sysctls, const Path& path, FieldErrors& errors) {
+  std::set<std::string_view> names;
+  size_t at = 0;
+  for (json::Value sysctl : sysctls.items()) {
+    Path item = path.index(at++).child("name");
+    std::string_view name = sysctl["name"].as_string();
+    if (name.empty()) {
+      errors.required(item, "");
+    } else if (!is_sysctl(name)) {
+      errors.invalid(item, name,
+                     "must have at most 253 characters and match regex "
+                     "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$");
+    } else if (!names.insert(name).second) {
+      errors.duplicate(item, name);
+    }
+  }
+}
+
+// Resources outside of kubernetes.io, named with a domain: counted in whole pieces, never overcommitted.
+bool is_extended(std::string_view name) {
+  return name.find('/') != std::string_view::npos && name.find("kubernetes.io/") == std::string_view::npos;
+}
+bool is_huge_page(std::string_view name) { return name.starts_with("hugepages-"); }
+
+void validate_container_resource_name(std::string_view name, const Path& path, FieldErrors& errors) {
+  report(qualified_name_problems(name), path, name, errors);
+  if (name.find('/') == std::string_view::npos) {
+    if (!contains(kStandardResources, name) && !is_huge_page(name)) {
+      errors.invalid(path, name, "must be a standard resource type or fully qualified");
+    }
+    if (!contains(kContainerResources, name) && !is_huge_page(name)) {
+      errors.invalid(path, name, "must be a standard resource for containers");
+    }
+  } else if (is_extended(name) && name.starts_with("requests.")) {
+    errors.invalid(path, name, "doesn't follow extended resource name standard");
+  }
+}
+
+bool fits_page(std::string_view name, const Quantity& amount) {
+  Result<Quantity> page = Quantity::parse(name.substr(std::string_view("hugepages-").size()));
+  return page.ok() && page->value() > 0 && amount.value() % page->value() == 0 &&
+         page->format() == Quantity::Format::kBinarySI;
+}
+
+}  // namespace
+
+bool check_enum(std::string_view value, std::span<const std::string_view> known, const Path& path,
+                FieldErrors& errors) {
+  if (contains(known, value)) return true;
+  errors.not_supported(path, value, known);
+  return false;
+}
+
+void check_not_negative(json::Value value, const Path& path, FieldErrors& errors) {
+  if (value.as_int() < 0) {
+    errors.invalid(path, value.as_int(), "must be greater than or equal to 0");
+  }
+}
+
+bool is_port(int64_t number) { return number >= 1 && number <= 65535; }
+
+void validate_pod_security(json::Value context, const Path& path, FieldErrors& errors) {
+  if (!context) return;
+  validate_id(context["fsGroup"], path.child("fsGroup"), errors);
+  validate_id(context["runAsUser"], path.child("runAsUser"), errors);
+  validate_id(context["runAsGroup"], path.child("runAsGroup"), errors);
+  size_t at = 0;
+  for (json::Value group : context["supplementalGroups"].items()) {
+    validate_id(group, path.child("supplementalGroups").index(at++), errors);
+  }
+  validate_sysctls(context["sysctls"], path.child("sysctls"), errors);
+  if (json::Value policy = context["fsGroupChangePolicy"]) {
+    check_enum(policy.as_string(), kChangePolicies, path.child("fsGroupChangePolicy"), errors);
+  }
+  validate_profile(context["seccompProfile"], "seccomp", path.child("seccompProfile"), errors);
+  validate_profile(context["appArmorProfile"], "AppArmor", path.child("appArmorProfile"), errors);
+}
+
+void validate_container_security(json::Value context, const Path& path, FieldErrors& errors) {
+  if (!context) return;
+  validate_id(context["runAsUser"], path.child("runAsUser"), errors);
+  validate_id(context["runAsGroup"], path.child("runAsGroup"), errors);
+  if (json::Value mount = context["procMount"]) {
+    check_enum(mount.as_string(), kProcMounts, path.child("procMount"), errors);
+  }
+  validate_profile(context["seccompProfile"], "seccomp", path.child("seccompProfile"), errors);
+  validate_profile(context["appArmorProfile"], "AppArmor", path.child("appArmorProfile"), errors);
+  json::Value escalation = context["allowPrivilegeEscalation"];
+  if (!escalation || escalation.as_bool()) return;
+  if (context["privileged"].as_bool()) {
+    errors.invalid(path, context, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+  }
+  for (json::Value added : context["capabilities"]["add"].items()) {
+    if (added.as_string() == "CAP_SYS_ADMIN") {
+      errors.invalid(path, context,
+                     "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
+    }
+  }
+}
+
+void validate_resource_amount(std::string_view name, json::Value amount, const Path& path,
+                              FieldErrors& errors) {
+  Quantity quantity = Quantity::from(amount);
+  if (quantity.sign() < 0) {
+    errors.invalid(path, quantity.text(), "must be greater than or equal to 0");
+  }
+  bool counted = is_extended(name) || name == "pods" || name == "services" || name == "secrets" ||
+                 name == "configmaps" || name == "replicationcontrollers" || name == "resourcequotas" ||
+                 name == "persistentvolumeclaims";
+  if (counted && !quantity.is_whole()) errors.invalid(path, quantity.text(), "must be an integer");
+}
+
+void validate_container_resources(json::Value resources, const Path& path, FieldErrors& errors) {
+  json::Value limits = resources["limits"];
+  json::Value requests = resources["requests"];
+  bool cpu_or_memory = false;
+  bool huge = false;
+  auto walk = [&](json::Value map, const Path& at, bool requested) {
+    for (auto [name, amount] : map.members()) {
+      Path item = at.key(name);
+      validate_container_resource_name(name, item, errors);
+      validate_resource_amount(name, amount, item, errors);
+      Quantity quantity = Quantity::from(amount);
+      if (name == "cpu" || name == "memory") cpu_or_memory = true;
+      if (is_huge_page(name)) {
+        huge = true;
+        if (!fits_page(name, quantity)) {
+          errors.invalid(item, quantity.text(),
+                         fmt::format("{} is not positive integer multiple of {}", quantity.text(), name));
+        }
+      }
+      if (!requested) continue;
+      json::Value limit_value = limits[name];
+      Quantity limit = Quantity::from(limit_value);
+      bool no_overcommit = is_extended(name) || is_huge_page(name);
+      if (limit_value && no_overcommit && quantity != limit) {
+        errors.invalid(at, quantity.text(), fmt::format("must be equal to {} limit of {}", name, limit.text()));
+      } else if (limit_value && !no_overcommit && quantity > limit) {
+        errors.invalid(at, quantity.text(),
+                       fmt::format("must be less than or equal to {} limit of {}", name, limit.text()));
+      } else if (!limit_value && no_overcommit) {
+        errors.required(path.child("limits"), "Limit must be set for non overcommitable resources");
+      }
+    }
+  };
+  walk(limits, path.child("limits"), false);
+  walk(requests, path.child("requests"), true);
+  if (huge && !cpu_or_memory) {
+    errors.forbidden(path, "HugePages require cpu or memory");
+  }
+}
+
+}  // namespace wherry::api

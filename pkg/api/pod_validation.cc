@@ -1,0 +1,282 @@
+// A pod's spec as a whole, and what an update of it may change.
+
+#include <algorithm>
+#include <set>
+
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kRestartPolicies[] = {"Always", "OnFailure", "Never"};
+constexpr std::string_view kDnsPolicies[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"};
+constexpr std::string_view kSystems[] = {"linux", "windows"};
+constexpr size_t kNameserversMax = 3;
+constexpr size_t kSearchesMax = 32;
+constexpr size_t kSearchBytesMax = 2048;
+
+void validate_searches(json::Value searches, const Path& path, FieldErrors& errors) {
+  if (searches.size() > kSearchesMax) {
+    errors.invalid(path, searches, fmt::format("must not have more than {} search paths", kSearchesMax));
+  }
+  size_t at = 0;
+  size_t bytes = 0;
+  for (json::Value search : searches.items()) {
+    Path item = path.index(at++);
+    std::string_view text = search.as_string();
+    bytes += text.size() + 1;
+    std::string_view domain = text.ends_with('.') ? text.substr(0, text.size() - 1) : text;
+    // Searches may hold underscores, as SRV names do.
+    if (domain.empty() || is_dns_subdomain(replace_all(domain, "_", "a"))) continue;
+    errors.invalid(item, text,
+                   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', "
+                   "'-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', "
+                   "regex used for validation is "
+                   "'_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')");
+  }
+  if (bytes > kSearchBytesMax + 1) {
+    errors.invalid(path, searches,
+                   fmt::format("must not have more than {} characters (including spaces) in the search list",
+                               kSearchBytesMax));
+  }
+}
+
+void validate_dns(json::Value spec, const Path& path, FieldErrors& errors) {
+  json::Value config = spec["dnsConfig"];
+  Path at = path.child("dnsConfig");
+  if (spec["dnsPolicy"].as_string() == "None") {
+    if (!config) {
+      errors.required(at, "must provide `dnsConfig` when `dnsPolicy` is None");
+      return;
+    }
+    if (config["nameservers"].empty()) {
+      errors.required(at.child("nameservers"),
+                      "must provide at least one DNS nameserver when `dnsPolicy` is None");
+      return;
+    }
+  }
+  json::Value servers = config["nameservers"];
+  if (servers.size() > kNameserversMax) {
+    errors.invalid(at.child("nameservers"), servers,
+                   fmt::format("must not have more than {} nameservers", kNameserversMax));
+  }
+  size_t index = 0;
+  for (json::Value server : servers.items()) {
+    report(ip_problems(server.as_string()), at.child("nameservers").index(index++), server.as_string(),
+           errors);
+  }
+  validate_searches(config["searches"], at.child("searches"), errors);
+  index = 0;
+  for (json::Value option : config["options"].items()) {
+    if (option["name"].as_string().empty()) {
+      errors.required(at.child("options").index(index), "must not be empty");
+    }
+    ++index;
+  }
+}
+
+void validate_namespaces(json::Value spec, const Path& path, FieldErrors& errors) {
+  if (spec["shareProcessNamespace"].as_bool() && spec["hostPID"].as_bool()) {
+    errors.invalid(path.child("securityContext").child("shareProcessNamespace"),
+                   spec["shareProcessNamespace"],
+                   "ShareProcessNamespace and HostPID cannot both be enabled");
+  }
+}
+
+void validate_user_namespace(json::Value spec, const Path& path, FieldErrors& errors) {
+  json::Value host_users = spec["hostUsers"];
+  if (!host_users || host_users.as_bool()) return;
+  constexpr const char* kText = "when `hostUsers` is false";
+  if (spec["hostNetwork"].as_bool()) errors.forbidden(path.child("hostNetwork"), kText);
+  if (spec["hostPID"].as_bool()) errors.forbidden(path.child("HostPID"), kText);
+  if (spec["hostIPC"].as_bool()) errors.forbidden(path.child("HostIPC"), kText);
+}
+
+void validate_aliases(json::Value aliases, const Path& path, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value alias : aliases.items()) {
+    Path item = path.index(at++);
+    report(ip_problems(alias["ip"].as_string()), item.child("ip"), alias["ip"].as_string(), errors);
+    size_t name_at = 0;
+    for (json::Value name : alias["hostnames"].items()) {
+      report(dns_subdomain_problems(name.as_string()), item.child("hostnames").index(name_at++),
+             name.as_string(), errors);
+    }
+  }
+}
+
+template <typename Check>
+void validate_text(json::Value value, Check check, const Path& path, FieldErrors& errors) {
+  std::string_view text = value.as_string();
+  if (!text.empty()) report(check(text), path, text, errors);
+}
+
+void validate_lifetime(json::Value spec, const Path& path, FieldErrors& errors) {
+  json::Value deadline = spec["activeDeadlineSeconds"];
+  if (!deadline) return;
+  int64_t seconds = deadline.as_int();
+  if (seconds < 1 || seconds > INT32_MAX) {
+    errors.invalid(path.child("activeDeadlineSeconds"), seconds,
+                   "must be between 1 and 2147483647, inclusive");
+  }
+}
+
+void validate_policies(json::Value spec, const Path& path, FieldErrors& errors) {
+  std::string_view restart = spec["restartPolicy"].as_string();
+  if (restart.empty()) {
+    errors.required(path.child("restartPolicy"), "");
+  } else {
+    check_enum(restart, kRestartPolicies, path.child("restartPolicy"), errors);
+  }
+  std::string_view dns = spec["dnsPolicy"].as_string();
+  if (dns.empty()) {
+    errors.required(path.child("dnsPolicy"), "");
+  } else {
+    check_enum(dns, kDnsPolicies, path.child("dnsPolicy"), errors);
+  }
+}
+
+}  // namespace
+
+void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors) {
+  PodContext pod{spec, spec["hostNetwork"].as_bool()};
+  validate_volumes(spec["volumes"], path.child("volumes"), errors);
+  validate_containers(pod, path, errors);
+  validate_policies(spec, path, errors);
+  validate_labels(spec["nodeSelector"], path.child("nodeSelector"), errors);
+  validate_namespaces(spec, path, errors);
+  validate_pod_security(spec["securityContext"], path.child("securityContext"), errors);
+  size_t at = 0;
+  for (json::Value reference : spec["imagePullSecrets"].items()) {
+    Path item = path.child("imagePullSecrets").index(at++).child("name");
+    if (reference["name"].as_string().empty()) errors.required(item, "");
+  }
+  validate_dns(spec, path, errors);
+  at = 0;
+  for (json::Value gate : spec["readinessGates"].items()) {
+    Path item = path.child("readinessGates").index(at++).child("conditionType");
+    std::string_view type = gate["conditionType"].as_string();
+    report(qualified_name_problems(type), item, type, errors);
+  }
+  validate_pod_scheduling(spec, path, errors);
+  validate_user_namespace(spec, path, errors);
+  validate_text(spec["serviceAccountName"], &dns_subdomain_problems, path.child("serviceAccountName"), errors);
+  validate_text(spec["nodeName"], &dns_subdomain_problems, path.child("nodeName"), errors);
+  validate_lifetime(spec, path, errors);
+  validate_text(spec["hostname"], &dns_label_problems, path.child("hostname"), errors);
+  validate_text(spec["subdomain"], &dns_label_problems, path.child("subdomain"), errors);
+  validate_tolerations(spec["tolerations"], path.child("tolerations"), errors);
+  validate_aliases(spec["hostAliases"], path.child("hostAliases"), errors);
+  validate_text(spec["priorityClassName"], &dns_subdomain_problems, path.child("priorityClassName"), errors);
+  validate_text(spec["runtimeClassName"], &dns_subdomain_problems, path.child("runtimeClassName"), errors);
+  for (auto [name, amount] : spec["overhead"].members()) {
+    validate_resource_amount(name, amount, path.child("overhead").key(name), errors);
+  }
+  if (json::Value os = spec["os"]) check_enum(os["name"].as_string(), kSystems, path.child("os"), errors);
+}
+
+void validate_pod_template(json::Value pod_template, const Path& path, FieldErrors& errors) {
+  json::Value meta = pod_template["metadata"];
+  Path at = path.child("metadata");
+  validate_labels(meta["labels"], at.child("labels"), errors);
+  validate_annotations(meta["annotations"], at.child("annotations"), errors);
+  validate_pod_spec(pod_template["spec"], path.child("spec"), errors);
+  if (!pod_template["spec"]["ephemeralContainers"].empty()) {
+    errors.forbidden(path.child("spec").child("ephemeralContainers"),
+                     "ephemeral containers not allowed in pod template");
+  }
+}
+
+namespace {
+
+// Copies what an update may change from `before` into `after`, so that what still differs is at fault.
+void forgive_allowed(json::Value before, json::Node after) {
+  for (const char* list : {"containers", "initContainers"}) {
+    for (size_t i = 0; i < before[list].size(); ++i) {
+      after[list].at(i).set("image", before[list].at(i)["image"]);
+    }
+  }
+  after.set("activeDeadlineSeconds", before["activeDeadlineSeconds"]);
+  after.set("tolerations", before["tolerations"]);
+  if (before["terminationGracePeriodSeconds"].as_int() < 0 &&
+      after["terminationGracePeriodSeconds"].as_int() == 1) {
+    after.set("terminationGracePeriodSeconds", before["terminationGracePeriodSeconds"]);
+  }
+  // A pod that no scheduler looks at yet may still lose gates and narrow where it wants to go.
+  if (!before["schedulingGates"].empty()) {
+    after.set("schedulingGates", before["schedulingGates"]);
+    after.set("nodeSelector", before["nodeSelector"]);
+    after.set("affinity", before["affinity"]);
+  }
+}
+
+bool same_count(json::Value before, json::Value after, const char* list, const char* sort, const Path& spec,
+                FieldErrors& errors) {
+  if (before[list].size() == after[list].size()) return true;
+  errors.forbidden(spec.child(list), fmt::format("pod updates may not add or remove {}", sort));
+  return false;
+}
+
+// Existing tolerations stay; new ones may come.
+void validate_added_tolerations(json::Value before, json::Value after, const Path& path,
+                                FieldErrors& errors) {
+  for (json::Value old : before.items()) {
+    bool kept = false;
+    for (json::Value now : after.items()) kept = kept || json::equal(old, now);
+    // How long a toleration lasts may change.
+    for (json::Value now : after.items()) {
+      kept = kept || (old["key"].as_string() == now["key"].as_string() &&
+                      old["effect"].as_string() == now["effect"].as_string() &&
+                      old["operator"].as_string() == now["operator"].as_string() &&
+                      old["value"].as_string() == now["value"].as_string());
+    }
+    if (!kept) {
+      errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
+      return;
+    }
+  }
+}
+
+void validate_deadline_update(json::Value before, json::Value after, const Path& path, FieldErrors& errors) {
+  json::Value old = before["activeDeadlineSeconds"];
+  json::Value now = after["activeDeadlineSeconds"];
+  if (now && old && now.as_int() > old.as_int()) {
+    errors.invalid(path, now.as_int(), "must be less than or equal to previous value");
+  }
+  if (!now && old) errors.invalid(path, now, "must not update from a positive integer to nil value");
+}
+
+}  // namespace
+
+void validate_pod_update(json::Value before, json::Value after, FieldErrors& errors) {
+  Path path("spec");
+  json::Value old_spec = before["spec"];
+  json::Value new_spec = after["spec"];
+  bool main_same = same_count(old_spec, new_spec, "containers", "containers", path, errors);
+  bool init_same = same_count(old_spec, new_spec, "initContainers", "init containers", path, errors);
+  if (!main_same || !init_same) return;
+  for (const char* list : {"containers", "initContainers"}) {
+    for (size_t i = 0; i < new_spec[list].size(); ++i) {
+      Path image = path.child(list).index(i).child("image");
+      std::string_view text = new_spec[list].at(i)["image"].as_string();
+      if (text.empty()) errors.required(image, "");
+    }
+  }
+  validate_deadline_update(old_spec, new_spec, path.child("activeDeadlineSeconds"), errors);
+  validate_added_tolerations(old_spec["tolerations"], new_spec["tolerations"], path.child("tolerations"),
+                             errors);
+  json::Draft forgiven(new_spec);
+  forgive_allowed(old_spec, forgiven.root());
+  json::Draft old_copy(old_spec);
+  if (json::equal(forgiven.root(), old_copy.root())) return;
+  errors.forbidden(path,
+                   "pod updates may not change fields other than "
+                   "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
+                   "`spec.tolerations` (only additions to existing tolerations),"
+                   "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
+                   "negative)");
+}
+
+}  // namespace wherry::api

@@ -1,0 +1,116 @@
+#include <cstdlib>
+
+#include "api/table.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+namespace {
+
+// Members of metadata that a list passes on.
+void copy_list_meta(json::Node target, json::Value list_meta) {
+  for (auto [key, value] : list_meta.members()) target.set(key, value);
+}
+
+void add_columns(json::Node root, const Resource& resource) {
+  json::Node columns = root.set_array("columnDefinitions");
+  for (const Column& column : resource.columns) {
+    json::Node out = columns.push_object();
+    out.set("name", column.name);
+    out.set("type", column.type);
+    out.set("format", column.format);
+    out.set("description", column.description);
+    out.set("priority", column.priority);
+  }
+}
+
+// What PartialObjectMetadata consists of.
+void set_metadata(json::Node target, json::Value object, std::string_view version) {
+  target.set("kind", "PartialObjectMetadata");
+  target.set("apiVersion", "meta.k8s.io/" + std::string(version));
+  target.set("metadata", object["metadata"]);
+}
+
+std::string two_units(int64_t major, const char* major_unit, int64_t minor, const char* minor_unit) {
+  std::string out = std::to_string(major) + major_unit;
+  if (minor != 0) out += std::to_string(minor) + minor_unit;
+  return out;
+}
+
+}  // namespace
+
+json::Draft make_table(const Resource& resource, std::span<const json::Value> items,
+                       const TableOptions& options, Time now, json::Value list_meta) {
+  json::Draft draft;
+  json::Node root = draft.root();
+  root.set("kind", "Table");
+  root.set("apiVersion", "meta.k8s.io/" + options.version);
+  copy_list_meta(root.set_object("metadata"), list_meta);
+  if (options.headers) {
+    add_columns(root, resource);
+  } else {
+    root.set_null("columnDefinitions");
+  }
+  json::Node rows = root.set_array("rows");
+  for (json::Value item : items) {
+    json::Node row = rows.push_object();
+    json::Node cells = row.set_array("cells");
+    for (const Column& column : resource.columns) column.cell(item, now, cells);
+    if (resource.row_conditions != nullptr) resource.row_conditions(item, row);
+    if (options.include_object == IncludeObject::kObject) {
+      row.set("object", item);
+    } else if (options.include_object == IncludeObject::kMetadata) {
+      set_metadata(row.set_object("object"), item, options.version);
+    } else {
+      row.set_null("object");
+    }
+  }
+  return draft;
+}
+
+json::Draft partial_metadata(json::Value object, std::string_view version) {
+  json::Draft draft;
+  set_metadata(draft.root(), object, version);
+  return draft;
+}
+
+json::Draft partial_metadata_list(std::span<const json::Value> items, json::Value list_meta,
+                                  std::string_view version) {
+  json::Draft draft;
+  json::Node root = draft.root();
+  root.set("kind", "PartialObjectMetadataList");
+  root.set("apiVersion", "meta.k8s.io/" + std::string(version));
+  copy_list_meta(root.set_object("metadata"), list_meta);
+  json::Node out = root.set_array("items");
+  for (json::Value item : items) {
+    // Items of a list do not repeat their kind.
+    out.push_object().set("metadata", item["metadata"]);
+  }
+  return draft;
+}
+
+// Two units where the larger one is still small, one where it says enough.
+std::string human_duration(Duration age) {
+  int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
+  if (seconds < -1) return "<invalid>";
+  if (seconds < 0) return "0s";
+  if (seconds < 60 * 2) return std::to_string(seconds) + "s";
+  int64_t minutes = seconds / 60;
+  if (minutes < 10) return two_units(minutes, "m", seconds % 60, "s");
+  if (minutes < 60 * 3) return std::to_string(minutes) + "m";
+  int64_t hours = minutes / 60;
+  if (hours < 8) return two_units(hours, "h", minutes % 60, "m");
+  if (hours < 48) return std::to_string(hours) + "h";
+  int64_t days = hours / 24;
+  if (hours < 24 * 8) return two_units(days, "d", hours % 24, "h");
+  if (hours < 24 * 365 * 2) return std::to_string(days) + "d";
+  if (hours < 24 * 365 * 8) return two_units(days / 365, "y", days % 365, "d");
+  return std::to_string(days / 365) + "y";
+}
+
+std::string human_age(std::string_view timestamp, Time now) {
+  std::optional<Time> then = timestamp.empty() ? std::nullopt : parse_time(timestamp);
+  if (!then) return "<unknown>";
+  return human_duration(now - *then);
+}
+
+}  // namespace wherry::api

@@ -1,0 +1,91 @@
+#include "api/workload_rules.h"
+
+#include <algorithm>
+
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/selector.h"
+#include "base/strings.h"
+
+namespace wherry::api {
+
+void default_template(json::Node object) { default_pod_spec(object["spec"]["template"]["spec"]); }
+
+void validate_selector_and_labels(json::Value spec, const Path& path, std::string_view empty_text,
+                                  FieldErrors& errors) {
+  json::Value selector = spec["selector"];
+  Path at = path.child("selector");
+  json::Value labels = spec["template"]["metadata"]["labels"];
+  if (!selector) {
+    errors.required(at, "");
+  } else {
+    validate_label_selector(selector, at, errors);
+    if (selector["matchLabels"].empty() && selector["matchExpressions"].empty()) {
+      errors.invalid(at, selector, empty_text);
+    }
+  }
+  Result<Selector> parsed = Selector::from_label_selector(selector);
+  if (!parsed.ok()) {
+    errors.invalid(at, selector, "invalid label selector");
+    return;
+  }
+  if (!parsed->everything() && !parsed->matches_labels(labels)) {
+    errors.invalid(path.child("template").child("metadata").child("labels"), labels,
+                   "`selector` does not match template `labels`");
+  }
+}
+
+void validate_workload_template(json::Value spec, const Path& path, FieldErrors& errors) {
+  static constexpr std::string_view kAlways[] = {"Always"};
+  Path at = path.child("template");
+  json::Value pod = spec["template"]["spec"];
+  validate_pod_template(spec["template"], at, errors);
+  std::string_view restart = pod["restartPolicy"].as_string();
+  if (restart == "Never" || restart == "OnFailure") {
+    errors.not_supported(at.child("spec").child("restartPolicy"), restart, kAlways);
+  }
+  if (pod["activeDeadlineSeconds"]) {
+    errors.forbidden(at.child("spec").child("activeDeadlineSeconds"),
+                     "activeDeadlineSeconds in ReplicaSet is not Supported");
+  }
+}
+
+void validate_counts(json::Value spec, const Path& path, std::span<const char* const> fields,
+                     FieldErrors& errors) {
+  for (const char* field : fields) check_not_negative(spec[field], path.child(field), errors);
+}
+
+void validate_immutable(json::Value before, json::Value after, const Path& path, FieldErrors& errors) {
+  if (!json::equal(before, after)) errors.invalid(path, after, "field is immutable");
+}
+
+void validate_int_or_percent(json::Value value, Percent limit, const Path& path, FieldErrors& errors) {
+  if (!value) return;
+  if (!value.is_string()) {
+    check_not_negative(value, path, errors);
+    return;
+  }
+  std::string_view text = value.as_string();
+  std::string_view digits = text.ends_with('%') ? text.substr(0, text.size() - 1) : std::string_view();
+  bool numeric = !digits.empty() && std::all_of(digits.begin(), digits.end(),
+                                                [](char c) { return c >= '0' && c <= '9'; });
+  if (!numeric) {
+    errors.invalid(path, text,
+                   "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  "
+                   "or '93%', regex used for validation is '[0-9]+%')");
+  } else if (limit == Percent::kAtMostWhole && parse_int(digits).value_or(INT64_MAX) > 100) {
+    errors.invalid(path, text, "must not be greater than 100%");
+  }
+}
+
+bool is_zero_count(json::Value value) {
+  if (!value.is_string()) return value.as_int() == 0;
+  std::string_view text = value.as_string();
+  return text.ends_with('%') && parse_int(text.substr(0, text.size() - 1)).value_or(1) == 0;
+}
+
+int64_t count_at(json::Value object, std::string_view part, std::string_view field) {
+  return object[part][field].as_int();
+}
+
+}  // namespace wherry::api
