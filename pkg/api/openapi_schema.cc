@@ -207,10 +207,11 @@ void SchemaWriter::write_field(const Field& field, const Struct& owner, json::No
   } else {
     write_type(field.type, owner, made);
   }
-  if (!field.enum_values.empty() && field.type.kind == Kind::kString) {
+  if (!field.enum_values.empty()) {
     std::vector<std::string_view> values(field.enum_values.begin(), field.enum_values.end());
     std::sort(values.begin(), values.end());
-    json::Node list = made.add_array("enum");
+    json::Node place = field.type.kind == Kind::kList ? made["items"] : made;
+    json::Node list = place.add_array("enum");
     for (std::string_view value : values) list.push(value);
   }
   if (field.has_minimum) made.add("minimum", field.minimum);
