@@ -82,8 +82,10 @@ void RawClient::send(std::string_view bytes) const {
 
 std::string RawClient::read_until(std::string_view end) {
   std::string text;
-  char buffer[4096];
-  while (text.find(end) == std::string::npos) {
+  char buffer[64 << 10];
+  size_t searched = 0;
+  while (text.find(end, searched) == std::string::npos) {
+    searched = text.size() < end.size() ? 0 : text.size() - end.size();
     pollfd waiting{fd_, POLLIN, 0};
     if (poll(&waiting, 1, 5000) <= 0) break;
     ssize_t got = recv(fd_, buffer, sizeof(buffer), 0);
