@@ -34,9 +34,9 @@ void add_unique(std::vector<std::string>* list, std::string_view text) {
 ResolvConf parse_resolv_conf(std::string_view text) {
   ResolvConf conf;
   for (std::string_view line : split(text, '\n')) {
-    line = line.substr(0, line.find_first_of("#;"));
+    std::string plain = replace_all(trim(line.substr(0, line.find_first_of("#;"))), "\t", " ");
     std::vector<std::string> words;
-    for (std::string_view word : split(replace_all(trim(line), "\t", " "), ' ')) {
+    for (std::string_view word : split(plain, ' ')) {
       if (!word.empty()) words.emplace_back(word);
     }
     if (words.size() < 2) continue;
