@@ -111,6 +111,9 @@ Result<Cgroups> Cgroups::parse(std::string_view mountinfo) {
       bool known = std::find(std::begin(kV1Controllers), std::end(kV1Controllers), option) !=
                    std::end(kV1Controllers);
       if (known && out.v1_mounts_.emplace(option, entry.mount_point).second) used = true;
+      // Hierarchies without a controller (systemd's own) follow too: that takes pods out of our service's
+      // group, so that stopping the service does not end them.
+      if (option.starts_with("name=")) used = true;
     }
     if (used) out.v1_roots_.push_back(entry.mount_point);
   }

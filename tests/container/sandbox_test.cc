@@ -16,6 +16,7 @@ std::string read_to_end(int fd) {
     Result<bool> ready = os::wait_for(fd, POLLIN, std::chrono::seconds(10));
     if (!ready.ok() || !*ready) return out + "<timeout>";
     ssize_t count = ::read(fd, buffer, sizeof buffer);
+    if (count < 0 && errno == EAGAIN) continue;
     if (count <= 0) return out;
     out.append(buffer, static_cast<size_t>(count));
   }
@@ -126,7 +127,7 @@ TEST_F(ContainerTest, ExecRunsInside) {
   ASSERT_TRUE(ended(*session));
   EXPECT_EQ(session->exit_code().value(), 0);
 
-  options.command = {"sh", "-c", "until stty size 2> /dev/null; do sleep 0.05; done; exit 5"};
+  options.command = {"sh", "-c", "until stty size 2> /dev/null | grep 24; do sleep 0.05; done; exit 5"};
   options.tty = true;
   session = sandbox->exec("exec-1", options).value();
   session->resize(80, 24);
