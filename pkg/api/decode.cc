@@ -79,7 +79,7 @@ class Builder {
       case Kind::kBytes:
         return value.is_string() ? value.as_string().empty() : value.is_array() && value.empty();
       case Kind::kInt32:
-      case Kind::kInt64: return value.is_number() && value.as_double() == 0;
+      case Kind::kInt64:
       case Kind::kDouble: return value.is_number() && value.as_double() == 0;
       case Kind::kBool: return value.is_bool() && !value.as_bool();
       // Go would write the 0, which nobody means: defaulting takes it for unset.
@@ -97,8 +97,8 @@ class Builder {
       case Kind::kString: return slot.put(std::string_view());
       case Kind::kInt32:
       case Kind::kInt64:
+      case Kind::kDouble:
       case Kind::kIntOrString: return slot.put(int64_t{0});
-      case Kind::kDouble: return slot.put(int64_t{0});
       case Kind::kBool: return slot.put(false);
       case Kind::kDuration: return slot.put(std::string_view("0s"));
       case Kind::kQuantity: return slot.put(std::string_view("0"));
