@@ -25,8 +25,8 @@ struct ApplyOptions {
   bool force = false;
   Time now{};
   std::span<const std::string_view> reset_fields = {};  // Top-level members or dotted paths.
-  // Given the merged object before it is compared with the live one: puts in defaults, so that a second
-  // apply of the same is seen as no change. May be null.
+  // Given the merged object before it is compared with the live one. May be null, as for upstream's own
+  // kinds: what a default puts back in was still given up.
   void (*normalise)(const void* context, json::Node object) = nullptr;
   const void* normalise_context = nullptr;
 };
@@ -42,6 +42,10 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
 // an empty list are dropped as upstream drops them.
 void track_update(const Struct* schema, json::Value live, json::Node updated,
                   const ApplyOptions& options);
+
+// Once the result of a write was decoded and defaulted: when it differs from `live` in nothing but the times
+// of managed fields, they are taken from `live` too, so that the write is seen to change nothing.
+void keep_times_if_unchanged(json::Value live, json::Node updated);
 
 // The fields of `object` in FieldsV1 form ({"f:spec": {...}}), as an apply of it would own them.
 json::Draft fields_of(const Struct* schema, json::Value object);

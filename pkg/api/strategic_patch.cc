@@ -89,6 +89,13 @@ bool is_directive(std::string_view key) {
          key.starts_with(kOrderPrefix);
 }
 
+bool has_orders(Node patch) {
+  for (const Node::Member& member : patch.members()) {
+    if (member.key.starts_with(kOrderPrefix)) return true;
+  }
+  return false;
+}
+
 // A part of the patch that meets nothing in the original is taken as it stands, without directives and
 // nulls: there is nothing for them to act on.
 void take_new(Node target, Node patch) {
@@ -129,7 +136,8 @@ class StrategicMerger {
         return unplanned("unknown patch type: {} in map: {}", go_text(directive), go_text(patch));
       }
     }
-    json::Draft before(target);
+    bool ordered = has_orders(patch);
+    json::Draft before = ordered ? json::Draft(target) : json::Draft();
     TRY(retain_keys(target, patch));
     for (const Node::Member& member : patch.members()) {
       if (is_directive(member.key)) continue;
@@ -140,6 +148,7 @@ class StrategicMerger {
         remove_primitives(target[member.key.substr(kDeletePrefix.size())], member.value);
       }
     }
+    if (!ordered) return {};
     return apply_orders(target, patch, place, before.root());
   }
 
