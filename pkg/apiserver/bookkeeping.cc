@@ -12,23 +12,40 @@ constexpr size_t kNameMax = 63;
 
 }  // namespace
 
+std::string unregistered(std::string_view api_version, std::string_view kind) {
+  return fmt::format(
+      "no kind \"{}\" is registered for version \"{}\" in scheme \"pkg/runtime/scheme.go:111\"", kind,
+      api_version);
+}
+
 Result<void> check_kind(const Resource& resource, json::Value body) {
   std::string_view kind = body["kind"].as_string();
-  std::string_view version = body["apiVersion"].as_string();
-  if (!version.empty() && version != resource.api_version()) {
+  std::string_view api_version = body["apiVersion"].as_string();
+  auto parts = split_once(api_version, "/");
+  std::string_view group = parts ? parts->first : std::string_view();
+  std::string_view version = parts ? parts->second : api_version;
+  if (api_version.empty()) {
+    group = resource.group;
+    version = resource.version;
+  }
+  if (kind.empty()) kind = resource.kind;
+  if (kind == resource.kind && group == resource.group && version == resource.version) return {};
+  const bool known = api::find_kind(group, version, kind) != nullptr;
+  if (known && kind == resource.kind) {
     return Error::bad_request(
-        "the API version in the data ({}) does not match the expected API version ({})", version,
+        "the API version in the data ({}) does not match the expected API version ({})", api_version,
         resource.api_version());
   }
-  if (!kind.empty() && kind != resource.kind) {
-    // Upstream names the group's internal version where there is a group.
+  if (known) {
     return Error::bad_request(
         "{} in version \"{}\" cannot be handled as a {}: converting ({}.{}) to ({}.{}): unknown "
         "conversion",
-        kind, resource.version, resource.kind, resource.version, kind,
+        kind, version, resource.kind, version, kind,
         resource.group.empty() ? "core" : split(resource.group, '.').front(), resource.kind);
   }
-  return {};
+  return Error::bad_request("{} in version \"{}\" cannot be handled as a {}: {}", kind, version,
+                            resource.kind, unregistered(api_version.empty() ? version : api_version,
+                                                        kind));
 }
 
 Result<void> fit_to_target(const Target& target, json::Node object) {
@@ -37,8 +54,7 @@ Result<void> fit_to_target(const Target& target, json::Node object) {
   if (!target.resource->namespaced()) {
     if (!ns.empty()) {
       return Error::bad_request(
-          "namespace must not be set on cluster-scoped resource: the namespace of the provided object "
-          "does not match the namespace sent on the request");
+          "the namespace of the provided object does not match the namespace sent on the request");
     }
   } else if (ns.empty()) {
     meta.set("namespace", target.ns);
@@ -49,7 +65,9 @@ Result<void> fit_to_target(const Target& target, json::Node object) {
   if (target.name.empty()) return {};
   std::string_view name = meta["name"].as_string();
   if (name.empty()) {
-    return Error::bad_request("name must be provided");
+    return Error::bad_request(
+        "the name of the object ({} based on URL) was undeterminable: name must be provided",
+        target.name);
   }
   if (name != target.name) {
     return Error::bad_request(
@@ -61,7 +79,7 @@ Result<void> fit_to_target(const Target& target, json::Node object) {
 void begin_object(json::Node object, Time now) {
   json::Node meta = object.ensure_object("metadata");
   for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
-                            "resourceVersion", "generation"}) {
+                            "resourceVersion"}) {
     meta.remove(field);
   }
   meta.set("uid", random_uuid());
@@ -104,11 +122,7 @@ Result<Revision> version_of(json::Value object) {
   if (text.empty() || text == "0") return Revision{0};
   std::optional<uint64_t> version = parse_uint(text);
   if (!version || *version > INT64_MAX) {
-    api::FieldErrors errors;
-    errors.invalid(api::Path("metadata").child("resourceVersion"), text,
-                   fmt::format("strconv.ParseUint: parsing {}: invalid syntax", quote(text)));
-    return errors.to_error("", object["kind"].as_string(),
-                           object["metadata"]["name"].as_string());
+    return Error::make(Code::kUnknown, "strconv.ParseUint: parsing {}: invalid syntax", quote(text));
   }
   return static_cast<Revision>(*version);
 }

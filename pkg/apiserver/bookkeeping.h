@@ -11,6 +11,8 @@
 
 namespace wherry::apiserver {
 
+// What upstream says of a kind it does not know.
+std::string unregistered(std::string_view api_version, std::string_view kind);
 // The object's kind and apiVersion are the row's, or absent; kBadRequest otherwise.
 Result<void> check_kind(const Resource& resource, json::Value body);
 // Namespace and name of the object agree with the request's path, or are filled in from it. `named` is
@@ -26,7 +28,7 @@ bool makes_name(json::Node object);  // No name, but a generateName.
 // Fields that a client may leave out of an update, and those it can never change back.
 void carry_over(json::Value before, json::Node after);
 
-// metadata.resourceVersion as a number; 0 when absent. kBadRequest... when it is no number.
+// metadata.resourceVersion as a number; 0 when absent. kUnknown when it is no number.
 Result<Revision> version_of(json::Value object);
 
 bool has_finalizers(json::Value object);

@@ -8,7 +8,7 @@ namespace wherry::apiserver {
 namespace {
 
 Error malformed(std::string_view why) {
-  return Error::bad_request("continue key is not valid: {}", why);
+  return Error::bad_request("invalid continue token: continue key is not valid: {}", why);
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ std::string encode_continue(const ContinueToken& token) {
 
 Result<ContinueToken> decode_continue(std::string_view text) {
   std::optional<std::string> bytes = base64url_decode(text);
-  if (!bytes) return malformed("illegal base64 data");
+  if (!bytes) return malformed("illegal base64 data at input byte 0");
   Result<json::Document> parsed = json::Document::parse(*bytes);
   if (!parsed.ok()) return malformed("not JSON");
   json::Value root = parsed->root();

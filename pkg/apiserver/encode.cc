@@ -224,6 +224,11 @@ void write_error(http::Response& response, const Error& error, const Wanted& wan
   }
   json::Draft status = api::status_object(shown);
   if (!fresh.empty()) status.root().ensure_object("metadata").set("continue", fresh);
+  // Answers that no kind's code made have empty details.
+  bool generic = shown.is(Code::kMethodNotAllowed) || shown.is(Code::kNotFound) ||
+                 shown.is(Code::kInvalid) || shown.message().starts_with("415: ") ||
+                 shown.message().starts_with("406: ");
+  if (generic) status.root().ensure_object("details");
   if (shown.details().retry_after_seconds > 0) {
     response.headers.set("Retry-After", std::to_string(shown.details().retry_after_seconds));
   }

@@ -32,7 +32,7 @@ Offers offers_of(const Route& route) {
                 std::find(resource.verbs.begin(), resource.verbs.end(), "get") != resource.verbs.end();
   bool own_form = route.subresource == nullptr || route.subresource->kind == resource.kind;
   bool whole = stored && own_form;
-  return {.table = whole, .partial = whole};
+  return {.table = whole, .partial = whole, .streams = route.target.name.empty() && route.verb != "create"};
 }
 
 // The struct of a body: the subresource's own, else the kind's.

@@ -78,9 +78,8 @@ class Machinery {
                                   const WriteOptions& options) const;
   Result<void> admit(Context& context, Operation operation, const Target& target, json::Value before,
                      json::Node after) const;
-  enum class Managed { kTrack, kAlready };
   Result<Written> insert(Context& context, const Target& target, json::Draft object,
-                         const WriteOptions& options, Managed managed);
+                         const WriteOptions& options);
   Result<Written> replace(Context& context, const Target& target, const Change& change,
                           const WriteOptions& options, const Update& how);
   Result<Written> replace_once(Context& context, const Target& target, const ObjectPtr& live,

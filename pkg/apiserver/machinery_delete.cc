@@ -35,14 +35,20 @@ Result<void> check_options(const DeleteOptions& options) {
 
 Result<void> check_preconditions(const Target& target, const api::Object& live,
                                  const DeleteOptions& options) {
-  std::string resource = target.resource->group_resource();
+  // Upstream names the kind here, not the resource.
   if (options.uid && *options.uid != live.uid()) {
-    return api::precondition_failed(resource, target.name, "UID", *options.uid, live.uid());
+    return api::conflict(target.resource->kind, target.name,
+                         fmt::format("the UID in the precondition ({}) does not match the UID in record "
+                                     "({}). The object might have been deleted and then recreated",
+                                     *options.uid, live.uid()));
   }
   std::string version = std::to_string(live.revision());
   if (options.resource_version && *options.resource_version != version) {
-    return api::precondition_failed(resource, target.name, "ResourceVersion",
-                                    *options.resource_version, version);
+    return api::conflict(target.resource->kind, target.name,
+                         fmt::format("the ResourceVersion in the precondition ({}) does not match the "
+                                     "ResourceVersion in record ({}). The object might have been "
+                                     "modified",
+                                     *options.resource_version, version));
   }
   return {};
 }
@@ -118,13 +124,17 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
   if (live->deleting() && graceful && !options.grace_period_seconds && grace != 0) {
     grace = meta["deletionGracePeriodSeconds"].as_int();  // A second delete may only shorten the wait.
   }
-  if (grace == 0 && !held && (live->deleting() || !graceful)) return gone(target, live, before, options);
-
-  bool first = !live->deleting();
+  const bool first = !live->deleting();
   if (first || grace < meta["deletionGracePeriodSeconds"].as_int()) {
     meta.set("deletionTimestamp", format_time(clock_.now() + std::chrono::seconds(grace)));
     if (!in_spec) meta.set("deletionGracePeriodSeconds", grace);
-    bump_generation(meta);
+    if (first) bump_generation(meta);
+  }
+  if (grace == 0 && !held && (!first || !graceful)) {
+    Deleted deleted = TRY(gone(target, live, before, options));
+    // The answer shows the mark, though nobody will find it in the store.
+    if (graceful) deleted.object = TRY(loose_object(object, deleted.object->revision()));
+    return deleted;
   }
   // A Namespace shows that it is on its way out (core/v1 NamespaceStatus).
   if (first && in_spec) object.root().ensure_object("status").set("phase", "Terminating");

@@ -48,7 +48,7 @@ Result<void> check_options(const ListOptions& options) {
 }
 
 Error too_large_version(Revision wanted, Revision current) {
-  Error error = Error::make(Code::kTimeout, "Too large resource version: {}, current: {}", wanted,
+  Error error = Error::make(Code::kTimeout, "Timeout: Too large resource version: {}, current: {}", wanted,
                             current);
   error.details().causes.push_back(
       {.reason = "ResourceVersionTooLarge", .message = "Too large resource version", .field = {}});
@@ -96,8 +96,10 @@ Result<View> fresh_view(const store::Store& store, const std::string& resource,
   if (!options.resource_version.empty()) {
     std::optional<uint64_t> parsed = parse_uint(options.resource_version);
     if (!parsed || *parsed > INT64_MAX) {
-      return Error::bad_request("Invalid value: {}: strconv.ParseUint: parsing {}: invalid syntax",
-                                quote(options.resource_version), quote(options.resource_version));
+      return Error::bad_request(
+          "invalid resource version: resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: "
+          "invalid syntax",
+          quote(options.resource_version), quote(options.resource_version));
     }
     wanted = static_cast<Revision>(*parsed);
   }
@@ -130,17 +132,12 @@ Result<ObjectPtr> Machinery::get(const Target& target) const {
 
 Result<ListResult> Machinery::list(const Target& target, const ListOptions& options) const {
   TRY(check_options(options));
-  if (options.limit < 0) {
-    FieldErrors errors;
-    errors.invalid(Path("limit"), options.limit, "must be greater than or equal to 0");
-    return invalid_options(errors);
-  }
   std::string resource = target.resource->group_resource();
   View view = options.continue_token.empty() ? TRY(fresh_view(store_, resource, options))
                                              : TRY(continued_view(store_, resource, options));
   ListResult result;
   result.revision = view.snapshot->revision();
-  if (options.filter.everything() && options.limit == 0) {
+  if (options.filter.everything() && options.limit <= 0) {
     result.items.reserve(view.snapshot->count_after(target.ns, view.after_ns, view.after_name));
   }
   bool full = false;

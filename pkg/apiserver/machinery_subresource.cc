@@ -181,6 +181,10 @@ Result<ObjectPtr> Machinery::create_subresource(Context& context, const Target& 
 
 Result<ObjectPtr> Machinery::bind(Context& context, const Target& target, json::Value body,
                                   const WriteOptions& options) {
+  std::string_view named = body["metadata"]["name"].as_string();
+  if (named != target.name) {
+    return Error::bad_request("name in URL does not match name in Binding object");
+  }
   json::Value to = body["target"];
   std::string node(to["name"].as_string());
   api::FieldErrors errors;
@@ -257,7 +261,7 @@ Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::V
     api::FieldErrors errors;
     errors.invalid(api::Path("spec").child("expirationSeconds"), seconds,
                    "may not specify a duration less than 10 minutes");
-    return errors.to_error("authentication.k8s.io", "TokenRequest", target.name);
+    return errors.to_error("authentication.k8s.io", "TokenRequest", "");
   }
   TokenSubject subject{target.ns, target.name, std::string(account->uid())};
   TokenBinding binding = TRY(find_binding(store_, target.ns, spec["boundObjectRef"]));
@@ -274,9 +278,11 @@ Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::V
   json::Node meta = root.ensure_object("metadata");
   meta.set("name", target.name);
   meta.set("namespace", target.ns);
+  meta.set("uid", account->uid());
   meta.set("creationTimestamp", format_time(clock_.now()));
   json::Node answer_spec = root.ensure_object("spec");
   answer_spec.set("expirationSeconds", seconds);
+  if (!spec["boundObjectRef"]) answer_spec.set_null("boundObjectRef");
   if (audiences.empty()) answer_spec.set_array("audiences").push(options_.tokens->issuer());
   json::Node status = root.set_object("status");
   status.set("token", token);

@@ -32,8 +32,6 @@ void warn(Context& context, const Resource& resource, json::Value object) {
   for (std::string& text : resource.warnings(object)) context.warnings.push_back(std::move(text));
 }
 
-Error internal_unreasoned(std::string message) { return Error(Code::kInternal, std::move(message)); }
-
 std::string manager_of(const Context& context, const WriteOptions& options) {
   if (!options.field_manager.empty()) return options.field_manager;
   std::string manager = api::manager_from_user_agent(context.user_agent);
@@ -87,10 +85,7 @@ Result<json::Draft> Machinery::decode_body(Context& context, const Target& targe
                                            const WriteOptions& options) const {
   const Resource& resource = *target.resource;
   if (!body.is_object()) {
-    return Error::bad_request("couldn't get version/kind; json parse error: json: cannot unmarshal "
-                              "{} into Go value of type struct {{ APIVersion string "
-                              "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
-                              "\"json:\\\"kind,omitempty\\\"\" }}",
+    return Error::bad_request("a {} is an object, not a {}", resource.kind,
                               json::type_name(body.type()));
   }
   TRY(check_kind(resource, body));
@@ -144,13 +139,15 @@ Result<Written> Machinery::create(Context& context, const Target& target, json::
   json::Draft object = TRY(decode_body(context, target, body, options));
   TRY(fit_to_target(target, object.root()));
   if (!object.root()["metadata"]["resourceVersion"].as_string().empty()) {
-    return internal_unreasoned("resourceVersion should not be set on objects to be created");
+    return Error(Code::kUnknown, "resourceVersion should not be set on objects to be created");
   }
-  return insert(context, target, std::move(object), options, Managed::kTrack);
+  // Before anything is filled in that the caller did not ask for.
+  track(context, target, json::Value(), object.root(), options);
+  return insert(context, target, std::move(object), options);
 }
 
 Result<Written> Machinery::insert(Context& context, const Target& target, json::Draft object,
-                                  const WriteOptions& options, Managed managed) {
+                                  const WriteOptions& options) {
   const Resource& resource = *target.resource;
   json::Node root = object.root();
   begin_object(root, clock_.now());
@@ -164,7 +161,6 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
   if (is_services(target)) {
     reservation = TRY(services_.reserve(json::Value(), root, options.dry_run));
   }
-  if (managed == Managed::kTrack) track(context, target, json::Value(), root, options);
 
   for (int attempt = 1;; ++attempt) {
     json::Document frozen = object.freeze();
@@ -272,12 +268,14 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
     return errors.to_error("meta.k8s.io", "PatchOptions", "");
   }
   if (!applied.is_object()) return Error::bad_request("error decoding YAML: not an object");
-  if (applied["apiVersion"].as_string().empty() || applied["kind"].as_string().empty()) {
-    return Error::bad_request("Object 'Kind' is missing in '{}'", applied.dump());
+  if (applied["apiVersion"].as_string() != resource.api_version() ||
+      applied["kind"].as_string() != resource.kind) {
+    auto parts = split_once(applied["apiVersion"].as_string(), "/");
+    return Error::bad_request("invalid object type: {}/{}, Kind={}", parts ? parts->first : "",
+                              parts ? parts->second : applied["apiVersion"].as_string(),
+                              applied["kind"].as_string());
   }
-  TRY(check_kind(resource, applied));
-  // Unknown fields and wrong types are told as for any other body, before anything is merged.
-  json::Draft request = TRY(decode_body(context, target, applied, options));
+  json::Draft request(applied);
   TRY(fit_to_target(target, request.root()));
   Revision expected = TRY(version_of(applied));
 
@@ -297,8 +295,7 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
       json::Draft object = TRY(applied_to(context, target, json::Value(), applied, options));
       TRY(fit_to_target(target, object.root()));
       fill_defaults(resource, object.root());
-      Result<Written> written =
-          insert(context, target, std::move(object), options, Managed::kAlready);
+      Result<Written> written = insert(context, target, std::move(object), options);
       if (written.ok() || !written.error().is(Code::kAlreadyExists) || attempt >= kPatchTries) {
         return written;
       }
@@ -348,7 +345,13 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
 
   std::string_view uid = root["metadata"]["uid"].as_string();
   if (!uid.empty() && uid != live->uid()) {
-    return api::precondition_failed(resource.group_resource(), target.name, "UID", uid, live->uid());
+    return api::conflict(
+        resource.group_resource(), target.name,
+        fmt::format("StorageError: invalid object, Code: 4, Key: /registry/{}/{}{}, ResourceVersion: 0, "
+                    "AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object "
+                    "meta: {}",
+                    resource.plural, target.ns.empty() ? "" : target.ns + "/", target.name, uid,
+                    live->uid()));
   }
   // A patch may carry the version it was made for.
   std::string_view version = root["metadata"]["resourceVersion"].as_string();
@@ -356,6 +359,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
     return api::modified(resource.group_resource(), target.name);
   }
   carry_over(before, root);
+  if (how.part != Part::kWhole && !how.applied) track(context, target, before, root, options);
   if (how.part == Part::kFinalize) {
     json::Draft kept(before);
     kept.root().ensure_object("spec").set("finalizers", root["spec"]["finalizers"]);
@@ -374,7 +378,6 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
   if (is_services(target) && how.part == Part::kMain) {
     reservation = TRY(services_.reserve(before, root, options.dry_run));
   }
-  if (!how.applied) track(context, target, before, root, options);
 
   json::Document frozen = object.freeze();
   if (how.part == Part::kStatus) {

@@ -26,6 +26,7 @@ struct Wanted {
 struct Offers {
   bool table = true;
   bool partial = true;
+  bool streams = false;  // A list, which may be watched.
 };
 
 // kNotAcceptable when nothing that the client takes is on offer.

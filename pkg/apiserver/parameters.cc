@@ -4,6 +4,7 @@
 
 #include "api/protobuf.h"
 #include "api/status.h"
+#include "apiserver/bookkeeping.h"
 #include "apiserver/negotiate.h"
 #include "base/encoding.h"
 #include "base/strings.h"
@@ -32,16 +33,19 @@ Result<std::optional<int64_t>> number(const http::Request& request, std::string_
 
 Result<bool> check_dry_run(const std::vector<std::string_view>& values, std::string_view kind) {
   bool dry = false;
-  api::FieldErrors errors;
   for (std::string_view value : values) {
     if (value == "All") {
       dry = true;
       continue;
     }
-    static constexpr std::string_view kKnown[] = {"All"};
-    errors.not_supported(api::Path("dryRun"), value, kKnown);
+    std::vector<std::string> shown;
+    for (std::string_view one : values) shown.push_back(quote(one));
+    return api::invalid("meta.k8s.io", kind, "",
+                        {.reason = "FieldValueNotSupported",
+                         .message = fmt::format("Unsupported value: [{}]: supported values: \"All\"",
+                                                join(shown, ",")),
+                         .field = "dryRun"});
   }
-  if (!errors.empty()) return invalid_options(kind, errors);
   return dry;
 }
 
@@ -91,6 +95,11 @@ DeleteOptions from_body(json::Value body) {
 
 Result<ListOptions> list_options(const http::Request& request, const Target& target) {
   ListOptions out;
+  if (request.query.has("sendInitialEvents")) {
+    api::FieldErrors errors;
+    errors.forbidden(api::Path("sendInitialEvents"), "sendInitialEvents is forbidden for list");
+    return invalid_options("ListOptions", errors);
+  }
   out.filter = TRY(parse_filter(*target.resource, request.query.get("labelSelector"),
                                 request.query.get("fieldSelector")));
   std::optional<int64_t> limit = TRY(number(request, "limit"));
@@ -148,7 +157,8 @@ Result<DeleteOptions> delete_options(const http::Request& request) {
                   "DeleteOptions"));
     std::string_view kind = body.root()["kind"].as_string();
     if (!kind.empty() && kind != "DeleteOptions") {
-      return Error::bad_request("decoded object cannot be converted to DeleteOptions");
+      return Error(Code::kBadRequest,
+                   unregistered(body.root()["apiVersion"].as_string(), kind));
     }
     out = from_body(body.root());
     std::vector<std::string_view> dry;
@@ -180,12 +190,20 @@ Result<json::Document> read_body(const http::Request& request, const api::Struct
                               parsed.error().message(), summary(request.body));
   }
   Result<json::Document> parsed = json::Document::parse(request.body);
-  if (parsed.ok()) return parsed;
+  if (parsed.ok() && parsed->root().is_object()) return parsed;
   std::string why = api::go_json_error(request.body);
+  if (parsed.ok()) {
+    why = fmt::format(
+        "json: cannot unmarshal {} into Go value of type struct {{ APIVersion string "
+        "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+        json::type_name(parsed->root().type()));
+  } else if (why.empty()) {
+    why = parsed.error().message();
+  }
   return Error::bad_request(
       "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse "
       "error: {} ({})",
-      kind, why.empty() ? parsed.error().message() : why, summary(request.body));
+      kind, why, summary(request.body));
 }
 
 Result<PatchBody> read_patch(const http::Request& request) {
@@ -198,15 +216,19 @@ Result<PatchBody> read_patch(const http::Request& request) {
   } else if (media == "application/apply-patch+yaml") {
     out.type = PatchType::kApply;
   } else if (media != "application/json-patch+json") {
-    return Error::make(Code::kUnsupportedMediaType,
-                       "the body of the request was in an unknown format - accepted media types "
-                       "include: application/json-patch+json, application/merge-patch+json, "
-                       "application/strategic-merge-patch+json, application/apply-patch+yaml");
+    return Error(Code::kUnsupportedMediaType, "415: Unsupported Media Type");
   }
   if (out.type == PatchType::kApply) {
     Result<json::Document> parsed = json::parse_yaml(request.body);
     if (!parsed.ok()) {
-      return Error::bad_request("error decoding YAML: {}", parsed.error().message());
+      return Error::bad_request("error decoding YAML: error converting YAML to JSON: {}",
+                                parsed.error().message());
+    }
+    if (!parsed->root().is_object()) {
+      return Error::bad_request(
+          "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} "
+          "into Go value of type map[string]interface {{}}",
+          json::type_name(parsed->root().type()));
     }
     out.document = std::move(parsed).value();
     return out;

@@ -40,7 +40,7 @@ json::Draft begin(const Review& review) {
 }
 
 Error invalid(const Review& review, const api::FieldErrors& errors) {
-  return errors.to_error(review.target.resource->group, review.target.resource->kind, "");
+  return errors.to_error(review.target.resource->group, "", "");
 }
 
 Result<json::Draft> self_subject(const Review& review) {
@@ -64,7 +64,7 @@ Result<json::Draft> token(const Review& review) {
   Result<User> user = review.authenticator.check_token(text, audiences);
   if (!user.ok()) {
     status.set_object("user");
-    status.set("error", "[invalid bearer token]");
+    status.set("error", "invalid bearer token");
     return draft;
   }
   status.set("authenticated", true);

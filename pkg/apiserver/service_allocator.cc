@@ -151,7 +151,7 @@ void ServiceAllocator::Reservation::keep() {
 }
 
 ServiceAllocator::ServiceAllocator(std::string_view cidr, uint16_t port_first, uint16_t port_last)
-    : cidr_(cidr), port_first_(port_first), port_last_(port_last) {
+    : port_first_(port_first), port_last_(port_last) {
   auto parts = split_once(cidr, "/");
   CHECK(parts.has_value());
   std::optional<uint32_t> address = parse_address(parts->first);
@@ -241,9 +241,7 @@ Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node af
     std::string problem;
     if (*address <= first_ || *address >= first_ + count_ - 1) {
       problem = fmt::format(
-          "failed to allocate IP {}: the provided IP ({}) is not in the valid range. The range of "
-          "valid IPs is {}",
-          wanted, wanted, cidr_);
+          "failed to allocate IP {}: the provided network does not match the current range", wanted);
     } else if (addresses_.contains(*address)) {
       problem = fmt::format("failed to allocate IP {}: provided IP is already allocated", wanted);
     }

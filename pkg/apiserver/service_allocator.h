@@ -66,7 +66,6 @@ class ServiceAllocator {
   Result<void> reserve_ports(json::Value before, json::Node after, Reservation& reservation)
       REQUIRES(mutex_);
 
-  std::string cidr_;
   uint32_t first_ = 0;  // Of the range, host byte order; the network address itself.
   uint32_t count_ = 0;
   uint16_t port_first_;

@@ -44,6 +44,8 @@ Result<void> check_options(const WatchOptions& options) {
   } else if (!match.empty()) {
     errors.forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is "
                            "provided");
+    static constexpr std::string_view kKnown[] = {"NotOlderThan"};
+    if (match != kKnown[0]) errors.not_supported(path, match, kKnown);
   }
   if (!errors.empty()) return errors.to_error("meta.k8s.io", "ListOptions", "");
   return {};
@@ -205,8 +207,10 @@ Result<void> Watches::serve(const Target& target, const WatchOptions& options,
   if (!options.resource_version.empty()) {
     std::optional<uint64_t> parsed = parse_uint(options.resource_version);
     if (!parsed || *parsed > INT64_MAX) {
-      return Error::bad_request("Invalid value: {}: strconv.ParseUint: parsing {}: invalid syntax",
-                                quote(options.resource_version), quote(options.resource_version));
+      return Error::make(Code::kUnknown,
+                         "resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: invalid "
+                         "syntax",
+                         quote(options.resource_version), quote(options.resource_version));
     }
     after = static_cast<Revision>(*parsed);
   }
@@ -227,7 +231,7 @@ Result<void> Watches::serve(const Target& target, const WatchOptions& options,
 
   Revision current = store_.revision();
   if (after > current && from_state) {
-    Error error = Error::make(Code::kTimeout, "Too large resource version: {}, current: {}", after,
+    Error error = Error::make(Code::kTimeout, "Timeout: Too large resource version: {}, current: {}", after,
                               current);
     error.details().causes.push_back(
         {.reason = "ResourceVersionTooLarge", .message = "Too large resource version", .field = {}});
