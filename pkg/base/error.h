@@ -33,6 +33,7 @@ enum class Code {
   kExpired,
   kUnavailable,
   kStorageFull,   // 507: the disk under the store is full; nothing was written.
+  kUnknown,       // 500 without a reason, as upstream has for errors it did not foresee.
   kUnsupported,   // 501: known to Kubernetes, not built here.
 };
 
