@@ -34,13 +34,6 @@ std::string go_text(json::Value value) {
   return value.is_string() ? std::string(value.as_string()) : value.dump();
 }
 
-json::Value find_item(const Shape& shape, json::Value list, std::string_view element) {
-  for (json::Value item : list.items()) {
-    if (shape.element_of(item) == element) return item;
-  }
-  return {};
-}
-
 }  // namespace
 
 Shape Shape::of_object(const Struct* schema) {
