@@ -152,34 +152,36 @@ class PathWriter {
     std::string suffix = camel(sub.name);
     static constexpr std::string_view kDefault[] = {"get", "patch", "update"};
     std::span<const std::string_view> verbs = sub.verbs.empty() ? kDefault : sub.verbs;
+    // Streams answer with whatever the other end says, as does what can only be read (logs).
     bool connects = sub.kind.ends_with("Options");
+    bool text = connects || (sub.schema == nullptr && verbs.size() == 1 && verbs[0] == "get");
     for (std::string_view verb : verbs) {
-      Operation made{.suffix = suffix,
-                     .answer = definition_of(connects ? nullptr : type),
-                     .kind = sub.kind,
-                     .group = group,
-                     .version = version};
-      if (verb == "get") {
-        made.method = "get";
-        made.action = connects ? "connect" : "get";
-        made.prefix = connects ? "connectGet" : "read";
-      } else if (verb == "create") {
-        made.method = "post";
-        made.action = connects ? "connect" : "post";
-        made.prefix = connects ? "connectPost" : "create";
-        made.body = connects ? nullptr : type;
-      } else if (verb == "patch") {
-        made.method = made.action = made.prefix = "patch";
-      } else if (verb == "update") {
-        made.method = made.action = "put";
-        made.prefix = "replace";
-        made.body = type;
-      } else {
-        continue;
+      for (const VerbRow& row : kSubresourceVerbs) {
+        if (row.verb != verb) continue;
+        operation(path, {.method = row.method,
+                         .action = connects ? "connect" : row.action,
+                         .prefix = connects ? "connect" : row.prefix,
+                         .suffix = suffix,
+                         .answer = definition_of(text ? nullptr : type),
+                         .body = row.body && !connects ? type : nullptr,
+                         .kind = sub.kind,
+                         .group = group,
+                         .version = version});
       }
-      operation(path, made);
     }
   }
+
+  struct VerbRow {
+    std::string_view verb, method, action, prefix;
+    bool body;
+  };
+  static constexpr VerbRow kSubresourceVerbs[] = {
+      {"get", "get", "get", "read", false},
+      {"create", "post", "post", "create", true},
+      {"patch", "patch", "patch", "patch", false},
+      {"update", "put", "put", "replace", true},
+      {"delete", "delete", "delete", "delete", false},
+  };
 
   std::string definition_of(const Struct* type) {
     if (type == nullptr) return {};
@@ -335,6 +337,7 @@ class PathWriter {
     std::string_view prefix = what.prefix;
     std::string collection = prefix == "deleteCollection" ? "Collection" : "";
     if (!collection.empty()) prefix = "delete";
+    if (prefix == "connect") scope = camel(what.method) + scope;
     made.add("operationId", std::string_view(fmt::format(
                                 "{}{}{}{}{}{}{}", prefix, camel_group(row.group),
                                 camel(row.version), collection, scope, row.kind, what.suffix)));
