@@ -1,6 +1,7 @@
 // Deployment, apps/v1. Rules from the Kubernetes API reference, Deployment v1 apps.
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/rows.h"
 #include "api/schema_apps_v1.h"
 #include "api/workload_rules.h"
@@ -70,7 +71,8 @@ void validate_strategy(json::Value strategy, const Path& path, FieldErrors& erro
     return;
   }
   if (type != "RollingUpdate") {
-    errors.not_supported(path, type, kTypes);
+    json::Document shown = go_struct(schema::apps_v1::kDeploymentStrategy, strategy);
+    errors.not_supported(path, shown.root(), kTypes);
     return;
   }
   json::Value unavailable = rolling["maxUnavailable"];

@@ -1,6 +1,7 @@
 // StatefulSet, DaemonSet and ControllerRevision, apps/v1. Rules from the Kubernetes API reference.
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/rows.h"
@@ -77,7 +78,8 @@ void validate_stateful_strategy(json::Value spec, const Path& path, FieldErrors&
                      "only allowed for updateStrategy 'RollingUpdate'");
     }
   } else if (type != "RollingUpdate") {
-    errors.invalid(at, strategy, "must be 'RollingUpdate' or 'OnDelete'");
+    json::Document shown = go_struct(schema::apps_v1::kStatefulSetUpdateStrategy, strategy);
+    errors.invalid(at, shown.root(), "must be 'RollingUpdate' or 'OnDelete'");
   } else {
     static constexpr const char* kPartition[] = {"partition"};
     validate_counts(rolling, at.child("rollingUpdate"), kPartition, errors);
@@ -216,7 +218,12 @@ void validate_daemon(json::Value object, FieldErrors& errors) {
   static constexpr const char* kHistory[] = {"revisionHistoryLimit"};
   json::Value spec = object["spec"];
   Path path("spec");
-  validate_selector_and_labels(spec, path, "empty selector is invalid for daemonset", errors);
+  // Upstream leaves a missing selector to the labels' rule here.
+  FieldErrors selector_errors;
+  validate_selector_and_labels(spec, path, "empty selector is invalid for daemonset", selector_errors);
+  for (const Cause& cause : selector_errors.causes()) {
+    if (cause.reason != "FieldValueRequired" || cause.field != "spec.selector") errors.copy(cause);
+  }
   validate_workload_template(spec, path, errors);
   validate_counts(spec, path, kCounts, errors);
   json::Value strategy = spec["updateStrategy"];
@@ -232,7 +239,8 @@ void validate_daemon(json::Value object, FieldErrors& errors) {
       errors.required(item.child("maxUnavailable"), "cannot be 0 when maxSurge is 0");
     }
   } else if (type != "OnDelete") {
-    errors.not_supported(at, type, kTypes);
+    json::Document shown = go_struct(schema::apps_v1::kDaemonSetUpdateStrategy, strategy);
+    errors.not_supported(at, shown.root(), kTypes);
   }
   validate_counts(spec, path, kHistory, errors);
 }

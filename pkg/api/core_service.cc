@@ -5,6 +5,7 @@
 #include <set>
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/rows.h"
@@ -218,9 +219,10 @@ void validate_ports(json::Value spec, const Path& path, FieldErrors& errors) {
       if (a["port"].as_int() != b["port"].as_int()) continue;
       if (a["protocol"].as_string() != b["protocol"].as_string()) continue;
       json::Draft pair;
-      pair.root().set("Port", a["port"].as_int());
-      pair.root().set("Protocol", a["protocol"].as_string());
-      json::Document shown = pair.freeze();
+      pair.root().set("port", a["port"].as_int());
+      pair.root().set("protocol", a["protocol"].as_string());
+      json::Document key = pair.freeze();
+      json::Document shown = go_struct(schema::core_v1::kServicePort, key.root());
       errors.duplicate(path.index(at), shown.root());
       break;
     }

@@ -21,6 +21,14 @@ std::string invalid_text(std::string_view shown_value, std::string_view detail) 
   return text;
 }
 
+std::string unsupported_text(std::string_view shown_value, std::span<const std::string_view> supported) {
+  std::vector<std::string> names;
+  for (std::string_view name : supported) names.push_back(quote(name));
+  std::string text = "Unsupported value: " + std::string(shown_value);
+  if (!names.empty()) text += ": supported values: " + join(names, ", ");
+  return text;
+}
+
 }  // namespace
 
 void FieldErrors::add(std::string_view reason, const Path& path, std::string message) {
@@ -45,11 +53,11 @@ void FieldErrors::invalid(const Path& path, json::Value value, std::string_view 
 
 void FieldErrors::not_supported(const Path& path, std::string_view value,
                                 std::span<const std::string_view> supported) {
-  std::vector<std::string> names;
-  for (std::string_view name : supported) names.push_back(quote(name));
-  std::string text = "Unsupported value: " + quote(value);
-  if (!names.empty()) text += ": supported values: " + join(names, ", ");
-  add("FieldValueNotSupported", path, std::move(text));
+  add("FieldValueNotSupported", path, unsupported_text(quote(value), supported));
+}
+void FieldErrors::not_supported(const Path& path, json::Value value,
+                                std::span<const std::string_view> supported) {
+  add("FieldValueNotSupported", path, unsupported_text(shown(value), supported));
 }
 
 void FieldErrors::duplicate(const Path& path, std::string_view value) {

@@ -48,6 +48,7 @@ class FieldErrors {
   void invalid(const Path& path, json::Value value, std::string_view detail);
   void not_supported(const Path& path, std::string_view value,
                      std::span<const std::string_view> supported);
+  void not_supported(const Path& path, json::Value value, std::span<const std::string_view> supported);
   void duplicate(const Path& path, std::string_view value);
   void duplicate(const Path& path, json::Value value);
   void forbidden(const Path& path, std::string_view detail);
@@ -55,6 +56,8 @@ class FieldErrors {
   void too_long(const Path& path, size_t bytes_max);
   void too_many(const Path& path, size_t actual, size_t items_max);
   void type_invalid(const Path& path, json::Value value, std::string_view detail);
+
+  void copy(const Cause& cause) { causes_.push_back(cause); }
 
   bool empty() const { return causes_.empty(); }
   const std::vector<Cause>& causes() const { return causes_; }

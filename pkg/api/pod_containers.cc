@@ -247,7 +247,7 @@ void validate_mounts(const PodContext& pod, json::Value container, const Path& p
     std::string_view name = mount["name"].as_string();
     std::string_view target = mount["mountPath"].as_string();
     if (name.empty()) errors.required(item.child("name"), "");
-    if (!find_named(pod.spec["volumes"], name)) errors.not_found(item.child("name"), name);
+    if (name.empty() || !find_named(pod.spec["volumes"], name)) errors.not_found(item.child("name"), name);
     if (target.empty()) errors.required(item.child("mountPath"), "");
     if (!targets.insert(target).second) errors.invalid(item.child("mountPath"), target, "must be unique");
     if (has_member(container["volumeDevices"], "name", name)) {
@@ -410,16 +410,16 @@ void validate_common(const PodContext& pod, json::Value container, const Path& p
   } else {
     check_enum(policy, kMessagePolicies, path.child("terminationMessagePolicy"), errors);
   }
-  validate_ports(container["ports"], pod.host_network, path.child("ports"), errors);
-  validate_env(container, path, errors);
-  validate_mounts(pod, container, path, errors);
-  validate_devices(pod, container, path, errors);
   std::string_view pull = container["imagePullPolicy"].as_string();
   if (pull.empty()) {
     errors.required(path.child("imagePullPolicy"), "");
   } else {
     check_enum(pull, kPullPolicies, path.child("imagePullPolicy"), errors);
   }
+  validate_ports(container["ports"], pod.host_network, path.child("ports"), errors);
+  validate_env(container, path, errors);
+  validate_mounts(pod, container, path, errors);
+  validate_devices(pod, container, path, errors);
   validate_container_resources(container["resources"], path.child("resources"), errors);
   validate_container_security(container["securityContext"], path.child("securityContext"), errors);
 }

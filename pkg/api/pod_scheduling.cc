@@ -156,10 +156,10 @@ void validate_spread(json::Value constraints, const Path& path, FieldErrors& err
     std::string_view key = constraint["topologyKey"].as_string();
     std::string_view action = constraint["whenUnsatisfiable"].as_string();
     validate_spread_item(constraint, item, errors);
-    for (size_t other = 0; other < at; ++other) {
-      json::Value earlier = constraints.at(other);
-      if (earlier["topologyKey"].as_string() != key) continue;
-      if (earlier["whenUnsatisfiable"].as_string() != action) continue;
+    for (size_t other = at + 1; other < constraints.size(); ++other) {
+      json::Value later = constraints.at(other);
+      if (later["topologyKey"].as_string() != key) continue;
+      if (later["whenUnsatisfiable"].as_string() != action) continue;
       errors.duplicate(item.child("{topologyKey, whenUnsatisfiable}"), fmt::format("{{{}, {}}}", key, action));
       break;
     }
@@ -191,7 +191,7 @@ void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors
       if (!problems.empty()) errors.invalid(item.child("operator"), value, join(problems, ";"));
     } else if (op == "Exists") {
       if (!value.empty()) {
-        errors.invalid(item.child("operator"), toleration, "value must be empty when `operator` is 'Exists'");
+        errors.invalid(item.child("operator"), value, "value must be empty when `operator` is 'Exists'");
       }
     } else {
       static constexpr std::string_view kOperators[] = {"Equal", "Exists"};

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <set>
 
+#include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
+#include "api/schema_core_v1.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -45,7 +47,8 @@ void validate_profile(json::Value profile, std::string_view sort, const Path& pa
                       fmt::format("must be set when {} type is Localhost", sort));
     }
   } else if (local) {
-    errors.invalid(path.child("localhostProfile"), profile,
+    json::Document shown = go_struct(schema::core_v1::kSeccompProfile, profile);
+    errors.invalid(path.child("localhostProfile"), shown.root(),
                    fmt::format("can only be set when {} type is Localhost", sort));
   }
 }
@@ -153,12 +156,13 @@ void validate_container_security(json::Value context, const Path& path, FieldErr
   validate_profile(context["appArmorProfile"], "AppArmor", path.child("appArmorProfile"), errors);
   json::Value escalation = context["allowPrivilegeEscalation"];
   if (!escalation || escalation.as_bool()) return;
+  json::Document shown = go_struct(schema::core_v1::kSecurityContext, context);
   if (context["privileged"].as_bool()) {
-    errors.invalid(path, context, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+    errors.invalid(path, shown.root(), "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
   }
   for (json::Value added : context["capabilities"]["add"].items()) {
     if (added.as_string() == "CAP_SYS_ADMIN") {
-      errors.invalid(path, context,
+      errors.invalid(path, shown.root(),
                      "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
     }
   }

@@ -148,13 +148,8 @@ void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors) 
   validate_labels(spec["nodeSelector"], path.child("nodeSelector"), errors);
   validate_namespaces(spec, path, errors);
   validate_pod_security(spec["securityContext"], path.child("securityContext"), errors);
-  size_t at = 0;
-  for (json::Value reference : spec["imagePullSecrets"].items()) {
-    Path item = path.child("imagePullSecrets").index(at++).child("name");
-    if (reference["name"].as_string().empty()) errors.required(item, "");
-  }
   validate_dns(spec, path, errors);
-  at = 0;
+  size_t at = 0;
   for (json::Value gate : spec["readinessGates"].items()) {
     Path item = path.child("readinessGates").index(at++).child("conditionType");
     std::string_view type = gate["conditionType"].as_string();

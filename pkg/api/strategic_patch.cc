@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/go_text.h"
 #include "api/patch.h"
 #include "base/strings.h"
 
@@ -16,26 +17,10 @@ constexpr std::string_view kOrderPrefix = "$setElementOrder/";
 
 using Node = json::Node;
 
-// As Go prints a decoded JSON value; upstream's messages hold it.
 std::string go_text(Node node) {
-  if (node.is_object()) {
-    std::vector<Node::Member> members = node.members();
-    std::sort(members.begin(), members.end(),
-              [](const Node::Member& a, const Node::Member& b) { return a.key < b.key; });
-    std::vector<std::string> parts;
-    for (const Node::Member& member : members) {
-      parts.push_back(std::string(member.key) + ":" + go_text(member.value));
-    }
-    return "map[" + join(parts, " ") + "]";
-  }
-  if (node.is_array()) {
-    std::vector<std::string> parts;
-    for (Node item : node.items()) parts.push_back(go_text(item));
-    return "[" + join(parts, " ") + "]";
-  }
-  if (node.is_null()) return "<nil>";
-  if (node.is_string()) return std::string(node.as_string());
-  return node.dump();
+  json::Draft copy(node);
+  json::Document document = copy.freeze();
+  return api::go_text(document.root());
 }
 
 // Upstream lets these escape as plain errors: status 500 without a reason.

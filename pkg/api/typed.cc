@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "api/go_text.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -14,24 +15,6 @@ bool is_nothing(json::Value value) {
 
 Form form_of(const Shape& shape, json::Value a, json::Value b) {
   return shape.form(a.is_object() || b.is_object());
-}
-
-// As Go prints the value inside of upstream's messages.
-std::string go_text(json::Value value) {
-  if (value.is_object()) {
-    std::map<std::string_view, json::Value> sorted;
-    for (auto [key, item] : value.members()) sorted[key] = item;
-    std::vector<std::string> parts;
-    for (const auto& [key, item] : sorted) parts.push_back(std::string(key) + ":" + go_text(item));
-    return "map[" + join(parts, " ") + "]";
-  }
-  if (value.is_array()) {
-    std::vector<std::string> parts;
-    for (json::Value item : value.items()) parts.push_back(go_text(item));
-    return "[" + join(parts, " ") + "]";
-  }
-  if (value.is_null()) return "<nil>";
-  return value.is_string() ? std::string(value.as_string()) : value.dump();
 }
 
 }  // namespace

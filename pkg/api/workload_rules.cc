@@ -16,7 +16,7 @@ void validate_selector_and_labels(json::Value spec, const Path& path, std::strin
   json::Value selector = spec["selector"];
   Path at = path.child("selector");
   json::Value labels = spec["template"]["metadata"]["labels"];
-  if (!selector) {
+  if (!selector || selector.is_null()) {
     errors.required(at, "");
   } else {
     validate_label_selector(selector, at, errors);
