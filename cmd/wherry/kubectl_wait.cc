@@ -105,7 +105,7 @@ Result<void> wait_for_object(Api& api, const Target& target, const Wanted& wante
                              milliseconds limit) {
   MonotonicTime deadline = std::chrono::steady_clock::now() + limit;
   Error late = Error::timeout("timed out waiting for the condition on {}/{}",
-                              target.type->plural_label(), target.name);
+                              target.type->plural, target.name);
   do {
     std::string version;
     Result<Answer> now = api.call({.path = target.path()});
@@ -193,7 +193,7 @@ Result<void> wait_until_gone(Api& api, const Target& target, std::string_view ui
                                }));
     if (gone) return {};
   } while (left(deadline).count() > 0);
-  return Error::timeout("timed out waiting for the condition on {}/{}", target.type->plural_label(),
+  return Error::timeout("timed out waiting for the condition on {}/{}", target.type->plural,
                         target.name);
 }
 
