@@ -118,7 +118,6 @@ class ImageStore {
                           const ImageConfig& config, const std::string& fingerprint);
 
  private:
-  friend class ImagePull;
   struct State;
   struct Install;
   ImageStore(std::string directory, const Clock& clock);

@@ -66,9 +66,12 @@ Image to_image(const ImageRecord& record, const LayerStore& layers) {
   out.config = record.document.config;
   std::map<std::string, uint64_t> bytes;
   for (const Layer& layer : layers.list()) bytes[layer.diff_id] = layer.bytes;
-  for (const std::string& diff_id : record.document.diff_ids) {
-    out.layers.push_back(layers.path(diff_id));
-    out.size_bytes += bytes[diff_id];
+  // overlayfs refuses the same folder twice; of equal layers only the uppermost shows anyway.
+  const std::vector<std::string>& diff_ids = record.document.diff_ids;
+  for (auto at = diff_ids.begin(); at != diff_ids.end(); ++at) {
+    if (std::find(at + 1, diff_ids.end(), *at) != diff_ids.end()) continue;
+    out.layers.push_back(layers.path(*at));
+    out.size_bytes += bytes[*at];
   }
   return out;
 }
