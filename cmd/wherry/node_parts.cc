@@ -76,10 +76,15 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
   options.control_plane = control_plane;
   options.runtime_version = flags.default_runtime + "://" ;
   parts->agent_ = std::make_unique<agent::Agent>(
-      std::move(options), agent::AgentParts{client, cache, *parts->images_, *parts->driver_,
+      options, agent::AgentParts{client, cache, *parts->images_, *parts->driver_,
                                             *parts->network_, clock});
   parts->proxy_ = std::make_unique<proxy::Proxy>(
-      proxy::ProxyOptions{flags.node_name, flags.node_ip, flags.cluster_cidr, flags.service_cidr}, cache);
+      proxy::ProxyOptions{.node_name = flags.node_name,
+                          .node_ip = flags.node_ip,
+                          .pod_cidr = options.pod_cidr,
+                          .cluster_cidr = flags.cluster_cidr,
+                          .service_cidr = flags.service_cidr},
+      cache);
   return parts;
 }
 

@@ -46,6 +46,9 @@ class FakeCluster::MapLister final : public Lister {
   const Revision& revision_;
 };
 
+FakeCluster::FakeCluster(const Clock& clock) : clock_(clock) {}
+FakeCluster::~FakeCluster() = default;
+
 void FakeCluster::note(std::string_view verb, const Resource& resource, std::string_view ns,
                        std::string_view name, std::string_view subresource) {
   calls.push_back(fmt::format("{} {} {}{}{}{}{}", verb, resource.group_resource(), ns, ns.empty() ? "" : "/",

@@ -15,7 +15,8 @@ namespace wherry::client {
 
 class FakeCluster final : public Client, public Cache {
  public:
-  explicit FakeCluster(const Clock& clock) : clock_(clock) {}
+  explicit FakeCluster(const Clock& clock);
+  ~FakeCluster() override;
 
   // Puts an object as it stands (uid and creationTimestamp are added when missing); for setting a scene.
   ObjectPtr put(const Resource& resource, std::string_view json_or_yaml);
