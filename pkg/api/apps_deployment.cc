@@ -61,6 +61,17 @@ void apply_defaults(json::Node object) {
   default_template(object);
 }
 
+// Annotations (rollout's change cause among them) count as a change of the Deployment, unlike elsewhere.
+void prepare_update(json::Value before, json::Node after, Time) {
+  json::Draft old(before["metadata"]);
+  json::Node meta = after["metadata"];
+  json::Node old_notes = old.root()["annotations"];
+  json::Node notes = meta["annotations"];
+  bool both_empty = old_notes.empty() && notes.empty();
+  if (both_empty || json::equal(old_notes, notes)) return;
+  meta.set("generation", before["metadata"]["generation"].as_int() + 1);
+}
+
 void validate_strategy(json::Value strategy, const Path& path, FieldErrors& errors) {
   static constexpr std::string_view kTypes[] = {"Recreate", "RollingUpdate"};
   std::string_view type = strategy["type"].as_string();
@@ -153,6 +164,7 @@ constinit const Resource kDeployments = {
     .status_subresource = true,
     .generation = true,
     .apply_defaults = &apply_defaults,
+    .prepare_update = &prepare_update,
     .validate = &validate,
     .validate_update = &validate_update,
     .validate_status_update = &validate_status_update,

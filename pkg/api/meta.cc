@@ -231,8 +231,8 @@ Result<void> validate_update(const Resource& resource, json::Value before, json:
   FieldErrors errors;
   validate_rest(after["metadata"], Path("metadata"), errors);
   validate_meta_update(before["metadata"], after["metadata"], errors);
-  if (resource.validate_update != nullptr) resource.validate_update(before, after, errors);
   validate_content(resource, after, errors);
+  if (resource.validate_update != nullptr) resource.validate_update(before, after, errors);
   return finish(resource, after, errors);
 }
 

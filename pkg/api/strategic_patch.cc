@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/field_error.h"
 #include "api/go_text.h"
 #include "api/patch.h"
 #include "base/strings.h"
@@ -243,8 +244,8 @@ class StrategicMerger {
       if (at) {
         TRY(merge_map(target.at(*at), item, place));
       } else {
-        Node made = target.push_object();
-        take_new(made, item);
+        // As it stands: upstream leaves directives inside of a new item to the decoder, which drops them.
+        target.push(item);
       }
     }
     if (!replaces) reorder(target, plain, before.items(), merge_key);
@@ -334,6 +335,53 @@ class StrategicMerger {
   }
 };
 
+// What Go calls the type of a decoded JSON value.
+std::string_view go_type(Node value) {
+  switch (value.type()) {
+    case json::Type::kBool: return "bool";
+    case json::Type::kInt: return "int64";
+    case json::Type::kReal: return "float64";
+    case json::Type::kString: return "string";
+    case json::Type::kArray: return "[]interface {}";
+    default: return "map[string]interface {}";
+  }
+}
+
+// The first value that does not fit its type, in the words of upstream's converter; empty when all do.
+std::string misfit(const TypeRef& type, Node value) {
+  if (!value || value.is_null()) return {};
+  switch (type.kind) {
+    case Kind::kStruct: {
+      if (!value.is_object()) return fmt::format("cannot restore struct from: {}", go_type(value));
+      for (const Node::Member& member : value.members()) {
+        const Field* field = type.structure->find(member.key);
+        std::string inner = field != nullptr ? misfit(field->type, member.value) : std::string();
+        if (!inner.empty()) return inner;
+      }
+      return {};
+    }
+    case Kind::kMap:
+      if (!value.is_object()) return fmt::format("cannot restore map from {}", go_type(value));
+      for (const Node::Member& member : value.members()) {
+        std::string inner = misfit(*type.element, member.value);
+        if (!inner.empty()) return inner;
+      }
+      return {};
+    case Kind::kList:
+      if (!value.is_array()) return fmt::format("cannot restore slice from {}", go_type(value));
+      for (Node item : value.items()) {
+        std::string inner = misfit(*type.element, item);
+        if (!inner.empty()) return inner;
+      }
+      return {};
+    case Kind::kString: return value.is_string() ? "" : "unrecognized type: string";
+    case Kind::kBool: return value.is_bool() ? "" : "unrecognized type: bool";
+    case Kind::kInt32: return value.is_number() ? "" : "unrecognized type: int32";
+    case Kind::kInt64: return value.is_number() ? "" : "unrecognized type: int64";
+    default: return {};
+  }
+}
+
 }  // namespace
 
 Result<json::Draft> strategic_merge_patch(const Struct& schema, json::Value original,
@@ -346,6 +394,12 @@ Result<json::Draft> strategic_merge_patch(const Struct& schema, json::Value orig
   json::Draft change(patch);
   StrategicMerger merger;
   TRY(merger.merge_map(draft.root(), change.root(), Place{&schema, nullptr}));
+  TypeRef type{.kind = Kind::kStruct, .structure = &schema};
+  if (std::string why = misfit(type, draft.root()); !why.empty()) {
+    FieldErrors errors;
+    errors.invalid(Path("patch"), go_text(change.root()), why);
+    return errors.to_error("", "", "");
+  }
   return draft;
 }
 
