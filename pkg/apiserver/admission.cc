@@ -11,6 +11,12 @@ std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& s
   return all;
 }
 
+std::string name_of(const AdmissionRequest& request) {
+  json::Node meta = request.object["metadata"];
+  std::string_view name = meta["name"].as_string();
+  return std::string(name.empty() ? meta["generateName"].as_string() : name);
+}
+
 bool is_pod_create(const AdmissionRequest& request) {
   return request.operation == Operation::kCreate && request.target.resource->plural == "pods" &&
          request.target.resource->group.empty() && request.target.subresource.empty();

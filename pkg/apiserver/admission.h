@@ -41,6 +41,8 @@ std::unique_ptr<Admission> default_tolerations();
 std::unique_ptr<Admission> priority(const store::Store& store);
 
 bool is_pod_create(const AdmissionRequest& request);
+// The object's name, or while it has none what it will be made from.
+std::string name_of(const AdmissionRequest& request);
 
 // In the order in which they run.
 std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& store);

@@ -30,7 +30,7 @@ class NamespaceLifecycle final : public Admission {
     if (ns == nullptr) return api::not_found("namespaces", target.ns);
     if (!ns->deleting()) return {};
     Error error = api::forbidden(
-        resource.group_resource(), request.object["metadata"]["name"].as_string(),
+        resource.group_resource(), name_of(request),
         fmt::format("unable to create new content in namespace {} because it is being terminated",
                     target.ns));
     error.details().causes.push_back(

@@ -65,7 +65,7 @@ class PriorityAdmission final : public Admission {
   Result<void> admit(const AdmissionRequest& request) const override {
     if (!is_pod_create(request)) return {};
     json::Node spec = request.object.ensure_object("spec");
-    std::string pod(request.object["metadata"]["name"].as_string());
+    std::string pod = name_of(request);
     std::string name(spec["priorityClassName"].as_string());
     std::optional<PriorityValue> found = name.empty() ? default_class() : find(name);
     if (!found) {

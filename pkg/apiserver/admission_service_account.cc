@@ -66,7 +66,7 @@ class ServiceAccountAdmission final : public Admission {
     if (!is_pod_create(request)) return {};
     json::Node pod = request.object;
     json::Node spec = pod.ensure_object("spec");
-    std::string name(pod["metadata"]["name"].as_string());
+    std::string name = name_of(request);
     if (pod["metadata"]["annotations"][kMirror]) {
       if (spec["serviceAccountName"].as_string().empty()) return {};
       return api::forbidden("pods", name, "a mirror pod may not reference service accounts");

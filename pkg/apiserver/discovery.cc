@@ -317,6 +317,23 @@ bool Discovery::handle(const http::Request& request, http::Response& response) {
   return true;
 }
 
+std::string Discovery::paths() const {
+  std::vector<std::string> all = {"/api",     "/api/v1", "/apis",       "/apis/",      "/healthz",
+                                  "/livez",   "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/",
+                                  "/readyz",  "/version", "/healthz/ping", "/livez/ping", "/readyz/ping"};
+  for (const GroupVersions& group : groups()) {
+    all.push_back(fmt::format("/apis/{}", group.group));
+    for (std::string_view version : group.versions) {
+      all.push_back(fmt::format("/apis/{}/{}", group.group, version));
+    }
+  }
+  std::sort(all.begin(), all.end());
+  json::Draft draft;
+  json::Node list = draft.root().set_array("paths");
+  for (const std::string& path : all) list.push(path);
+  return with_newline(draft);
+}
+
 bool Discovery::serves(std::string_view group, std::string_view version) const {
   return !rows_of(group, version).empty();
 }

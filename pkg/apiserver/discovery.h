@@ -15,12 +15,15 @@ namespace wherry::apiserver {
 
 class Discovery {
  public:
-  // `address` is what clients should call the server: "10.0.0.1:6443".
-  explicit Discovery(std::string address) : address_(std::move(address)) {}
+  Discovery() = default;
+  // What clients should call the server: "10.0.0.1:6443". Before the first request.
+  void set_address(std::string address) { address_ = std::move(address); }
 
   // Answers /api, /apis, /apis/GROUP, /api/VERSION, /apis/GROUP/VERSION and /openapi/...; false when the
   // path is none of these or names a group that does not exist.
   bool handle(const http::Request& request, http::Response& response) EXCLUDES(mutex_);
+  // Every path there is, as GET / lists them.
+  std::string paths() const;
   // Whether there is such a group and version.
   bool serves(std::string_view group, std::string_view version) const;
 
@@ -39,7 +42,7 @@ class Discovery {
   static void send(const http::Request& request, http::Response& response, const Document& document,
                    std::string content_type);
 
-  const std::string address_;
+  std::string address_;
   Mutex mutex_;
   std::map<std::string, Document> documents_ GUARDED_BY(mutex_);
 };

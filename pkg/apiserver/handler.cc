@@ -16,16 +16,6 @@ bool known_method(std::string_view method) {
          method == "PATCH" || method == "DELETE";
 }
 
-std::string root_paths() {
-  json::Draft draft;
-  json::Node list = draft.root().set_array("paths");
-  for (const char* path : {"/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics",
-                           "/openapi/v2", "/openapi/v3", "/readyz", "/version"}) {
-    list.push(path);
-  }
-  return draft.dump_pretty();
-}
-
 }  // namespace
 
 void Handler::handle(http::Request& request, http::Response& response) {
@@ -77,7 +67,7 @@ Result<void> Handler::answer_path(http::Request& request, http::Response& respon
   if (parts_.pages.handle(request, response, metrics_)) return {};
   bool reads = request.method == "GET" || request.method == "HEAD";
   if (route.path == "/" && reads) {
-    response.set_body("application/json", root_paths());
+    response.set_body("application/json", parts_.discovery.paths());
     return {};
   }
   if (reads && parts_.discovery.handle(request, response)) return {};

@@ -13,8 +13,8 @@ namespace wherry::apiserver {
 namespace {
 
 // Kinds whose delete answers with the object, not with a Status (Kubernetes API, per resource).
-constexpr std::array<std::string_view, 13> kAnswersWithObject = {
-    "pods", "podtemplates", "serviceaccounts", "services", "resourcequotas", "persistentvolumes",
+constexpr std::array<std::string_view, 14> kAnswersWithObject = {
+    "namespaces", "pods", "podtemplates", "serviceaccounts", "services", "resourcequotas", "persistentvolumes",
     "persistentvolumeclaims", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io",
     "csistoragecapacities.storage.k8s.io", "storageclasses.storage.k8s.io",
     "volumeattachments.storage.k8s.io", "volumeattributesclasses.storage.k8s.io"};

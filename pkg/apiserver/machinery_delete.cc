@@ -118,8 +118,9 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
   set_propagation(meta, options);
 
   const bool graceful = target.resource->graceful_delete;
-  const bool in_spec = !object.root()["spec"]["finalizers"].empty();  // Namespaces.
-  const bool held = in_spec || !meta["finalizers"].empty();
+  // Namespaces have a second list of finalizers, and a phase that shows that they are going.
+  const bool is_namespace = target.resource->plural == "namespaces" && target.resource->group.empty();
+  const bool held = !object.root()["spec"]["finalizers"].empty() || !meta["finalizers"].empty();
   int64_t grace = graceful ? grace_of(before, options) : 0;
   if (live->deleting() && graceful && !options.grace_period_seconds && grace != 0) {
     grace = meta["deletionGracePeriodSeconds"].as_int();  // A second delete may only shorten the wait.
@@ -127,17 +128,16 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
   const bool first = !live->deleting();
   if (first || grace < meta["deletionGracePeriodSeconds"].as_int()) {
     meta.set("deletionTimestamp", format_time(clock_.now() + std::chrono::seconds(grace)));
-    if (!in_spec) meta.set("deletionGracePeriodSeconds", grace);
+    if (!is_namespace) meta.set("deletionGracePeriodSeconds", grace);
     if (first) bump_generation(meta);
   }
+  if (first && is_namespace) object.root().ensure_object("status").set("phase", "Terminating");
   if (grace == 0 && !held && (!first || !graceful)) {
     Deleted deleted = TRY(gone(target, live, before, options));
     // The answer shows the mark, though nobody will find it in the store.
-    if (graceful) deleted.object = TRY(loose_object(object, deleted.object->revision()));
+    if (graceful || is_namespace) deleted.object = TRY(loose_object(object, deleted.object->revision()));
     return deleted;
   }
-  // A Namespace shows that it is on its way out (core/v1 NamespaceStatus).
-  if (first && in_spec) object.root().ensure_object("status").set("phase", "Terminating");
   json::Document after = object.freeze();
   if (json::equal(before, after.root())) return Deleted{live, false};
   if (options.dry_run) return Deleted{TRY(loose_object(object, live->revision())), false};

@@ -83,11 +83,9 @@ void set_scheduled(json::Node pod, Time now) {
   }
   if (scheduled["status"].as_string() == "True") return;
   scheduled.set("status", "True");
-  if (int64_t generation = pod["metadata"]["generation"].as_int()) {
-    scheduled.set("observedGeneration", generation);
-  }
   scheduled.set_null("lastProbeTime");
   scheduled.set("lastTransitionTime", format_time(now));
+  scheduled.remove("observedGeneration");
   scheduled.remove("reason");
   scheduled.remove("message");
 }

@@ -151,9 +151,9 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
   const Resource& resource = *target.resource;
   json::Node root = object.root();
   begin_object(root, clock_.now());
+  TRY(admit(context, Operation::kCreate, target, json::Value(), root));
   bool generated = makes_name(root);
   if (generated) make_name(root);
-  TRY(admit(context, Operation::kCreate, target, json::Value(), root));
   fill_defaults(resource, root);
   api::prepare_create(resource, root, clock_.now());
 

@@ -34,7 +34,6 @@ struct ApiServer::Parts {
                    : nullptr),
         machinery(*options.store, *options.clock, machinery_options(options, issuer.get())),
         authenticator(*options.store, *options.clock, issuer.get(), options.static_tokens),
-        discovery(fmt::format("{}:{}", options.advertise_address, options.advertise_port)),
         pages(*options.store, all_checks(options)),
         watches(*options.store, *options.clock),
         streams(*options.store, options.nodes),
@@ -76,11 +75,16 @@ Result<void> ApiServer::start() {
     Handler::render_error(error, response);
   };
   auto server = std::make_unique<http::Server>(std::move(options));
-  TRY(server->start());
-  parts_->server = std::move(server);
   uint16_t port = parts_->options.advertise_port;
-  return publish_api_service(parts_->machinery, parts_->options.service_cidr,
-                             parts_->options.advertise_address, port != 0 ? port : this->port());
+  const std::string& address = parts_->options.advertise_address;
+  if (port != 0) parts_->discovery.set_address(fmt::format("{}:{}", address, port));
+  TRY(server->start());
+  if (port == 0) {
+    port = server->port();  // Tests: nobody can ask before they know the port.
+    parts_->discovery.set_address(fmt::format("{}:{}", address, port));
+  }
+  parts_->server = std::move(server);
+  return publish_api_service(parts_->machinery, parts_->options.service_cidr, address, port);
 }
 
 void ApiServer::stop() {

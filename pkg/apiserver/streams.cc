@@ -49,6 +49,8 @@ Result<ObjectPtr> Streams::find_pod(const Target& target) const {
 Result<client::NodeApi*> Streams::node_of(const api::Object& pod) const {
   std::string node(pod.document().root()["spec"]["nodeName"].as_string());
   if (node.empty()) return Error::bad_request("pod {} does not have a host assigned", pod.name());
+  // Upstream's words, which speak of a Pod where it means the Node.
+  if (store_.get("nodes", "", node) == nullptr) return api::not_found("pods", node);
   client::NodeApi* api = nodes_ == nullptr ? nullptr : nodes_->find(node);
   if (api == nullptr) return Error::internal("error dialing backend: node \"{}\" is not connected", node);
   return api;
@@ -137,6 +139,7 @@ Result<void> Streams::run(const http::Request& request, const Target& target,
   ObjectPtr pod = TRY(find_pod(target));
   json::Document document = pod->document();
   std::string container = TRY(choose_container(document.root(), request.query.get("container")));
+  client::NodeApi* node = TRY(node_of(*pod));
   if (exec && options.command.empty()) {
     return Error::bad_request("you must specify at least one command for the container");
   }
@@ -145,7 +148,6 @@ Result<void> Streams::run(const http::Request& request, const Target& target,
   }
   // A terminal has one output.
   if (options.tty) options.stderr_on = false;
-  client::NodeApi* node = TRY(node_of(*pod));
   TRY(spdy_or_websocket(request));
 
   ChannelSet set{options.stdin_on, options.stdout_on, options.stderr_on, options.tty};
