@@ -1,6 +1,6 @@
 #pragma once
-// YAML in and out, over yaml-cpp, which only this folder includes. YAML is read as Kubernetes reads it:
-// converted to JSON first (YAML 1.1 booleans and numbers, keys become strings).
+// YAML in and out, over yaml-cpp, which only this folder includes. YAML is read as Kubernetes reads
+// it: converted to JSON first (YAML 1.1 booleans and numbers, keys become strings).
 
 #include <string>
 #include <string_view>
