@@ -320,9 +320,10 @@ void remove_unowned(const Shape& shape, json::Node target, const FieldSet& last,
     const FieldSet* owners = owned.find(element);
     if (owners == nullptr) owners = &kNothing;
     bool named = element.starts_with("f:");
-    // Something that holds only what was given up goes with it.
+    // A member goes when nobody holds anything below it; a list item when nobody holds the item itself,
+    // since what is left of it would have no key.
     bool in_last = child.member || (named && has_members(child));
-    bool goes = in_last && !has_members(*owners);
+    bool goes = in_last && !(named ? has_members(*owners) : owners->member);
     if (named && target.is_object()) {
       std::string key = element.substr(2);
       json::Node there = target[key];
