@@ -72,6 +72,7 @@ class Machinery {
     bool applied = false;   // Managed fields are in the result already.
     Revision expected = 0;  // The version the caller saw; 0: any.
     int tries = 1;
+    std::string tracked_as;  // The subresource in managed fields, when it is not the target's.
   };
 
   Result<json::Draft> decode_body(Context& context, const Target& target, json::Value body,

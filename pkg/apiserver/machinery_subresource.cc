@@ -140,6 +140,7 @@ Result<Written> Machinery::write_scale(Context& context, const Target& target, P
   object_target.subresource.clear();
   Update how;
   how.tries = kScaleTries;
+  how.tracked_as = "scale";
   if (replaces) {
     TRY(check_scale(target, body));
     how.expected = TRY(version_of(body));

@@ -359,7 +359,11 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
     return api::modified(resource.group_resource(), target.name);
   }
   carry_over(before, root);
-  if (how.part != Part::kWhole && !how.applied) track(context, target, before, root, options);
+  if (how.part != Part::kWhole && !how.applied) {
+    Target tracked = target;
+    if (!how.tracked_as.empty()) tracked.subresource = how.tracked_as;
+    track(context, tracked, before, root, options);
+  }
   if (how.part == Part::kFinalize) {
     json::Draft kept(before);
     kept.root().ensure_object("spec").set("finalizers", root["spec"]["finalizers"]);

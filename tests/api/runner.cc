@@ -17,6 +17,8 @@
 //
 // The last line is "N passed, N failed", counting exchanges.
 
+#include "fake_node.h"  // Beside this file.
+
 #include <signal.h>
 
 #include <cstdio>
@@ -162,6 +164,7 @@ std::string steady_body(const std::string& body) {
 struct Running {
   SystemClock clock;
   std::optional<os::TempDirectory> directory;
+  FakeNode nodes;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<apiserver::ApiServer> server;
 };
@@ -178,6 +181,7 @@ Result<std::unique_ptr<Running>> start_server(const std::string& path,
                                    running->clock));
   options.store = running->store.get();
   options.clock = &running->clock;
+  options.nodes = &running->nodes;
   options.token_key = pki::Key::generate();
   apiserver::User admin{.name = "admin", .uid = {}, .groups = {"system:masters"}, .extra = {}};
   apiserver::User other{.name = "other", .uid = {}, .groups = {}, .extra = {}};
