@@ -53,9 +53,10 @@ Agent::Agent(AgentOptions options, AgentParts parts)
     : options_(std::move(options)),
       agent_dir_(options_.data_dir + "/agent"),
       parts_(parts),
+      pods_lister_(parts.cache.lister(api::resource("pods"))),
       images_(parts.images),
       events_(parts.client, parts.clock, options_.node_name),
-      statuses_(parts.client, parts.cache.lister(api::resource("pods")), parts.clock),
+      statuses_(parts.client, pods_lister_, parts.clock),
       probes_(parts.clock),
       tasks_("pod-task", kTaskThreadsMax),
       pulls_("image-pull", kPullThreadsMax),
@@ -67,6 +68,7 @@ Agent::Agent(AgentOptions options, AgentParts parts)
                .pods_dir = agent_dir_ + "/pods",
                .memory_dir = agent_dir_ + "/memory",
                .seccomp_dir = agent_dir_ + "/seccomp",
+               .cgroup_root = options_.cgroup_root,
                .dns = {options_.cluster_dns, options_.cluster_domain, ""},
                .allocatable = allocatable_of(node_.facts()),
                .memory_capacity_bytes = node_.facts().memory_bytes,
@@ -136,10 +138,15 @@ void Agent::on_synced() {
     MutexLock lock(mutex_);
     synced_ = true;
     for (auto& [uid, entry] : pods_) {
-      if (!entry.seen && !entry.is_static) {
+      if (entry.seen || entry.is_static) continue;
+      // Its change notice may still be on the way; the lister knows already.
+      client::ObjectPtr pod = pods_lister_.find(entry.ns, entry.name);
+      if (pod != nullptr && pod->uid() == uid) {
+        entry.worker->set_wanted(pod);
+      } else {
         entry.worker->set_gone();
-        pool_.wake(uid);
       }
+      pool_.wake(uid);
     }
   }
   drop_stale_addresses();
@@ -200,6 +207,7 @@ void Agent::add_worker(const api::ObjectPtr& object, bool from_disk) {
   entry.worker = std::make_shared<PodWorker>(context_, object);
   entry.references = references_of(pod);
   entry.ns = pod.ns();
+  entry.name = pod.name();
   entry.seen = !from_disk;
   entry.is_static = pod.is_static();
   pods_[std::string(object->uid())] = std::move(entry);

@@ -49,6 +49,7 @@ struct AgentOptions {
   bool control_plane = false;
   std::string kubelet_version = "v1.36.3+wherry";
   std::string runtime_version;  // "runc://1.1.5"
+  std::string cgroup_root = "/kubepods";  // Differs where two agents share a machine.
   uint64_t log_bytes_max = 10 << 20;
   int log_files_max = 5;
 };
@@ -101,6 +102,7 @@ class Agent {
   const AgentOptions options_;
   const std::string agent_dir_;
   AgentParts parts_;
+  const client::Lister& pods_lister_;
 
   StoredImages images_;
   AdmissionTable admissions_;
@@ -116,7 +118,7 @@ class Agent {
   struct Entry {
     std::shared_ptr<PodWorker> worker;
     References references;
-    std::string ns;
+    std::string ns, name;
     bool seen = false;       // In the API.
     bool is_static = false;
   };

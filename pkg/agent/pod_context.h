@@ -37,6 +37,7 @@ struct PodContext {
   std::string pods_dir;     // <data-dir>/agent/pods
   std::string memory_dir;   // A tmpfs for secrets.
   std::string seccomp_dir;
+  std::string cgroup_root = "/kubepods";
   DnsOptions dns;           // Without the host's resolv.conf, which is read anew for each pod.
   NodeResources allocatable;
   int64_t memory_capacity_bytes = 0;

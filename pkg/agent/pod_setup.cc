@@ -28,9 +28,9 @@ os::CgroupLimits to_os(const CgroupLimits& limits) {
   return out;
 }
 
-std::string cgroup_of(const Pod& pod) {
+std::string cgroup_of(const Pod& pod, const std::string& root) {
   std::string qos = to_lower(pod.qos_class());
-  return (qos == "guaranteed" ? "/kubepods/pod" : "/kubepods/" + qos + "/pod") + pod.uid();
+  return (qos == "guaranteed" ? root + "/pod" : root + "/" + qos + "/pod") + pod.uid();
 }
 
 bool wants_shared_mounts(const Pod& pod) {
@@ -42,7 +42,8 @@ bool wants_shared_mounts(const Pod& pod) {
   return false;
 }
 
-container::SandboxConfig sandbox_config(const Pod& pod, const std::string& directory) {
+container::SandboxConfig sandbox_config(const Pod& pod, const std::string& directory,
+                                        const std::string& cgroup_root) {
   container::SandboxConfig config;
   json::Value spec = pod.spec();
   config.uid = pod.uid();
@@ -53,7 +54,7 @@ container::SandboxConfig sandbox_config(const Pod& pod, const std::string& direc
   config.host_ipc = spec["hostIPC"].as_bool();
   config.share_process_namespace = spec["shareProcessNamespace"].as_bool();
   config.shared_mounts = wants_shared_mounts(pod);
-  config.cgroup = cgroup_of(pod);
+  config.cgroup = cgroup_of(pod, cgroup_root);
   config.limits = to_os(pod_limits(spec));
   for (json::Value sysctl : spec["securityContext"]["sysctls"].items()) {
     std::string name(sysctl["name"].as_string());
@@ -198,7 +199,7 @@ Result<void> PodWorker::create_sandbox() {
   TRY(os::make_directories(pod_dir_, 0755));
   std::string directory = pod_dir_ + "/sandbox";
   if (os::exists(directory)) TRY(os::remove_tree(directory));
-  sandbox_ = TRY(context_.driver.create(sandbox_config(pod_, directory)));
+  sandbox_ = TRY(context_.driver.create(sandbox_config(pod_, directory, context_.cgroup_root)));
   TRY(attach_network());
   TRY(volumes_.mount_memory(pod_, *sandbox_));
   DnsOptions dns = context_.dns;
