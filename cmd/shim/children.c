@@ -1,6 +1,6 @@
-/* Starting programs, and reaping whatever ends: our children and, as we are a sub-reaper, every orphan of
- * the pod. A container's first process may end before the runtime that made it has told us its number, so
- * the last unknown ones are remembered. */
+/* Starting programs, and reaping whatever ends: our children and, as we are a sub-reaper, every
+ * orphan of the pod. A container's first process may end before the runtime that made it has told
+ * us its number, so the last unknown ones are remembered. */
 
 #include <errno.h>
 #include <fcntl.h>

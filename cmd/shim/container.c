@@ -21,7 +21,9 @@ struct container* container_find(const char* id) {
   return NULL;
 }
 
-struct container* container_first(void) { return containers; }
+struct container* container_first(void) {
+  return containers;
+}
 
 /* "c/ID/NAME". IDs are checked by the server; one that does not fit is cut and simply not found. */
 static void container_path(char path[256], const char* id, const char* name) {
@@ -127,7 +129,8 @@ static void create_ended(void* context, struct connection* connection, int code,
     stream_open(&container->out, container, "stdout", terminal);
     container->stdin_fd = fcntl(terminal, F_DUPFD_CLOEXEC, 3);
   } else {
-    /* Only now: what the runtime itself had to say about a failure is no output of the container. */
+    /* Only now: what the runtime itself had to say about a failure is no output of the container.
+     */
     watch_fd(&container->out.source, EPOLLIN);
     watch_fd(&container->err.source, EPOLLIN);
   }
@@ -195,8 +198,9 @@ void container_create(struct connection* connection, const struct words* words) 
 
   int theirs[3] = {-1, -1, -1};
   int opened = open_log(container) == 0 &&
-               (container->terminal ? listen_terminal(container) == 0
-                                    : open_streams(container, strchr(words->word[2], 'i') != NULL, theirs) == 0);
+               (container->terminal
+                    ? listen_terminal(container) == 0
+                    : open_streams(container, strchr(words->word[2], 'i') != NULL, theirs) == 0);
   failure = errno;
   pid_t pid = opened ? spawn(words->word + 5, theirs) : -1;
   for (int i = 0; i < 3; ++i) close_fd(&theirs[i]);

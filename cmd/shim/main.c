@@ -99,7 +99,8 @@ int main(int argc, char** argv) {
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   fcntl(SHIM_LISTENER, F_SETFL, fcntl(SHIM_LISTENER, F_GETFL) | O_NONBLOCK);
   struct source listener = {.fd = SHIM_LISTENER, .ready = accept_ready};
-  struct source child = {.fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), .ready = child_ready};
+  struct source child = {.fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK),
+                         .ready = child_ready};
   if (epoll_fd < 0 || watch_fd(&listener, EPOLLIN) != 0 || watch_fd(&child, EPOLLIN) != 0) {
     report("epoll", errno, 0);
     return 1;

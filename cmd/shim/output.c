@@ -3,8 +3,8 @@
  *   2024-05-06T07:08:09.123456789Z stdout F a whole line
  *   2024-05-06T07:08:09.123456789Z stdout P a part of a line, its end follows or never came
  *
- * A full disk loses log lines but never stops a container. An attached client that does not read stops the
- * stream it is attached to (as a terminal would); one that is gone is dropped. */
+ * A full disk loses log lines but never stops a container. An attached client that does not read
+ * stops the stream it is attached to (as a terminal would); one that is gone is dropped. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,7 +247,8 @@ void stream_drain(struct stream* stream) {
 }
 
 void stream_close(struct stream* stream) {
-  if (stream->partial_bytes > 0) write_line(stream, 'P', stream->partial, stream->partial_bytes, NULL, 0);
+  if (stream->partial_bytes > 0)
+    write_line(stream, 'P', stream->partial, stream->partial_bytes, NULL, 0);
   drop_partial(stream);
   if (stream->source.fd >= 0) {
     if (!stream->paused) unwatch_fd(&stream->source);

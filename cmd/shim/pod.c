@@ -1,5 +1,5 @@
-/* Making the sandbox: namespaces, host name, loopback, sysctls, the pod's /dev/shm, and, for pods that share
- * their processes, a first process of the pid namespace. */
+/* Making the sandbox: namespaces, host name, loopback, sysctls, the pod's /dev/shm, and, for pods
+ * that share their processes, a first process of the pid namespace. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +46,8 @@ static const char* set_sysctl(char* setting) {
   return written < 0 ? setting : NULL;
 }
 
-/* First process of a pid namespace: takes in orphans, ends on SIGKILL only (from outside). Nothing but system
- * calls, for it is a fork of us. */
+/* First process of a pid namespace: takes in orphans, ends on SIGKILL only (from outside). Nothing
+ * but system calls, for it is a fork of us. */
 static void init_main(void) {
   for (int fd = 0; fd < 1024; ++fd) close(fd);
   prctl(PR_SET_NAME, "pause");
@@ -72,7 +72,8 @@ static const char* mount_shm(const char* bytes) {
   if (strlen(bytes) > 24) return "shm size";
   put_text(options + used, bytes);
   mkdir("shm", 01777);
-  if (mount("shm", "shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0) return "mounting shm";
+  if (mount("shm", "shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
+    return "mounting shm";
   return NULL;
 }
 
@@ -91,7 +92,8 @@ const char* pod_setup(int argc, char** argv, pid_t* init) {
   if ((namespaces & CLONE_NEWNS) != 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0) {
     return "making mounts private";
   }
-  if ((namespaces & CLONE_NEWUTS) != 0 && sethostname(argv[2], strlen(argv[2])) != 0) return "sethostname";
+  if ((namespaces & CLONE_NEWUTS) != 0 && sethostname(argv[2], strlen(argv[2])) != 0)
+    return "sethostname";
   if ((namespaces & CLONE_NEWNET) != 0) raise_loopback();
   for (int i = 4; i < argc; ++i) {
     const char* failed = set_sysctl(argv[i]);

@@ -39,7 +39,8 @@ void reply(struct connection* connection, const char* text, size_t bytes, int fd
   sendmsg(connection->source.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-void reply_words(struct connection* connection, const char* first, const int64_t* numbers, size_t count) {
+void reply_words(struct connection* connection, const char* first, const int64_t* numbers,
+                 size_t count) {
   char text[256];
   size_t used = put_text(text, first) + 1;
   for (size_t i = 0; i < count; ++i) used += put_number(text + used, numbers[i]) + 1;
@@ -148,7 +149,8 @@ static void exec_ended(void* context, struct connection* connection, int code, i
   expect((pid_t)pid, exec_process_ended, NULL, connection);
 }
 
-static void exec_program(struct connection* connection, const struct words* words, const int* fds, size_t fd_count) {
+static void exec_program(struct connection* connection, const struct words* words, const int* fds,
+                         size_t fd_count) {
   int theirs[3] = {-1, -1, -1};
   for (size_t i = 0; i < fd_count && i < 3; ++i) theirs[i] = fds[i];
   pid_t pid = words->count >= 3 ? spawn(words->word + 2, theirs) : -1;
@@ -161,7 +163,8 @@ static void exec_program(struct connection* connection, const struct words* word
 }
 
 /* Takes over the descriptors it uses and marks them with -1. */
-static void attach(struct connection* connection, const struct words* words, int* fds, size_t fd_count) {
+static void attach(struct connection* connection, const struct words* words, int* fds,
+                   size_t fd_count) {
   struct container* container = words->count >= 3 ? container_find(words->word[1]) : NULL;
   if (container == NULL || container->state == kExited || container->state == kCreating) {
     int64_t failure = ENOENT;
@@ -197,7 +200,8 @@ static void run_program(struct connection* connection, const struct words* words
   }
 }
 
-static void serve(struct connection* connection, const struct words* words, int* fds, size_t fd_count) {
+static void serve(struct connection* connection, const struct words* words, int* fds,
+                  size_t fd_count) {
   const char* verb = words->word[0];
   struct container* container = words->count > 1 ? container_find(words->word[1]) : NULL;
   if (strcmp(verb, "watch") == 0) {

@@ -1,7 +1,8 @@
 #pragma once
-/* The shim: one small process per pod that owns its namespaces, is parent of its containers, writes their
- * logs and exit codes, and outlives the server. Single-threaded, no stdio, one epoll loop; what it does not
- * need it does not hold. Its current folder is the pod's, so container files are "c/ID/...". */
+/* The shim: one small process per pod that owns its namespaces, is parent of its containers, writes
+ * their logs and exit codes, and outlives the server. Single-threaded, no stdio, one epoll loop;
+ * what it does not need it does not hold. Its current folder is the pod's, so container files are
+ * "c/ID/...". */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +20,7 @@ struct connection {
   struct source source; /* First: ready() casts. */
   struct connection* next;
   int watching;
-  pid_t exec_pid;             /* Killed when the other side hangs up. */
+  pid_t exec_pid; /* Killed when the other side hangs up. */
   struct container* attached;
 };
 
@@ -62,7 +63,7 @@ struct container {
   pid_t pid;
   int code;
   int signal;
-  int64_t started;  /* Nanoseconds since 1970. */
+  int64_t started; /* Nanoseconds since 1970. */
   int64_t finished;
 };
 
@@ -113,7 +114,8 @@ void container_forget(const char* id);
 /* server.c */
 void accept_ready(struct source* source, uint32_t events);
 void reply(struct connection* connection, const char* text, size_t bytes, int fd);
-void reply_words(struct connection* connection, const char* first, const int64_t* numbers, size_t count);
+void reply_words(struct connection* connection, const char* first, const int64_t* numbers,
+                 size_t count);
 void announce_exit(struct container* container);
 void attached_settled(struct container* container, struct connection* connection);
 int running(void);

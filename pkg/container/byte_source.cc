@@ -100,7 +100,8 @@ class GzipSource final : public ByteSource {
       bool more = TRY(in_.fill());
       if (!more && between_) return size_t{0};
       if (!more) return Error::invalid("the gzip stream is truncated: unexpected EOF");
-      if (between_) inflateReset(&stream_);  // Another member follows, as pigz and estargz write them.
+      if (between_)
+        inflateReset(&stream_);  // Another member follows, as pigz and estargz write them.
       between_ = false;
       stream_.next_in = reinterpret_cast<Bytef*>(in_.data());
       stream_.avail_in = static_cast<uInt>(in_.size());

@@ -44,7 +44,8 @@ Result<Runtime> find_runtime(std::string_view name) {
   Result<std::string> path = os::find_program(name);
   if (!path.ok()) {
     return Error::not_found(
-        "the OCI runtime {} is not installed: install it with the package manager (apt-get install {})",
+        "the OCI runtime {} is not installed: install it with the package manager (apt-get install "
+        "{})",
         name, name);
   }
   Runtime runtime;
@@ -58,7 +59,8 @@ Result<Runtime> find_runtime(std::string_view name) {
 Result<std::unique_ptr<Driver>> open_driver(DriverConfig config, const Clock& clock) {
   CHECK(!config.runtimes.empty());
   os::Cgroups cgroups = TRY(os::Cgroups::detect());
-  std::string_view program(wherry_shim_start, static_cast<size_t>(wherry_shim_end - wherry_shim_start));
+  std::string_view program(wherry_shim_start,
+                           static_cast<size_t>(wherry_shim_end - wherry_shim_start));
   os::Fd shim = TRY(os::make_memfd("wherry-shim", program));
   TRY(os::make_directories(config.runtime_root, 0700));
   std::unique_ptr<Driver> driver =

@@ -7,8 +7,8 @@
 //   l/N                an unpacked layer; short names, since overlay takes one page of them
 //   index.json         names -> images, diff ids -> N; replaced atomically
 //
-// All methods may be called from any thread. Pulls of the same reference at the same time are made once.
-// An image in use by a container must not be removed: the caller passes what is in use.
+// All methods may be called from any thread. Pulls of the same reference at the same time are made
+// once. An image in use by a container must not be removed: the caller passes what is in use.
 
 #include <cstdint>
 #include <functional>
@@ -35,22 +35,23 @@ struct ImageConfig {
   std::vector<std::string> command;
   std::vector<std::string> env;  // "A=b"
   std::string working_dir;
-  std::string user;              // "1000", "nginx", "1000:1000" or empty (root).
-  std::string stop_signal;       // "SIGTERM", "3" or empty.
+  std::string user;                        // "1000", "nginx", "1000:1000" or empty (root).
+  std::string stop_signal;                 // "SIGTERM", "3" or empty.
   std::vector<std::string> exposed_ports;  // "80/tcp"
   std::vector<std::string> volumes;
   std::map<std::string, std::string> labels;
 };
 
 struct Image {
-  std::string id;        // Digest of the config: "sha256:...". status.containerStatuses[].imageID.
-  std::string digest;    // Digest of the manifest that was asked for (an index's own digest when it was one).
+  std::string id;  // Digest of the config: "sha256:...". status.containerStatuses[].imageID.
+  std::string
+      digest;  // Digest of the manifest that was asked for (an index's own digest when it was one).
   std::vector<std::string> tags;     // "docker.io/library/nginx:latest"
   std::vector<std::string> digests;  // "docker.io/library/nginx@sha256:..."
   uint64_t size_bytes = 0;           // Unpacked layers.
   std::string created;               // RFC 3339, from the config.
   ImageConfig config;
-  std::vector<std::string> layers;   // Unpacked folders, lowest first.
+  std::vector<std::string> layers;  // Unpacked folders, lowest first.
 
   // What status.containerStatuses[].imageID shows: name@digest when known, else the id.
   std::string image_id_text() const { return digests.empty() ? id : digests.front(); }
@@ -73,8 +74,8 @@ struct ImageUser {
   uint32_t uid = 0;
   uint32_t gid = 0;
   std::string home = "/";
-  std::string name;                     // Empty when the image does not name this uid.
-  std::vector<uint32_t> groups;         // Supplemental, from /etc/group.
+  std::string name;              // Empty when the image does not name this uid.
+  std::vector<uint32_t> groups;  // Supplemental, from /etc/group.
 };
 
 class ImageStore {
@@ -83,10 +84,10 @@ class ImageStore {
   static Result<std::unique_ptr<ImageStore>> open(const std::string& directory, const Clock& clock);
   ~ImageStore();
 
-  // From the registry. kInvalid: bad name; kNotFound, kUnauthorized, kForbidden: the registry's answer;
-  // kUnavailable: cannot be reached; kInternal: digest mismatch and other damage. Messages name the cause,
-  // worded so that they can follow "Failed to pull image ...: ". Each of `credentials` is tried in order, then
-  // none.
+  // From the registry. kInvalid: bad name; kNotFound, kUnauthorized, kForbidden: the registry's
+  // answer; kUnavailable: cannot be reached; kInternal: digest mismatch and other damage. Messages
+  // name the cause, worded so that they can follow "Failed to pull image ...: ". Each of
+  // `credentials` is tried in order, then none.
   Result<Image> pull(const std::string& reference, const std::vector<Credentials>& credentials,
                      const std::stop_token& stop,
                      const std::function<void(const PullProgress&)>& progress = {});
@@ -95,15 +96,15 @@ class ImageStore {
   Result<Image> find(const std::string& reference) const;
   std::vector<Image> list() const;
 
-  // A docker-archive or OCI layout as a tar, plain or compressed; gives the images' names. `name` is given to an image that
-  // carries none.
+  // A docker-archive or OCI layout as a tar, plain or compressed; gives the images' names. `name`
+  // is given to an image that carries none.
   Result<std::vector<Image>> import_file(const std::string& path, const std::string& name = "");
   Result<std::vector<Image>> import_stream(int fd, const std::string& name = "");
 
   // Takes away one name (or with an id all of them); content goes when nothing names it any more.
   Result<void> remove(const std::string& reference);
-  // Removes images not in `keep_ids` whose last use is older than `min_age`, oldest first, until `bytes` are
-  // freed. Gives what was freed.
+  // Removes images not in `keep_ids` whose last use is older than `min_age`, oldest first, until
+  // `bytes` are freed. Gives what was freed.
   Result<uint64_t> collect(uint64_t bytes, const std::set<std::string>& keep_ids, Duration min_age);
   uint64_t used_bytes() const;
   const std::string& directory() const { return directory_; }

@@ -37,12 +37,14 @@ Result<void> extract(ByteSource& source, const std::string& folder) {
   while (true) {
     std::optional<TarEntry> entry = TRY(reader.next());
     if (!entry) return {};
-    if (!safe_name(entry->name)) return Error::invalid("archive entry {} leaves the archive", quote(entry->name));
+    if (!safe_name(entry->name))
+      return Error::invalid("archive entry {} leaves the archive", quote(entry->name));
     std::string path = folder + "/" + entry->name;
     size_t slash = path.rfind('/');
     if (entry->type == TarType::kSymlink || entry->type == TarType::kHardLink) {
       // Old docker archives name a shared layer by a link to another layer of the archive.
-      std::string base = entry->type == TarType::kSymlink ? entry->name.substr(0, entry->name.rfind('/') + 1) : "";
+      std::string base =
+          entry->type == TarType::kSymlink ? entry->name.substr(0, entry->name.rfind('/') + 1) : "";
       std::string target = base + entry->link;
       while (target.find("/../") != std::string::npos) {
         size_t up = target.find("/../");
@@ -50,10 +52,12 @@ Result<void> extract(ByteSource& source, const std::string& folder) {
         target.erase(before == std::string::npos ? 0 : before + 1,
                      up + 4 - (before == std::string::npos ? 0 : before + 1));
       }
-      if (!safe_name(target)) return Error::invalid("archive link {} leaves the archive", quote(entry->name));
+      if (!safe_name(target))
+        return Error::invalid("archive link {} leaves the archive", quote(entry->name));
       TRY(os::make_directories(path.substr(0, slash), 0700));
       TRY(os::remove_file(path));
-      if (link((folder + "/" + target).c_str(), path.c_str()) != 0) return Error::from_errno(errno, entry->name);
+      if (link((folder + "/" + target).c_str(), path.c_str()) != 0)
+        return Error::from_errno(errno, entry->name);
       continue;
     }
     if (entry->type == TarType::kDirectory) {
@@ -90,7 +94,8 @@ std::string layout_blob(const std::string& folder, const std::string& digest) {
 
 Result<std::string> read_blob(const std::string& folder, const std::string& digest) {
   std::string text = TRY(read_document(layout_blob(folder, digest)));
-  if ("sha256:" + pki::sha256_hex(text) != digest) return Error::invalid("blob {} is damaged", digest);
+  if ("sha256:" + pki::sha256_hex(text) != digest)
+    return Error::invalid("blob {} is damaged", digest);
   return text;
 }
 
@@ -110,7 +115,8 @@ std::string layout_name(json::Value entry, const std::string& fallback) {
 
 }  // namespace
 
-Result<std::vector<Image>> ImageStore::import_file(const std::string& path, const std::string& name) {
+Result<std::vector<Image>> ImageStore::import_file(const std::string& path,
+                                                   const std::string& name) {
   os::Fd fd = TRY(os::open_file(path, O_RDONLY));
   return import_stream(fd.get(), name);
 }
@@ -122,7 +128,8 @@ Result<std::vector<Image>> ImageStore::import_stream(int fd, const std::string& 
   return import_folder(folder.path(), name);
 }
 
-Result<std::vector<Image>> ImageStore::import_folder(const std::string& folder, const std::string& name) {
+Result<std::vector<Image>> ImageStore::import_folder(const std::string& folder,
+                                                     const std::string& name) {
   std::vector<Install> requests;
   bool layout = !os::exists(folder + "/manifest.json");
   if (!layout) {
@@ -130,12 +137,15 @@ Result<std::vector<Image>> ImageStore::import_folder(const std::string& folder, 
     json::Document document = TRY(json::Document::parse(text));
     for (json::Value entry : document.root().items()) {
       Install request;
-      if (!safe_name(entry["Config"].as_string())) return Error::invalid("the archive's manifest names no config");
-      request.config_text = TRY(read_document(folder + "/" + std::string(entry["Config"].as_string())));
+      if (!safe_name(entry["Config"].as_string()))
+        return Error::invalid("the archive's manifest names no config");
+      request.config_text =
+          TRY(read_document(folder + "/" + std::string(entry["Config"].as_string())));
       request.digest = "sha256:" + pki::sha256_hex(request.config_text);
       for (json::Value tag : entry["RepoTags"].items()) request.names.emplace_back(tag.as_string());
       for (json::Value layer : entry["Layers"].items()) {
-        if (!safe_name(layer.as_string())) return Error::invalid("the archive's manifest names a strange layer");
+        if (!safe_name(layer.as_string()))
+          return Error::invalid("the archive's manifest names a strange layer");
         request.layers.push_back(provide_file(folder + "/" + std::string(layer.as_string())));
       }
       requests.push_back(std::move(request));

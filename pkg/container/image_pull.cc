@@ -1,5 +1,5 @@
-// Pulling: reference, registry, manifest, config, layers; each layer is fetched and unpacked by itself,
-// several at a time.
+// Pulling: reference, registry, manifest, config, layers; each layer is fetched and unpacked by
+// itself, several at a time.
 
 #include <fcntl.h>
 
@@ -35,8 +35,8 @@ class ProgressSum {
   PullProgress sum_ GUARDED_BY(mutex_);
 };
 
-LayerStore::Provide provide_blob(Registry& registry, const Descriptor& layer, const std::string& path,
-                                 ProgressSum& progress) {
+LayerStore::Provide provide_blob(Registry& registry, const Descriptor& layer,
+                                 const std::string& path, ProgressSum& progress) {
   return [&registry, &layer, path, &progress](const LayerStore::Take& take) -> Result<void> {
     auto work = [&]() -> Result<void> {
       TRY(registry.download(layer, path, [&](uint64_t bytes) { progress.add(bytes); }));
@@ -49,7 +49,8 @@ LayerStore::Provide provide_blob(Registry& registry, const Descriptor& layer, co
     };
     Result<void> outcome = work();
     if (outcome.ok()) return outcome;
-    return std::move(outcome).error().with_prefix(fmt::format("failed to extract layer {}", layer.digest));
+    return std::move(outcome).error().with_prefix(
+        fmt::format("failed to extract layer {}", layer.digest));
   };
 }
 
@@ -62,11 +63,12 @@ Result<Image> ImageStore::pull(const std::string& text, const std::vector<Creden
   Registry registry(reference, credentials, stop);
   std::string full = reference.full();
   auto resolving = [&](Error error) {
-    return std::move(error).with_prefix(
-        fmt::format("failed to pull and unpack image \"{}\": failed to resolve reference \"{}\"", full, full));
+    return std::move(error).with_prefix(fmt::format(
+        "failed to pull and unpack image \"{}\": failed to resolve reference \"{}\"", full, full));
   };
   auto pulling = [&](Error error) {
-    return std::move(error).with_prefix(fmt::format("failed to pull and unpack image \"{}\"", full));
+    return std::move(error).with_prefix(
+        fmt::format("failed to pull and unpack image \"{}\"", full));
   };
 
   Result<Registry::Fetched> fetched = registry.manifest(reference.tag_or_digest());

@@ -35,7 +35,7 @@ struct ImageStore::State {
 
 // What install() needs to make an image known.
 struct ImageStore::Install {
-  std::string digest;         // Of the manifest or index that was asked for.
+  std::string digest;  // Of the manifest or index that was asked for.
   std::string config_text;
   std::vector<std::string> names;  // "docker.io/library/x:latest"
   std::vector<std::string> digests;

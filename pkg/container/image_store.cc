@@ -34,7 +34,8 @@ std::set<std::string> get_set(json::Value list) {
   return out;
 }
 
-std::string write_index(const std::map<std::string, ImageRecord>& images, const std::vector<Layer>& layers) {
+std::string write_index(const std::map<std::string, ImageRecord>& images,
+                        const std::vector<Layer>& layers) {
   json::Draft draft;
   json::Node list = draft.root().set_array("layers");
   for (const Layer& layer : layers) {
@@ -84,7 +85,8 @@ std::set<std::string> used_layers(const std::map<std::string, ImageRecord>& imag
   return used;
 }
 
-// Whether `text` names the record: any spelling of a name, "name@digest", a digest, an id or its start.
+// Whether `text` names the record: any spelling of a name, "name@digest", a digest, an id or its
+// start.
 bool names(const ImageRecord& record, const std::string& text) {
   constexpr size_t kShortIdMin = 12;
   if (text == record.id || text == record.digest || "sha256:" + text == record.id) return true;
@@ -102,11 +104,13 @@ ImageStore::ImageStore(std::string directory, const Clock& clock)
 
 ImageStore::~ImageStore() = default;
 
-Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::string& directory, const Clock& clock) {
+Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::string& directory,
+                                                     const Clock& clock) {
   for (const char* name : {"/blobs/sha256", "/ingest", "/l"}) {
     TRY(os::make_directories(directory + name, 0700));
   }
-  // Containers that drop privileges reach their files through these folders; what is in the images decides.
+  // Containers that drop privileges reach their files through these folders; what is in the images
+  // decides.
   for (const char* name : {"", "/l"}) TRY(os::change_mode(directory + name, 0711));
   std::unique_ptr<ImageStore> store(new ImageStore(directory, clock));
   TRY(store->load());
@@ -122,7 +126,8 @@ Result<void> ImageStore::load() {
     if (parsed.ok()) {
       document = std::move(parsed).value();
     } else {
-      log::warn("image index is damaged ({}); images will be pulled again", parsed.error().message());
+      log::warn("image index is damaged ({}); images will be pulled again",
+                parsed.error().message());
     }
   }
   std::vector<Layer> layers;
@@ -148,8 +153,9 @@ Result<void> ImageStore::load() {
     Result<ConfigDocument> config = parse_config(*text);
     if (!config.ok()) continue;
     record.document = std::move(config).value();
-    bool whole = std::all_of(record.document.diff_ids.begin(), record.document.diff_ids.end(),
-                             [&](const std::string& diff_id) { return state_->layers.has(diff_id); });
+    bool whole =
+        std::all_of(record.document.diff_ids.begin(), record.document.diff_ids.end(),
+                    [&](const std::string& diff_id) { return state_->layers.has(diff_id); });
     if (whole) state_->images[record.id] = std::move(record);
   }
   return {};
@@ -166,8 +172,9 @@ Result<Image> ImageStore::install(const Install& request, const std::stop_token&
   std::vector<std::optional<Result<Layer>>> results(count);
   std::atomic<size_t> next{0};
   std::atomic<bool> failed{false};
-  bool unpacked = std::any_of(document.diff_ids.begin(), document.diff_ids.end(),
-                              [&](const std::string& diff_id) { return !state_->layers.has(diff_id); });
+  bool unpacked =
+      std::any_of(document.diff_ids.begin(), document.diff_ids.end(),
+                  [&](const std::string& diff_id) { return !state_->layers.has(diff_id); });
   auto work = [&](const std::stop_token&) {
     for (size_t i = next++; i < count && !failed; i = next++) {
       results[i] = state_->layers.ensure(document.diff_ids[i], request.layers[i], stop);
@@ -264,7 +271,8 @@ Result<void> ImageStore::remove(const std::string& reference) {
   return os::remove_file(blob_path(directory_, gone));
 }
 
-Result<uint64_t> ImageStore::collect(uint64_t bytes, const std::set<std::string>& keep_ids, Duration min_age) {
+Result<uint64_t> ImageStore::collect(uint64_t bytes, const std::set<std::string>& keep_ids,
+                                     Duration min_age) {
   std::vector<ImageRecord> candidates;
   uint64_t before = used_bytes();
   {
@@ -329,7 +337,8 @@ Result<Image> ImageStore::add_local(const std::string& name, const std::vector<L
   Result<Image> image = install(request, never.get_token());
   state_->layers.unpin(diff_id);
   if (image.ok() && !former.empty() && former != image->id) {
-    // A former version of the binary; running containers keep their files open, and pods pin images by id.
+    // A former version of the binary; running containers keep their files open, and pods pin images
+    // by id.
     Result<Image> unnamed = find(former);
     if (unnamed.ok() && unnamed->tags.empty()) log::debug("image {} has a new version", name);
   }

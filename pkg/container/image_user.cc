@@ -1,5 +1,5 @@
-// Files of an image read without mounting it, and its users by its own passwd and group files (the C
-// library's functions would load modules of the host).
+// Files of an image read without mounting it, and its users by its own passwd and group files (the
+// C library's functions would load modules of the host).
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -19,9 +19,10 @@ constexpr size_t kFileBytesMax = 4 << 20;
 
 enum class Found { kNothing, kWhiteout, kOther, kLink, kFile };
 
-// What one layer has at a path. A whiteout, or a file where a folder would have to be, hides what lies below.
-Found look(const std::string& layer, const std::vector<std::string>& parts, std::string& link_target,
-           size_t& link_at) {
+// What one layer has at a path. A whiteout, or a file where a folder would have to be, hides what
+// lies below.
+Found look(const std::string& layer, const std::vector<std::string>& parts,
+           std::string& link_target, size_t& link_at) {
   std::string path = layer;
   for (size_t i = 0; i < parts.size(); ++i) {
     path += "/" + parts[i];
@@ -117,7 +118,8 @@ Result<std::string> read_image_file(const Image& image, const std::string& path)
       size_t at = 0;
       Found found = look(*layer, parts, target, at);
       if (found == Found::kNothing) continue;
-      if (found == Found::kWhiteout || found == Found::kOther) return Error::not_found("{}: not in the image", path);
+      if (found == Found::kWhiteout || found == Found::kOther)
+        return Error::not_found("{}: not in the image", path);
       if (found == Found::kFile) {
         std::string whole = *layer;
         for (const std::string& part : parts) whole += "/" + part;

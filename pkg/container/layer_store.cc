@@ -52,7 +52,8 @@ Result<Layer> LayerStore::ensure(const std::string& diff_id, const Provide& prov
       bytes = TRY(unpack_layer(hashing, target, options));
       std::string have = TRY(hashing.finish());
       if (have != diff_id) {
-        return Error::invalid("the layer's content has digest {}, its image says {}", have, diff_id);
+        return Error::invalid("the layer's content has digest {}, its image says {}", have,
+                              diff_id);
       }
       return {};
     }));
@@ -61,7 +62,8 @@ Result<Layer> LayerStore::ensure(const std::string& diff_id, const Provide& prov
   return build(diff_id, fill, stop);
 }
 
-Result<Layer> LayerStore::build(const std::string& diff_id, const Fill& fill, const std::stop_token& stop) {
+Result<Layer> LayerStore::build(const std::string& diff_id, const Fill& fill,
+                                const std::stop_token& stop) {
   remove_leftovers();
   Layer layer;
   {

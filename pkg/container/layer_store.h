@@ -1,7 +1,7 @@
 #pragma once
-// Unpacked layers, one folder each, shared by all images that have them. A layer is known by the digest of
-// its uncompressed tar (diff id), which is checked while unpacking. Any thread; a layer wanted by several
-// at once is unpacked once.
+// Unpacked layers, one folder each, shared by all images that have them. A layer is known by the
+// digest of its uncompressed tar (diff id), which is checked while unpacking. Any thread; a layer
+// wanted by several at once is unpacked once.
 
 #include <cstdint>
 #include <functional>
@@ -25,16 +25,17 @@ struct Layer {
 
 class LayerStore {
  public:
-  // `directory` exists; `known` are the layers that the index lists. What else lies there is left over from
-  // a crash and removed with the first new layer.
+  // `directory` exists; `known` are the layers that the index lists. What else lies there is left
+  // over from a crash and removed with the first new layer.
   LayerStore(std::string directory, const std::vector<Layer>& known, bool privileged);
 
   // Hands the compressed or plain tar to the function it is given.
   using Take = std::function<Result<void>(ByteSource&)>;
   using Provide = std::function<Result<void>(const Take&)>;
-  // Gives the layer, unpacking what `provide` brings when it is not there yet. It stays at least until
-  // unpin(diff_id).
-  Result<Layer> ensure(const std::string& diff_id, const Provide& provide, const std::stop_token& stop);
+  // Gives the layer, unpacking what `provide` brings when it is not there yet. It stays at least
+  // until unpin(diff_id).
+  Result<Layer> ensure(const std::string& diff_id, const Provide& provide,
+                       const std::stop_token& stop);
   // For one built by other means: `fill` puts the files into a new folder and gives their bytes.
   using Fill = std::function<Result<uint64_t>(const std::string& folder)>;
   Result<Layer> build(const std::string& diff_id, const Fill& fill, const std::stop_token& stop);

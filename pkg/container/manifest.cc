@@ -9,7 +9,8 @@ namespace wherry::container {
 namespace {
 
 constexpr std::string_view kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
-constexpr std::string_view kDockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json";
+constexpr std::string_view kDockerIndex =
+    "application/vnd.docker.distribution.manifest.list.v2+json";
 constexpr std::string_view kOciManifest = "application/vnd.oci.image.manifest.v1+json";
 constexpr std::string_view kOciIndex = "application/vnd.oci.image.index.v1+json";
 constexpr std::string_view kOciConfig = "application/vnd.oci.image.config.v1+json";
@@ -31,7 +32,8 @@ Result<Descriptor> descriptor(json::Value value) {
   out.media_type = value["mediaType"].as_string();
   out.digest = value["digest"].as_string();
   out.size = static_cast<uint64_t>(value["size"].as_int());
-  if (!valid_digest(out.digest)) return Error::invalid("manifest with invalid digest {}", out.digest);
+  if (!valid_digest(out.digest))
+    return Error::invalid("manifest with invalid digest {}", out.digest);
   return out;
 }
 
@@ -86,7 +88,8 @@ Result<Descriptor> choose_manifest(std::string_view index_text, const Platform& 
     best_fit = score;
   }
   if (!best) {
-    return Error::not_found("no match for platform linux/{} in manifest list", platform.architecture);
+    return Error::not_found("no match for platform linux/{} in manifest list",
+                            platform.architecture);
   }
   return descriptor(best);
 }
@@ -95,7 +98,8 @@ Result<Manifest> parse_manifest(std::string_view text) {
   json::Document document = TRY(json::Document::parse(text));
   json::Value root = document.root();
   if (root["schemaVersion"].as_int() == 1) {
-    return Error::invalid("the image is in Docker's retired schema 1 form; push it again with a current tool");
+    return Error::invalid(
+        "the image is in Docker's retired schema 1 form; push it again with a current tool");
   }
   if (!root["config"].is_object() || !root["layers"].is_array()) {
     return Error::invalid("the manifest has no config or layers");
@@ -119,7 +123,8 @@ Result<ConfigDocument> parse_config(std::string_view text) {
   out.created = root["created"].as_string();
   out.diff_ids = strings(root["rootfs"]["diff_ids"]);
   for (const std::string& diff_id : out.diff_ids) {
-    if (!valid_digest(diff_id)) return Error::invalid("image config with invalid diff id {}", diff_id);
+    if (!valid_digest(diff_id))
+      return Error::invalid("image config with invalid diff id {}", diff_id);
   }
   json::Value config = root["config"];
   out.config.entrypoint = strings(config["Entrypoint"]);
@@ -153,7 +158,8 @@ std::string write_config(const ImageConfig& config, const std::vector<std::strin
   if (!config.working_dir.empty()) inner.set("WorkingDir", config.working_dir);
   if (!config.user.empty()) inner.set("User", config.user);
   if (!config.stop_signal.empty()) inner.set("StopSignal", config.stop_signal);
-  for (const std::string& port : config.exposed_ports) inner.ensure_object("ExposedPorts").set_object(port);
+  for (const std::string& port : config.exposed_ports)
+    inner.ensure_object("ExposedPorts").set_object(port);
   for (const auto& [key, value] : config.labels) inner.ensure_object("Labels").set(key, value);
   json::Node rootfs = root.set_object("rootfs");
   rootfs.set("type", "layers");

@@ -1,5 +1,6 @@
 #pragma once
-// The documents of an image: index, manifest and config, in Docker's (schema 2) and OCI's forms. Pure.
+// The documents of an image: index, manifest and config, in Docker's (schema 2) and OCI's forms.
+// Pure.
 
 #include <cstdint>
 #include <optional>

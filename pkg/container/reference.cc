@@ -12,9 +12,7 @@ constexpr size_t kTagBytesMax = 128;
 
 bool is_lower_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
-bool is_word(char c) {
-  return is_lower_alphanumeric(c) || (c >= 'A' && c <= 'Z') || c == '_';
-}
+bool is_word(char c) { return is_lower_alphanumeric(c) || (c >= 'A' && c <= 'Z') || c == '_'; }
 
 Error malformed(std::string_view text) {
   return Error::invalid("couldn't parse image name {}: invalid reference format", quote(text));
@@ -42,7 +40,8 @@ bool valid_component(std::string_view part) {
 
 bool valid_tag(std::string_view tag) {
   if (tag.empty() || tag.size() > kTagBytesMax || !is_word(tag[0])) return false;
-  return std::all_of(tag.begin(), tag.end(), [](char c) { return is_word(c) || c == '.' || c == '-'; });
+  return std::all_of(tag.begin(), tag.end(),
+                     [](char c) { return is_word(c) || c == '.' || c == '-'; });
 }
 
 bool valid_registry(std::string_view host) {
@@ -52,7 +51,8 @@ bool valid_registry(std::string_view host) {
     if (close == std::string_view::npos) return false;
     std::string_view inside = name.substr(1, close - 1);
     bool fine = !inside.empty() && std::all_of(inside.begin(), inside.end(), [](char c) {
-      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' || c == '.';
+      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') ||
+             c == ':' || c == '.';
     });
     if (!fine) return false;
     name.remove_prefix(close + 1);

@@ -22,9 +22,9 @@ struct Reference {
   static Result<Reference> parse(std::string_view text);
 
   std::string name() const { return registry + "/" + repository; }
-  std::string full() const;       // name[:tag][@digest]; with a digest the tag is left out.
+  std::string full() const;  // name[:tag][@digest]; with a digest the tag is left out.
   std::string tag_or_digest() const { return digest.empty() ? tag : digest; }
-  bool loopback() const;          // localhost, 127.0.0.0/8, [::1]: plain http is tried.
+  bool loopback() const;  // localhost, 127.0.0.0/8, [::1]: plain http is tried.
   bool operator==(const Reference&) const = default;
 };
 

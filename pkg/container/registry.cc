@@ -40,7 +40,8 @@ std::string server_message(const std::string& body) {
   std::vector<std::string> messages;
   for (json::Value error : document->root()["errors"].items()) {
     std::string text = to_lower(error["code"].as_string());
-    if (!error["message"].as_string().empty()) text += ": " + std::string(error["message"].as_string());
+    if (!error["message"].as_string().empty())
+      text += ": " + std::string(error["message"].as_string());
     messages.push_back(std::move(text));
   }
   return join(messages, "; ");
@@ -49,7 +50,8 @@ std::string server_message(const std::string& body) {
 std::string digest_of(std::string_view text) { return "sha256:" + pki::sha256_hex(text); }
 
 Error wrong_digest(const std::string& have, const std::string& want) {
-  return Error::internal("digest mismatch: the registry sent content with digest {} for {}", have, want);
+  return Error::internal("digest mismatch: the registry sent content with digest {} for {}", have,
+                         want);
 }
 
 // What a file holds so far, hashed; its end is where a download goes on.
@@ -126,20 +128,23 @@ bool Registry::next_credentials() {
 
 // ---- Authentication
 
-Result<std::string> Registry::fetch_token(const Challenge& challenge, const Credentials& credentials) {
+Result<std::string> Registry::fetch_token(const Challenge& challenge,
+                                          const Credentials& credentials) {
   auto parameter = [&](const char* key) {
     auto found = challenge.parameters.find(key);
     return found != challenge.parameters.end() ? found->second : std::string();
   };
   std::string realm = parameter("realm");
-  bool safe = realm.starts_with("https://") || (realm.starts_with("http://") && reference_.loopback());
+  bool safe =
+      realm.starts_with("https://") || (realm.starts_with("http://") && reference_.loopback());
   if (!safe) {
     return Error(Code::kUnauthorized,
                  fmt::format("the registry names an unusable token server {}", quote(realm)));
   }
   std::string scope = parameter("scope");
   if (scope.empty()) scope = "repository:" + reference_.repository + ":pull";
-  std::string query = "service=" + percent_encode(parameter("service")) + "&scope=" + percent_encode(scope);
+  std::string query =
+      "service=" + percent_encode(parameter("service")) + "&scope=" + percent_encode(scope);
   http::ClientRequest request;
   request.timeout = kRequestLimit;
   request.body_bytes_max = kManifestBytesMax;
@@ -160,9 +165,10 @@ Result<std::string> Registry::fetch_token(const Challenge& challenge, const Cred
   http::ClientResponse response = TRY(client_.request(request, stop_));
   if (response.status != 200) {
     bool refused = response.status == 400 || response.status == 401 || response.status == 403;
-    return Error(refused ? Code::kUnauthorized : Code::kUnavailable,
-                 fmt::format("failed to authorize: failed to fetch {}token: the token server answered {}",
-                             credentials.username.empty() ? "anonymous " : "", response.status));
+    return Error(
+        refused ? Code::kUnauthorized : Code::kUnavailable,
+        fmt::format("failed to authorize: failed to fetch {}token: the token server answered {}",
+                    credentials.username.empty() ? "anonymous " : "", response.status));
   }
   json::Document document = TRY(json::Document::parse(response.body));
   std::string_view token = document.root()["token"].as_string();
@@ -171,7 +177,8 @@ Result<std::string> Registry::fetch_token(const Challenge& challenge, const Cred
   return "Bearer " + std::string(token);
 }
 
-Result<std::string> Registry::authenticate(const Challenge& challenge, const Credentials& credentials) {
+Result<std::string> Registry::authenticate(const Challenge& challenge,
+                                           const Credentials& credentials) {
   if (!credentials.registry_token.empty()) return "Bearer " + credentials.registry_token;
   if (challenge.scheme == "bearer") return fetch_token(challenge, credentials);
   if (challenge.scheme == "basic" && !credentials.username.empty()) {
@@ -190,7 +197,8 @@ Result<http::ClientResponse> Registry::send_once(http::ClientRequest request,
   return client_.request(request, stop_);
 }
 
-Result<http::ClientResponse> Registry::send(http::ClientRequest request, const http::Client::Write* write) {
+Result<http::ClientResponse> Registry::send(http::ClientRequest request,
+                                            const http::Client::Write* write) {
   http::ClientResponse response = TRY(send_once(request, write));
   if (response.status != 401) return response;
   Challenge challenge = parse_challenge(response.headers.get("WWW-Authenticate"));
@@ -213,15 +221,17 @@ Error Registry::refusal(const http::ClientResponse& response, const std::string&
   switch (response.status) {
     case 401:
     case 403:
-      return Error(response.status == 401 ? Code::kUnauthorized : Code::kForbidden,
-                   "pull access denied, repository does not exist or may require authorization" + tail);
+      return Error(
+          response.status == 401 ? Code::kUnauthorized : Code::kForbidden,
+          "pull access denied, repository does not exist or may require authorization" + tail);
     case 404: return Error::not_found("{}: not found", what);
     case 429:
       return Error(Code::kTooManyRequests,
                    fmt::format("the registry limits requests (429 Too Many Requests){}", tail));
     default:
-      return Error(response.status >= 500 ? Code::kUnavailable : Code::kInternal,
-                   fmt::format("unexpected status {} from {}{}", response.status, response.url, tail));
+      return Error(
+          response.status >= 500 ? Code::kUnavailable : Code::kInternal,
+          fmt::format("unexpected status {} from {}{}", response.status, response.url, tail));
   }
 }
 
@@ -253,7 +263,8 @@ Result<Registry::Fetched> Registry::manifest(const std::string& tag_or_digest) {
     out.digest = digest_of(response->body);
     std::string_view stated = response->headers.get("Docker-Content-Digest");
     if (valid_digest(tag_or_digest)) stated = tag_or_digest;
-    if (valid_digest(stated) && stated != out.digest) return wrong_digest(out.digest, std::string(stated));
+    if (valid_digest(stated) && stated != out.digest)
+      return wrong_digest(out.digest, std::string(stated));
     out.media_type = response->headers.get("Content-Type");
     out.text = std::move(response->body);
     return out;
@@ -275,8 +286,8 @@ Result<std::string> Registry::small_blob(const Descriptor& descriptor) {
 
 // ---- Layers
 
-// One request from where the file ends; gives how many bytes it brought. The file is whole and verified
-// when that succeeds and its size is the descriptor's.
+// One request from where the file ends; gives how many bytes it brought. The file is whole and
+// verified when that succeeds and its size is the descriptor's.
 Result<uint64_t> Registry::continue_download(const Descriptor& descriptor, const std::string& path,
                                              const Progress& progress) {
   os::Fd file = TRY(os::open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
@@ -300,7 +311,8 @@ Result<uint64_t> Registry::continue_download(const Descriptor& descriptor, const
     return true;
   };
   if (start < descriptor.size) {
-    if (lseek(file.get(), static_cast<off_t>(start), SEEK_SET) < 0) return Error::from_errno(errno, path);
+    if (lseek(file.get(), static_cast<off_t>(start), SEEK_SET) < 0)
+      return Error::from_errno(errno, path);
     http::ClientRequest request;
     request.url = url("blobs", descriptor.digest);
     request.idle_timeout = kSilenceLimit;
@@ -320,8 +332,8 @@ Result<uint64_t> Registry::continue_download(const Descriptor& descriptor, const
     if (response->status / 100 != 2) return refusal(*response, "blob " + descriptor.digest);
     if (oversize) {
       TRY(os::remove_file(path));
-      return Error::internal("blob {} is longer than the {} bytes its manifest states", descriptor.digest,
-                             descriptor.size);
+      return Error::internal("blob {} is longer than the {} bytes its manifest states",
+                             descriptor.digest, descriptor.size);
     }
   }
   if (start + received < descriptor.size) return received;
@@ -344,8 +356,8 @@ Result<void> Registry::download(const Descriptor& descriptor, const std::string&
     if (stop_.stop_requested()) return Error::timeout("the pull was cancelled");
     idle_attempts = received > 0 ? 0 : idle_attempts + 1;
     if (idle_attempts < kAttemptsWithoutProgress && attempt < kAttemptsMax) continue;
-    return Error::unavailable("blob {} is truncated: {} of {} bytes came: unexpected EOF", descriptor.digest,
-                              info.st_size, descriptor.size);
+    return Error::unavailable("blob {} is truncated: {} of {} bytes came: unexpected EOF",
+                              descriptor.digest, info.st_size, descriptor.size);
   }
 }
 

@@ -28,7 +28,8 @@ Challenge parse_challenge(std::string_view header);
 class Registry {
  public:
   // `credentials` are tried in turn, then none.
-  Registry(const Reference& reference, const std::vector<Credentials>& credentials, std::stop_token stop);
+  Registry(const Reference& reference, const std::vector<Credentials>& credentials,
+           std::stop_token stop);
 
   struct Fetched {
     std::string text;
@@ -40,12 +41,14 @@ class Registry {
   Result<std::string> small_blob(const Descriptor& descriptor);
   // Into the file `path`; goes on where an earlier try ended. `progress` is told of bytes added.
   using Progress = std::function<void(uint64_t bytes)>;
-  Result<void> download(const Descriptor& descriptor, const std::string& path, const Progress& progress);
+  Result<void> download(const Descriptor& descriptor, const std::string& path,
+                        const Progress& progress);
 
  private:
   std::string url(std::string_view kind, const std::string& name) const;
   Result<http::ClientResponse> send(http::ClientRequest request, const http::Client::Write* write);
-  Result<http::ClientResponse> send_once(http::ClientRequest request, const http::Client::Write* write);
+  Result<http::ClientResponse> send_once(http::ClientRequest request,
+                                         const http::Client::Write* write);
   Result<std::string> authenticate(const Challenge& challenge, const Credentials& credentials);
   Result<std::string> fetch_token(const Challenge& challenge, const Credentials& credentials);
   Result<uint64_t> continue_download(const Descriptor& descriptor, const std::string& path,
@@ -58,7 +61,7 @@ class Registry {
   http::Client client_;
 
   mutable Mutex mutex_;
-  std::string base_ GUARDED_BY(mutex_);  // "https://registry-1.docker.io"
+  std::string base_ GUARDED_BY(mutex_);                      // "https://registry-1.docker.io"
   std::vector<Credentials> credentials_ GUARDED_BY(mutex_);  // The first is in use.
   std::string authorization_ GUARDED_BY(mutex_);
 };

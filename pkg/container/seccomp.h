@@ -1,7 +1,7 @@
 #pragma once
-// Seccomp profiles as the OCI runtime takes them. RuntimeDefault is an allow-list of our own for the
-// native architecture; system calls that only make sense with a capability are allowed with it. Pure,
-// except for reading a Localhost profile.
+// Seccomp profiles as the OCI runtime takes them. RuntimeDefault is an allow-list of our own for
+// the native architecture; system calls that only make sense with a capability are allowed with it.
+// Pure, except for reading a Localhost profile.
 
 #include <set>
 #include <string>

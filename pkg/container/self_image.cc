@@ -12,7 +12,8 @@ Result<void> import_self_image(ImageStore& store) {
   struct stat info {};
   // Through the link, so that a binary replaced while we run is still the one we are.
   if (stat("/proc/self/exe", &info) != 0) return Error::from_errno(errno, binary);
-  std::string fingerprint = fmt::format("{}:{}.{:09}", info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  std::string fingerprint =
+      fmt::format("{}:{}.{:09}", info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
   ImageConfig config;
   config.entrypoint = {"/wherry", "hello"};
   config.env = {"PATH=/"};

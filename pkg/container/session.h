@@ -12,10 +12,10 @@
 namespace wherry::container {
 
 struct SessionStreams {
-  os::Fd input;   // To the process.
+  os::Fd input;  // To the process.
   os::Fd output;
   os::Fd error;
-  os::Fd terminal;  // Instead of all three.
+  os::Fd terminal;                        // Instead of all three.
   std::function<void()> on_input_closed;  // Attach with stdinOnce: tells the shim. May be empty.
 };
 

@@ -9,7 +9,8 @@ int64_t ShimAnswer::number(size_t index) const {
   return index < words.size() ? parse_int(words[index]).value_or(0) : 0;
 }
 
-Result<ShimCall> ShimCall::open(const std::string& socket_path, const std::vector<std::string>& words,
+Result<ShimCall> ShimCall::open(const std::string& socket_path,
+                                const std::vector<std::string>& words,
                                 const std::vector<int>& fds) {
   os::Fd connection = TRY(os::connect_unix(socket_path, os::SocketKind::kSeqpacket));
   std::string text;

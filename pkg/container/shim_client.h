@@ -1,7 +1,7 @@
 #pragma once
-// One request to a pod's shim (cmd/shim/protocol.h). A call is a connection of its own: it is open while
-// the request is under way, and hanging up tells the shim that nobody waits any more. Any thread; a call
-// belongs to one.
+// One request to a pod's shim (cmd/shim/protocol.h). A call is a connection of its own: it is open
+// while the request is under way, and hanging up tells the shim that nobody waits any more. Any
+// thread; a call belongs to one.
 
 #include <chrono>
 #include <string>
@@ -22,7 +22,8 @@ struct ShimAnswer {
 class ShimCall {
  public:
   // kUnavailable when the shim is gone.
-  static Result<ShimCall> open(const std::string& socket_path, const std::vector<std::string>& words,
+  static Result<ShimCall> open(const std::string& socket_path,
+                               const std::vector<std::string>& words,
                                const std::vector<int>& fds = {});
   // The next answer; kTimeout after the limit, kUnavailable when the shim has hung up.
   Result<ShimAnswer> receive(std::chrono::milliseconds limit);

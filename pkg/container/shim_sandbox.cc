@@ -100,8 +100,8 @@ Result<void> ShimSandbox::start_shim(os::Fd listener) {
                   std::to_string(config_.shm_bytes)};
   for (const auto& [name, value] : config_.sysctls) options.args.push_back(name + "=" + value);
   options.path = "/proc/self/fd/" + std::to_string(driver_.shim_program());
-  options.env = std::vector<std::string>{
-      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+  options.env =
+      std::vector<std::string>{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   options.fds = {{listener.get(), 3}, {directory.get(), 4}, {report.write.get(), 5}};
   options.new_session = true;
   os::Process process = TRY(os::spawn(options));
@@ -115,7 +115,8 @@ Result<void> ShimSandbox::start_shim(os::Fd listener) {
   }
   std::string text = TRY(os::read_all(report.read.get(), 4096));
   if (!text.starts_with("ok ")) {
-    return Error::internal("the pod's namespaces could not be made: {}", text.empty() ? "no report" : text);
+    return Error::internal("the pod's namespaces could not be made: {}",
+                           text.empty() ? "no report" : text);
   }
   shared_pid_init_ = static_cast<pid_t>(parse_int(std::string_view(text).substr(3)).value_or(0));
   start_time_ = TRY(os::process_start_time(pid_));
@@ -188,7 +189,8 @@ Result<void> ShimSandbox::load() {
   start_time_ = static_cast<uint64_t>(root["startTime"].as_int());
   shared_pid_init_ = static_cast<pid_t>(root["sharedPidInit"].as_int());
   created_at_ = Time(std::chrono::microseconds(root["createdAtUs"].as_int()));
-  if (!config_.cgroup.starts_with('/')) return Error::internal("{}: damaged sandbox.json", config_.directory);
+  if (!config_.cgroup.starts_with('/'))
+    return Error::internal("{}: damaged sandbox.json", config_.directory);
   return {};
 }
 
@@ -364,7 +366,8 @@ Result<void> ShimSandbox::update_limits(const std::string& id, const os::CgroupL
   return driver_.cgroups().set_limits(cgroup(id), limits);
 }
 
-Result<void> ShimSandbox::mount_tmpfs(const std::string& target, uint64_t size_bytes, unsigned mode) {
+Result<void> ShimSandbox::mount_tmpfs(const std::string& target, uint64_t size_bytes,
+                                      unsigned mode) {
   std::string options = fmt::format("mode={:o}", mode);
   if (size_bytes != 0) options += fmt::format(",size={}", size_bytes);
   ShimAnswer answer = TRY(ask_shim(socket_path(), {"mount", "tmpfs", target, options}));

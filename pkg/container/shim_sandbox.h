@@ -1,6 +1,6 @@
 #pragma once
-// The real sandbox: a Sandbox on top of a shim process, and the driver that makes them. See sandbox.h for
-// the contract and the files, cmd/shim/protocol.h for what is said to the shim.
+// The real sandbox: a Sandbox on top of a shim process, and the driver that makes them. See
+// sandbox.h for the contract and the files, cmd/shim/protocol.h for what is said to the shim.
 
 #include <atomic>
 #include <map>
@@ -65,8 +65,10 @@ class ShimSandbox final : public Sandbox {
   Result<os::CgroupUsage> usage(const std::string& id) const override;
   Result<os::CgroupUsage> pod_usage() const override;
   Result<void> update_limits(const std::string& id, const os::CgroupLimits& limits) override;
-  Result<std::unique_ptr<Session>> exec(const std::string& id, const SessionOptions& options) override;
-  Result<std::unique_ptr<Session>> attach(const std::string& id, const SessionOptions& options) override;
+  Result<std::unique_ptr<Session>> exec(const std::string& id,
+                                        const SessionOptions& options) override;
+  Result<std::unique_ptr<Session>> attach(const std::string& id,
+                                          const SessionOptions& options) override;
   Result<ExecResult> exec_wait(const std::string& id, const std::vector<std::string>& command,
                                Duration limit, const std::stop_token& stop) override;
   Result<void> reopen_log(const std::string& id) override;

@@ -30,7 +30,9 @@ constexpr Field kMajor{329, 8};
 constexpr Field kMinor{337, 8};
 constexpr Field kPrefix{345, 155};
 
-std::string_view raw(const char* header, Field field) { return {header + field.offset, field.size}; }
+std::string_view raw(const char* header, Field field) {
+  return {header + field.offset, field.size};
+}
 
 std::string text(const char* header, Field field) {
   std::string_view value = raw(header, field);
@@ -73,7 +75,9 @@ bool checksum_fits(const char* header) {
 
 TarType type_of(char flag) {
   switch (flag) {
-    case '0': case '\0': case '7': return TarType::kFile;
+    case '0':
+    case '\0':
+    case '7': return TarType::kFile;
     case '1': return TarType::kHardLink;
     case '2': return TarType::kSymlink;
     case '3': return TarType::kCharDevice;
@@ -131,7 +135,8 @@ Result<void> TarReader::skip() {
 Result<std::string> TarReader::read_block(uint64_t size) {
   if (size > kHeaderBytesMax) return damaged("an extended header is too long");
   std::string out(static_cast<size_t>(size), '\0');
-  if (size > 0 && !TRY(read_exactly(source_, out.data(), out.size()))) return damaged("unexpected EOF");
+  if (size > 0 && !TRY(read_exactly(source_, out.data(), out.size())))
+    return damaged("unexpected EOF");
   left_ = 0;
   padding_ = (kBlock - size % kBlock) % kBlock;
   TRY(skip());
@@ -144,7 +149,8 @@ Result<void> TarReader::read_pax(uint64_t size, std::map<std::string, std::strin
   std::string_view rest = block;
   while (!rest.empty() && rest[0] != '\0') {
     size_t space = rest.find(' ');
-    auto length = space == std::string_view::npos ? std::nullopt : parse_uint(rest.substr(0, space));
+    auto length =
+        space == std::string_view::npos ? std::nullopt : parse_uint(rest.substr(0, space));
     if (!length || *length <= space + 2 || *length > rest.size() || rest[*length - 1] != '\n') {
       return damaged("a pax header is malformed");
     }
@@ -235,8 +241,8 @@ Result<std::string> TarReader::read_all(size_t bytes_max) {
 }
 
 void append_tar(std::string& archive, const TarEntry& entry, std::string_view content) {
-  auto header_of = [](char flag, std::string_view name, std::string_view link, unsigned mode, uint64_t size,
-                      const TarEntry& from) {
+  auto header_of = [](char flag, std::string_view name, std::string_view link, unsigned mode,
+                      uint64_t size, const TarEntry& from) {
     std::string header(kBlock, '\0');
     auto put = [&](Field field, std::string_view value) {
       std::memcpy(header.data() + field.offset, value.data(), std::min(field.size, value.size()));
@@ -249,7 +255,9 @@ void append_tar(std::string& archive, const TarEntry& entry, std::string_view co
     put(kMtime, fmt::format("{:011o}", from.mtime_seconds));
     header[kTypeOffset] = flag;
     put(kLink, link);
-    put(kMagic, std::string_view("ustar\0" "00", 8));
+    put(kMagic, std::string_view("ustar\0"
+                                 "00",
+                                 8));
     put(kMajor, fmt::format("{:07o}", from.major));
     put(kMinor, fmt::format("{:07o}", from.minor));
     put(kChecksum, "        ");

@@ -1,6 +1,6 @@
 #pragma once
-// Reading tar archives: POSIX ustar and pax, and the GNU extensions for long names and large numbers.
-// Nothing here touches the file system. One thread.
+// Reading tar archives: POSIX ustar and pax, and the GNU extensions for long names and large
+// numbers. Nothing here touches the file system. One thread.
 
 #include <cstdint>
 #include <map>
@@ -12,7 +12,16 @@
 
 namespace wherry::container {
 
-enum class TarType { kFile, kHardLink, kSymlink, kCharDevice, kBlockDevice, kDirectory, kFifo, kOther };
+enum class TarType {
+  kFile,
+  kHardLink,
+  kSymlink,
+  kCharDevice,
+  kBlockDevice,
+  kDirectory,
+  kFifo,
+  kOther
+};
 
 struct TarEntry {
   TarType type = TarType::kOther;

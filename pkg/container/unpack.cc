@@ -139,7 +139,8 @@ class Unpacker {
     if (errno != EEXIST) return Error::from_errno(errno, "whiteout of " + name);
     // The same layer put something new there: it must not show what lies below.
     struct stat info {};
-    if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(info.st_mode)) return {};
+    if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(info.st_mode))
+      return {};
     os::Fd folder(openat(parent, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder) return Error::from_errno(errno, name);
     return make_opaque(folder.get());
@@ -207,7 +208,8 @@ class Unpacker {
     if (symlinkat(entry.link.c_str(), parent, name.c_str()) != 0) {
       if (errno != EEXIST) return Error::from_errno(errno, name);
       TRY(clear(parent, name));
-      if (symlinkat(entry.link.c_str(), parent, name.c_str()) != 0) return Error::from_errno(errno, name);
+      if (symlinkat(entry.link.c_str(), parent, name.c_str()) != 0)
+        return Error::from_errno(errno, name);
     }
     return set_metadata_at(parent, name, entry);
   }
@@ -239,16 +241,19 @@ class Unpacker {
     if (type != S_IFIFO && !options_.privileged) return {};
     dev_t device = type == S_IFIFO ? 0 : makedev(entry.major, entry.minor);
     // 0:0 is overlay's own mark for "not there".
-    if (type == S_IFCHR && device == 0) return Error::invalid("a device with number 0:0 is not allowed");
+    if (type == S_IFCHR && device == 0)
+      return Error::invalid("a device with number 0:0 is not allowed");
     if (mknodat(parent, name.c_str(), type | 0600, device) != 0) {
       if (errno != EEXIST) return Error::from_errno(errno, name);
       TRY(clear(parent, name));
-      if (mknodat(parent, name.c_str(), type | 0600, device) != 0) return Error::from_errno(errno, name);
+      if (mknodat(parent, name.c_str(), type | 0600, device) != 0)
+        return Error::from_errno(errno, name);
     }
     return set_metadata_at(parent, name, entry);
   }
 
-  // ---- Owner, mode, attributes, time; in this order, for changing the owner clears modes and capabilities
+  // ---- Owner, mode, attributes, time; in this order, for changing the owner clears modes and
+  // capabilities
 
   static void times_of(const TarEntry& entry, timespec out[2]) {
     out[0].tv_sec = out[1].tv_sec = static_cast<time_t>(entry.mtime_seconds);
@@ -266,7 +271,8 @@ class Unpacker {
       if (name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.")) continue;
       if (!options_.privileged && !name.starts_with("user.")) continue;
       if (fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) == 0) continue;
-      // A label of another machine's policy, or a file system without attributes, is no reason to fail.
+      // A label of another machine's policy, or a file system without attributes, is no reason to
+      // fail.
       bool needed = name == "security.capability";
       if (needed && errno != ENOTSUP) return Error::from_errno(errno, "setting " + name);
     }
@@ -302,7 +308,8 @@ class Unpacker {
 
 }  // namespace
 
-Result<uint64_t> unpack_layer(ByteSource& tar, const std::string& target, const UnpackOptions& options) {
+Result<uint64_t> unpack_layer(ByteSource& tar, const std::string& target,
+                              const UnpackOptions& options) {
   os::Fd root = TRY(os::open_file(target, O_PATH | O_DIRECTORY));
   return Unpacker(tar, std::move(root), options).run();
 }

@@ -1,7 +1,7 @@
 #include "os/cgroup.h"
 
-#include <sys/stat.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,8 +16,9 @@ namespace wherry::os {
 namespace {
 
 // The ones a container runtime writes to; others (perf_event, net_cls) it creates itself.
-constexpr std::string_view kV1Controllers[] = {"memory", "cpu",    "cpuacct", "pids",       "cpuset", "blkio",
-                                               "devices", "freezer", "hugetlb", "perf_event", "net_cls", "net_prio", "rdma", "misc"};
+constexpr std::string_view kV1Controllers[] = {
+    "memory",  "cpu",     "cpuacct",    "pids",    "cpuset",   "blkio", "devices",
+    "freezer", "hugetlb", "perf_event", "net_cls", "net_prio", "rdma",  "misc"};
 constexpr std::string_view kV2Wanted[] = {"cpuset", "cpu", "io", "memory", "hugetlb", "pids"};
 constexpr int kKillRounds = 20;
 
@@ -38,11 +39,10 @@ uint64_t read_key(const std::string& path, std::string_view key) {
   return 0;
 }
 
-Result<void> make_group(const std::string& path) {
-  return make_directories(path, 0755);
-}
+Result<void> make_group(const std::string& path) { return make_directories(path, 0755); }
 
-// A new cpuset group of version 1 is empty and refuses processes until it has cpus and memory nodes.
+// A new cpuset group of version 1 is empty and refuses processes until it has cpus and memory
+// nodes.
 void fill_cpuset(const std::string& mount, const std::string& path) {
   std::string folder = mount;
   for (std::string_view part : split(path, '/')) {
@@ -111,8 +111,8 @@ Result<Cgroups> Cgroups::parse(std::string_view mountinfo) {
       bool known = std::find(std::begin(kV1Controllers), std::end(kV1Controllers), option) !=
                    std::end(kV1Controllers);
       if (known && out.v1_mounts_.emplace(option, entry.mount_point).second) used = true;
-      // Hierarchies without a controller (systemd's own) follow too: that takes pods out of our service's
-      // group, so that stopping the service does not end them.
+      // Hierarchies without a controller (systemd's own) follow too: that takes pods out of our
+      // service's group, so that stopping the service does not end them.
       if (option.starts_with("name=")) used = true;
     }
     if (used) out.v1_roots_.push_back(entry.mount_point);
@@ -176,7 +176,8 @@ Result<void> Cgroups::create(const std::string& path) const {
     if (part.empty()) continue;
     // One at a time: a controller that this kernel lacks must not keep the others off.
     for (std::string_view controller : kV2Wanted) {
-      (void)write_file_plain(folder + "/cgroup.subtree_control", "+" + std::string(controller)).ok();
+      (void)write_file_plain(folder + "/cgroup.subtree_control", "+" + std::string(controller))
+          .ok();
     }
     folder += "/" + std::string(part);
   }
@@ -188,7 +189,8 @@ Result<void> Cgroups::set_limits(const std::string& path, const CgroupLimits& li
   if (limits.memory_bytes && has("memory")) {
     std::string value = std::to_string(*limits.memory_bytes);
     if (v2) {
-      TRY(write_file_plain(folder("memory", path) + "/memory.max", *limits.memory_bytes > 0 ? value : "max"));
+      TRY(write_file_plain(folder("memory", path) + "/memory.max",
+                           *limits.memory_bytes > 0 ? value : "max"));
     } else {
       TRY(write_file_plain(folder("memory", path) + "/memory.limit_in_bytes",
                            *limits.memory_bytes > 0 ? value : "-1"));
@@ -211,7 +213,8 @@ Result<void> Cgroups::set_limits(const std::string& path, const CgroupLimits& li
                            (*limits.cpu_quota_us > 0 ? quota : "max") + " " + period));
     } else {
       TRY(write_file_plain(folder("cpu", path) + "/cpu.cfs_period_us", period));
-      TRY(write_file_plain(folder("cpu", path) + "/cpu.cfs_quota_us", *limits.cpu_quota_us > 0 ? quota : "-1"));
+      TRY(write_file_plain(folder("cpu", path) + "/cpu.cfs_quota_us",
+                           *limits.cpu_quota_us > 0 ? quota : "-1"));
     }
   }
   if (limits.pids && has("pids")) {
@@ -224,7 +227,8 @@ Result<void> Cgroups::set_limits(const std::string& path, const CgroupLimits& li
 Result<void> Cgroups::add_process(const std::string& path, pid_t pid) const {
   std::string text = std::to_string(pid);
   if (mode_ == CgroupMode::kV2) return write_file_plain(v2_mount_ + path + "/cgroup.procs", text);
-  for (const std::string& root : v1_roots_) TRY(write_file_plain(root + path + "/cgroup.procs", text));
+  for (const std::string& root : v1_roots_)
+    TRY(write_file_plain(root + path + "/cgroup.procs", text));
   return {};
 }
 
@@ -238,8 +242,8 @@ Result<void> Cgroups::kill_all(const std::string& path) const {
   if (mode_ == CgroupMode::kV2 && exists(v2_mount_ + path + "/cgroup.kill")) {
     return write_file_plain(v2_mount_ + path + "/cgroup.kill", "1");
   }
-  // A fork bomb may outrun one round. Zombies leave the group only when they are reaped, so a round in
-  // which the set does not change is the last.
+  // A fork bomb may outrun one round. Zombies leave the group only when they are reaped, so a round
+  // in which the set does not change is the last.
   std::vector<pid_t> before;
   for (int round = 0; round < kKillRounds; ++round) {
     std::vector<pid_t> pids = processes(path);

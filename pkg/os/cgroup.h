@@ -1,7 +1,7 @@
 #pragma once
-// Control groups, version 1, 2 and hybrid (controllers on version 1 beside an empty unified tree). A
-// group is named by a path such as "/kubepods/burstable/pod123", the same in every hierarchy. Any thread;
-// the object is constant after detect().
+// Control groups, version 1, 2 and hybrid (controllers on version 1 beside an empty unified tree).
+// A group is named by a path such as "/kubepods/burstable/pod123", the same in every hierarchy. Any
+// thread; the object is constant after detect().
 
 #include <sys/types.h>
 
@@ -20,8 +20,9 @@ enum class CgroupMode { kV1, kV2, kHybrid };
 
 struct CgroupLimits {
   std::optional<int64_t> memory_bytes;
-  std::optional<uint64_t> cpu_shares;    // Version 1 scale, 2 to 262144; converted to a weight on version 2.
-  std::optional<int64_t> cpu_quota_us;   // Per period.
+  std::optional<uint64_t>
+      cpu_shares;  // Version 1 scale, 2 to 262144; converted to a weight on version 2.
+  std::optional<int64_t> cpu_quota_us;  // Per period.
   uint64_t cpu_period_us = 100000;
   std::optional<int64_t> pids;
 };
@@ -49,7 +50,8 @@ class Cgroups {
   Result<void> create(const std::string& path) const;
   Result<void> set_limits(const std::string& path, const CgroupLimits& limits) const;
   Result<void> add_process(const std::string& path, pid_t pid) const;
-  // SIGKILL to every process in the group and below, until none is left or a few rounds have passed.
+  // SIGKILL to every process in the group and below, until none is left or a few rounds have
+  // passed.
   Result<void> kill_all(const std::string& path) const;
   std::vector<pid_t> processes(const std::string& path) const;  // Of the group and below.
   Result<CgroupUsage> usage(const std::string& path) const;

@@ -23,15 +23,19 @@ TEST(Mount, ParsesMountinfo) {
 }
 
 TEST(Mount, OverlayOptionsMustFitAPage) {
-  EXPECT_EQ(overlay_options({"/b", "/a"}, "/u", "/w").value(), "lowerdir=/b:/a,upperdir=/u,workdir=/w");
+  EXPECT_EQ(overlay_options({"/b", "/a"}, "/u", "/w").value(),
+            "lowerdir=/b:/a,upperdir=/u,workdir=/w");
   EXPECT_TRUE(overlay_options({std::string(5000, 'x')}, "/u", "/w").error().is(Code::kInvalid));
 }
 
 TEST(Cgroup, FindsTheMode) {
   EXPECT_EQ(Cgroups::parse(kHybrid).value().mode(), CgroupMode::kHybrid);
-  EXPECT_EQ(Cgroups::parse(kHybrid).value().folder("cpuacct", "/a"), "/sys/fs/cgroup/cpu,cpuacct/a");
-  EXPECT_EQ(Cgroups::parse("1 1 0:1 / /sys/fs/cgroup rw - cgroup2 c rw\n").value().mode(), CgroupMode::kV2);
-  EXPECT_EQ(Cgroups::parse("1 1 0:1 / /c/memory rw - cgroup c rw,memory\n").value().mode(), CgroupMode::kV1);
+  EXPECT_EQ(Cgroups::parse(kHybrid).value().folder("cpuacct", "/a"),
+            "/sys/fs/cgroup/cpu,cpuacct/a");
+  EXPECT_EQ(Cgroups::parse("1 1 0:1 / /sys/fs/cgroup rw - cgroup2 c rw\n").value().mode(),
+            CgroupMode::kV2);
+  EXPECT_EQ(Cgroups::parse("1 1 0:1 / /c/memory rw - cgroup c rw,memory\n").value().mode(),
+            CgroupMode::kV1);
   EXPECT_TRUE(Cgroups::parse("").error().is(Code::kUnavailable));
 }
 

@@ -42,7 +42,8 @@ Result<void> remove_inside(int directory, dev_t device, const std::string& path)
       outcome = Error::internal("{}: is a mount point; not removed", below);
     } else {
       outcome = remove_inside(child.get(), device, below);
-      if (outcome.ok() && unlinkat(directory, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
+      if (outcome.ok() && unlinkat(directory, entry->d_name, AT_REMOVEDIR) != 0 &&
+          errno != ENOENT) {
         outcome = Error::from_errno(errno, below);
       }
     }
@@ -80,7 +81,8 @@ Result<std::string> read_file(const std::string& path) {
 
 Result<void> write_file_atomic(const std::string& path, std::string_view content, unsigned mode) {
   static std::atomic<unsigned> counter{0};
-  std::string temporary = path + ".tmp" + std::to_string(getpid()) + "." + std::to_string(counter++);
+  std::string temporary =
+      path + ".tmp" + std::to_string(getpid()) + "." + std::to_string(counter++);
   Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!fd) return Error::from_errno(errno, temporary);
   Result<void> written = write_all(fd.get(), content);

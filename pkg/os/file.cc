@@ -107,7 +107,8 @@ Result<void> duplicate_file(const std::string& from, const std::string& to, unsi
   if (!cloned) {
     // A hard link shares the bytes and the page cache, but also the owner and mode.
     struct stat info {};
-    if (fstat(source.get(), &info) == 0 && (info.st_mode & 07777) == mode && info.st_uid == geteuid()) {
+    if (fstat(source.get(), &info) == 0 && (info.st_mode & 07777) == mode &&
+        info.st_uid == geteuid()) {
       std::string link = to + ".link";
       std::string path = "/proc/self/fd/" + std::to_string(source.get());
       if (linkat(AT_FDCWD, path.c_str(), AT_FDCWD, link.c_str(), AT_SYMLINK_FOLLOW) == 0) {

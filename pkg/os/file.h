@@ -14,7 +14,8 @@
 namespace wherry::os {
 
 Result<Fd> open_file(const std::string& path, int flags, unsigned mode = 0);
-Result<std::vector<std::string>> list_directory(const std::string& path);  // Sorted, without . and ..
+Result<std::vector<std::string>> list_directory(
+    const std::string& path);  // Sorted, without . and ..
 Result<std::string> read_all(int fd, size_t bytes_max);
 Result<void> write_all(int fd, std::string_view content);
 Result<void> rename_path(const std::string& from, const std::string& to);

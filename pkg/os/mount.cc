@@ -30,7 +30,8 @@ std::string unescape(std::string_view text) {
 
 Result<void> do_mount(const char* source, const std::string& target, const char* type,
                       unsigned long flags, const std::string& data) {
-  if (::mount(source, target.c_str(), type, flags, data.empty() ? nullptr : data.c_str()) == 0) return {};
+  if (::mount(source, target.c_str(), type, flags, data.empty() ? nullptr : data.c_str()) == 0)
+    return {};
   return Error::from_errno(errno, "mounting " + target);
 }
 
@@ -42,13 +43,13 @@ Result<void> mount_tmpfs(const std::string& target, uint64_t size_bytes, unsigne
   return do_mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, data);
 }
 
-Result<std::string> overlay_options(const std::vector<std::string>& lowers, const std::string& upper,
-                                    const std::string& work) {
+Result<std::string> overlay_options(const std::vector<std::string>& lowers,
+                                    const std::string& upper, const std::string& work) {
   std::string data = "lowerdir=" + join(lowers, ":");
   if (!upper.empty()) data += ",upperdir=" + upper + ",workdir=" + work;
   if (data.size() >= static_cast<size_t>(getpagesize())) {
-    return Error::invalid("the image has {} layers; their paths do not fit the overlay mount options",
-                          lowers.size());
+    return Error::invalid(
+        "the image has {} layers; their paths do not fit the overlay mount options", lowers.size());
   }
   return data;
 }

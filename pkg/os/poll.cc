@@ -14,7 +14,8 @@ namespace {
 
 int milliseconds_left(std::optional<std::chrono::steady_clock::time_point> deadline) {
   if (!deadline) return -1;
-  auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - std::chrono::steady_clock::now());
+  auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(*deadline - std::chrono::steady_clock::now());
   return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1 << 30));
 }
 
@@ -40,13 +41,15 @@ Result<Epoll> Epoll::open() {
 
 Result<void> Epoll::add(int fd, uint32_t events, uint64_t tag) {
   epoll_event event{.events = events, .data = {.u64 = tag}};
-  if (epoll_ctl(fd_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return Error::from_errno(errno, "epoll_ctl");
+  if (epoll_ctl(fd_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    return Error::from_errno(errno, "epoll_ctl");
   return {};
 }
 
 Result<void> Epoll::change(int fd, uint32_t events, uint64_t tag) {
   epoll_event event{.events = events, .data = {.u64 = tag}};
-  if (epoll_ctl(fd_.get(), EPOLL_CTL_MOD, fd, &event) != 0) return Error::from_errno(errno, "epoll_ctl");
+  if (epoll_ctl(fd_.get(), EPOLL_CTL_MOD, fd, &event) != 0)
+    return Error::from_errno(errno, "epoll_ctl");
   return {};
 }
 
@@ -61,7 +64,8 @@ Result<std::vector<Epoll::Event>> Epoll::wait(std::optional<std::chrono::millise
   } while (count < 0 && errno == EINTR);
   if (count < 0) return Error::from_errno(errno, "epoll_wait");
   std::vector<Event> out;
-  for (int i = 0; i < count; ++i) out.push_back(Event{.tag = ready[i].data.u64, .events = ready[i].events});
+  for (int i = 0; i < count; ++i)
+    out.push_back(Event{.tag = ready[i].data.u64, .events = ready[i].events});
   return out;
 }
 
@@ -89,7 +93,8 @@ Result<void> TimerFd::set(std::chrono::nanoseconds after) {
   itimerspec spec{};
   spec.it_value.tv_sec = static_cast<time_t>(after.count() / 1'000'000'000);
   spec.it_value.tv_nsec = static_cast<long>(after.count() % 1'000'000'000);
-  if (timerfd_settime(fd_.get(), 0, &spec, nullptr) != 0) return Error::from_errno(errno, "timerfd_settime");
+  if (timerfd_settime(fd_.get(), 0, &spec, nullptr) != 0)
+    return Error::from_errno(errno, "timerfd_settime");
   return {};
 }
 

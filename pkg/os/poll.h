@@ -1,6 +1,6 @@
 #pragma once
-// Descriptors for waiting: epoll, eventfd, timerfd, pipes. An Epoll is waited on by one thread; add,
-// change and remove may come from any. EventFd::signal may come from any thread.
+// Descriptors for waiting: epoll, eventfd, timerfd, pipes. An Epoll is waited on by one thread;
+// add, change and remove may come from any. EventFd::signal may come from any thread.
 
 #include <sys/epoll.h>
 

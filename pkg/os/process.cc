@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,7 +154,8 @@ Result<RunResult> run(const SpawnOptions& options, std::chrono::milliseconds lim
     if (ready == 0) {
       TRY(process.kill(SIGKILL));
       TRY(process.wait(std::chrono::seconds(5)));
-      return Error::timeout("{} still ran after {} ms and was killed", options.args[0], limit.count());
+      return Error::timeout("{} still ran after {} ms and was killed", options.args[0],
+                            limit.count());
     }
     if (fds[0].revents != 0) {
       ssize_t count = ::read(pipe.read.get(), buffer, sizeof buffer);
@@ -166,7 +167,8 @@ Result<RunResult> run(const SpawnOptions& options, std::chrono::milliseconds lim
       }
       if (fds[1].revents != 0) break;
       if (count == 0) {
-        Result<ExitStatus> status = process.wait(std::chrono::milliseconds(std::max<int64_t>(left.count(), 1)));
+        Result<ExitStatus> status =
+            process.wait(std::chrono::milliseconds(std::max<int64_t>(left.count(), 1)));
         if (!status.ok()) {
           TRY(process.kill(SIGKILL));
           TRY(process.wait(std::chrono::seconds(5)));

@@ -1,7 +1,7 @@
 #pragma once
-// Starting programs and waiting for them. There is no fork: posix_spawn is safe in a process with many
-// threads. A Process is its pid with a pidfd, so a signal never hits a stranger that reused the number.
-// Any thread may spawn; a Process belongs to one owner.
+// Starting programs and waiting for them. There is no fork: posix_spawn is safe in a process with
+// many threads. A Process is its pid with a pidfd, so a signal never hits a stranger that reused
+// the number. Any thread may spawn; a Process belongs to one owner.
 
 #include <sys/types.h>
 
@@ -18,7 +18,7 @@
 namespace wherry::os {
 
 struct ExitStatus {
-  int code = 0;    // Exit code; 128 + signal when a signal ended it, as shells and Kubernetes count.
+  int code = 0;  // Exit code; 128 + signal when a signal ended it, as shells and Kubernetes count.
   int signal = 0;  // 0 when it exited by itself.
   bool ok() const { return code == 0; }
 };
@@ -27,7 +27,8 @@ struct SpawnOptions {
   std::vector<std::string> args;  // args[0] too. Without `path`, it is looked up on PATH.
   std::string path;               // Program file; "/proc/self/fd/N" executes an open descriptor.
   std::optional<std::vector<std::string>> env;  // "A=b"; absent: our own environment.
-  std::vector<std::pair<int, int>> fds;  // Ours to the child's number. Standard ones not named: /dev/null.
+  std::vector<std::pair<int, int>>
+      fds;  // Ours to the child's number. Standard ones not named: /dev/null.
   bool new_session = false;
 };
 

@@ -4,16 +4,18 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "os/file.h"
 #include "os/namespace.h"
 #include "os/poll.h"
 #include "os/unix_socket.h"
-#include "os/file.h"
 
 namespace wherry::os {
 namespace {
 
 TEST(Process, RunGivesOutputAndCode) {
-  RunResult result = run({.args = {"sh", "-c", "echo out; echo err >&2; exit 3"}}, std::chrono::seconds(5)).value();
+  RunResult result =
+      run({.args = {"sh", "-c", "echo out; echo err >&2; exit 3"}}, std::chrono::seconds(5))
+          .value();
   EXPECT_EQ(result.status.code, 3);
   EXPECT_EQ(result.output, "out\nerr\n");
 }
@@ -43,7 +45,8 @@ TEST(Process, DescriptorsMaySwapNumbers) {
   Pipe first = make_pipe().value();
   Pipe second = make_pipe().value();
   SpawnOptions options;
-  options.args = {"sh", "-c", fmt::format("echo 1 >&{}; echo 2 >&{}", second.write.get(), first.write.get())};
+  options.args = {"sh", "-c",
+                  fmt::format("echo 1 >&{}; echo 2 >&{}", second.write.get(), first.write.get())};
   options.fds = {{first.write.get(), second.write.get()}, {second.write.get(), first.write.get()}};
   Process process = spawn(options).value();
   EXPECT_TRUE(process.wait(std::chrono::seconds(5)).value().ok());
@@ -87,7 +90,8 @@ TEST(UnixSocket, CarriesMessagesAndDescriptorsOverLongPaths) {
   ASSERT_TRUE(write_all(message.fds[0].get(), "x").ok());
   char byte = 0;
   EXPECT_EQ(::read(pipe.read.get(), &byte, 1), 1);
-  EXPECT_TRUE(receive_message(server.get(), std::chrono::milliseconds(1)).error().is(Code::kTimeout));
+  EXPECT_TRUE(
+      receive_message(server.get(), std::chrono::milliseconds(1)).error().is(Code::kTimeout));
   client.reset();
   EXPECT_TRUE(receive_message(server.get(), std::chrono::seconds(1)).value().data.empty());
 }

@@ -95,7 +95,8 @@ Result<void> send_message(int fd, std::string_view data, const std::vector<int>&
   while (true) {
     ssize_t count = sendmsg(fd, &message, MSG_NOSIGNAL);
     if (count >= 0) return {};
-    if (errno == EPIPE || errno == ECONNRESET) return Error::unavailable("the other side has closed");
+    if (errno == EPIPE || errno == ECONNRESET)
+      return Error::unavailable("the other side has closed");
     if (errno != EINTR) return Error::from_errno(errno, "sendmsg");
   }
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Unix sockets that carry whole messages (SOCK_SEQPACKET) and descriptors. Paths may be longer than the
-// 107 bytes the kernel takes: the folder is opened and the socket named through it.
+// Unix sockets that carry whole messages (SOCK_SEQPACKET) and descriptors. Paths may be longer than
+// the 107 bytes the kernel takes: the folder is opened and the socket named through it.
 
 #include <string>
 #include <string_view>
@@ -14,8 +14,10 @@ namespace wherry::os {
 
 enum class SocketKind { kStream, kSeqpacket };
 
-Result<Fd> listen_unix(const std::string& path, SocketKind kind, int backlog);  // Replaces an old one.
-Result<Fd> connect_unix(const std::string& path, SocketKind kind);  // kUnavailable when nobody listens.
+Result<Fd> listen_unix(const std::string& path, SocketKind kind,
+                       int backlog);  // Replaces an old one.
+Result<Fd> connect_unix(const std::string& path,
+                        SocketKind kind);  // kUnavailable when nobody listens.
 Result<Fd> accept_unix(int listener);
 
 struct Message {

@@ -50,7 +50,8 @@ class TinyServer {
     std::string header(std::string_view name) const {
       for (std::string_view line : split(head, '\n')) {
         auto pair = split_once(line, ":");
-        if (pair && equals_ignore_case(trim(pair->first), name)) return std::string(trim(pair->second));
+        if (pair && equals_ignore_case(trim(pair->first), name))
+          return std::string(trim(pair->second));
       }
       return "";
     }
@@ -97,7 +98,8 @@ class TinyServer {
       if (count <= 0) return;
       request.head.append(buffer, static_cast<size_t>(count));
     }
-    std::vector<std::string_view> words = split(std::string_view(request.head).substr(0, request.head.find("\r\n")), ' ');
+    std::vector<std::string_view> words =
+        split(std::string_view(request.head).substr(0, request.head.find("\r\n")), ' ');
     request.method = words[0];
     request.path = words[1];
     {
@@ -105,8 +107,9 @@ class TinyServer {
       seen_.push_back(request.path + " " + request.header("Range"));
     }
     Response response = handler_(request);
-    std::string text = fmt::format("HTTP/1.1 {} X\r\nConnection: close\r\nContent-Length: {}\r\n{}\r\n", response.status,
-                                   response.body.size(), response.headers);
+    std::string text =
+        fmt::format("HTTP/1.1 {} X\r\nConnection: close\r\nContent-Length: {}\r\n{}\r\n",
+                    response.status, response.body.size(), response.headers);
     text += response.body.substr(0, response.cut);
     (void)os::write_all(fd, text).ok();
     ::shutdown(fd, SHUT_WR);
@@ -130,11 +133,14 @@ struct FakeImage {
   explicit FakeImage(std::string tar) : layer(std::move(tar)) {
     layer_digest = "sha256:" + pki::sha256_hex(layer);
     config = write_config(ImageConfig{.entrypoint = {"/x"}}, {layer_digest});
-    manifest = write_manifest({"application/vnd.oci.image.config.v1+json", "sha256:" + pki::sha256_hex(config), config.size()},
-                              {{"application/vnd.oci.image.layer.v1.tar", layer_digest, layer.size()}});
+    manifest =
+        write_manifest({"application/vnd.oci.image.config.v1+json",
+                        "sha256:" + pki::sha256_hex(config), config.size()},
+                       {{"application/vnd.oci.image.layer.v1.tar", layer_digest, layer.size()}});
   }
   TinyServer::Response answer(const std::string& path) const {
-    if (path == "/v2/a/manifests/latest") return {200, "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n", manifest};
+    if (path == "/v2/a/manifests/latest")
+      return {200, "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n", manifest};
     if (path == "/v2/a/blobs/sha256:" + pki::sha256_hex(config)) return {200, "", config};
     if (path == "/v2/a/blobs/" + layer_digest) return {200, "", layer};
     return {404, "", R"({"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]})"};
@@ -158,7 +164,9 @@ class PullTest : public ContainerTest {
   Result<Image> pull(const std::string& name, const std::vector<Credentials>& credentials = {}) {
     return images_->pull(name, credentials, source_.get_token());
   }
-  void expect_clean() { EXPECT_TRUE(os::list_directory(fresh_->path() + "/ingest").value().empty()); }
+  void expect_clean() {
+    EXPECT_TRUE(os::list_directory(fresh_->path() + "/ingest").value().empty());
+  }
 
   std::stop_source source_;
   std::unique_ptr<os::TempDirectory> fresh_;
@@ -171,11 +179,13 @@ TEST_F(PullTest, FromARealRegistry) {
   }
   int port = free_port();
   std::string config = fmt::format(
-      "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}/registry}}}}\nhttp: {{addr: "
+      "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: "
+      "{}/registry}}}}\nhttp: {{addr: "
       "\"127.0.0.1:{}\"}}\n",
       folder_->path(), port);
   ASSERT_TRUE(os::write_file_plain(folder_->path() + "/registry.yml", config).ok());
-  os::Process registry = os::spawn({.args = {"docker-registry", "serve", folder_->path() + "/registry.yml"}}).value();
+  os::Process registry =
+      os::spawn({.args = {"docker-registry", "serve", folder_->path() + "/registry.yml"}}).value();
   for (int i = 0; i < 200 && !connects(port); ++i) ::poll(nullptr, 0, 50);
 
   std::string second;
@@ -184,20 +194,27 @@ TEST_F(PullTest, FromARealRegistry) {
   append_tar(second, tar_file("var/.wh..wh..opq", 0644), "");
   finish_tar(second);
   std::string archive = folder_->path() + "/two.tar";
-  ASSERT_TRUE(os::write_file_plain(archive, docker_archive("two:1", {busybox_layer(), second}, R"({"Entrypoint":["cat"],"Cmd":["/etc/second"]})")).ok());
+  ASSERT_TRUE(os::write_file_plain(
+                  archive, docker_archive("two:1", {busybox_layer(), second},
+                                          R"({"Entrypoint":["cat"],"Cmd":["/etc/second"]})"))
+                  .ok());
   std::string base = "127.0.0.1:" + std::to_string(port) + "/team/two";
   for (auto [tag, format] : {std::pair{"gzip", "gzip"}, std::pair{"zstd", "zstd"}}) {
-    os::RunResult copied = os::run({.args = {"skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false", "--format", "oci", "--dest-compress-format", format, "--dest-compress",
-                                             "docker-archive:" + archive, "docker://" + base + ":" + tag}},
-                                   std::chrono::seconds(60)).value();
+    os::RunResult copied =
+        os::run({.args = {"skopeo", "copy", "--insecure-policy", "--dest-tls-verify=false",
+                          "--format", "oci", "--dest-compress-format", format, "--dest-compress",
+                          "docker-archive:" + archive, "docker://" + base + ":" + tag}},
+                std::chrono::seconds(60))
+            .value();
     ASSERT_TRUE(copied.status.ok()) << copied.output;
   }
   uint64_t done = 0;
   uint64_t total = 0;
-  Result<Image> image = images_->pull(base + ":gzip", {}, source_.get_token(), [&](const PullProgress& progress) {
-    done = std::max(done, progress.done_bytes);
-    total = progress.total_bytes;
-  });
+  Result<Image> image =
+      images_->pull(base + ":gzip", {}, source_.get_token(), [&](const PullProgress& progress) {
+        done = std::max(done, progress.done_bytes);
+        total = progress.total_bytes;
+      });
   ASSERT_TRUE(image.ok()) << image.error().message();
   EXPECT_EQ(done, total);
   EXPECT_GT(total, 0u);
@@ -224,8 +241,9 @@ TEST_F(PullTest, FromARealRegistry) {
   Result<Image> missing = pull(base + ":nope");
   ASSERT_FALSE(missing.ok());
   EXPECT_TRUE(missing.error().is(Code::kNotFound));
-  EXPECT_EQ(missing.error().message(), "failed to pull and unpack image \"" + base + ":nope\": failed to resolve reference \"" +
-                                           base + ":nope\": " + base + ":nope: not found");
+  EXPECT_EQ(missing.error().message(), "failed to pull and unpack image \"" + base +
+                                           ":nope\": failed to resolve reference \"" + base +
+                                           ":nope\": " + base + ":nope: not found");
 
   images_.reset();  // A restart finds everything again.
   images_ = ImageStore::open(fresh_->path(), clock_).value();
@@ -290,7 +308,8 @@ TEST_F(PullTest, TruncatedForever) {
   });
   Result<Image> image = pull(server.host() + "/a");
   ASSERT_FALSE(image.ok());
-  EXPECT_NE(image.error().message().find(fake.layer_digest), std::string::npos) << image.error().message();
+  EXPECT_NE(image.error().message().find(fake.layer_digest), std::string::npos)
+      << image.error().message();
   EXPECT_TRUE(images_->list().empty());
 }
 
@@ -303,7 +322,8 @@ TEST_F(PullTest, WrongDigests) {
   });
   Result<Image> image = pull(server.host() + "/a");
   ASSERT_FALSE(image.ok());
-  EXPECT_NE(image.error().message().find("digest mismatch"), std::string::npos) << image.error().message();
+  EXPECT_NE(image.error().message().find("digest mismatch"), std::string::npos)
+      << image.error().message();
   expect_clean();
   EXPECT_TRUE(os::list_directory(fresh_->path() + "/l").value().empty());
   image = pull(server.host() + "/a@sha256:" + std::string(64, 'a'));
@@ -318,7 +338,8 @@ TEST_F(PullTest, PathThatEscapesTheRoot) {
   TinyServer server([&](const TinyServer::Request& request) { return fake.answer(request.path); });
   Result<Image> image = pull(server.host() + "/a");
   ASSERT_FALSE(image.ok());
-  EXPECT_NE(image.error().message().find("escapes the root"), std::string::npos) << image.error().message();
+  EXPECT_NE(image.error().message().find("escapes the root"), std::string::npos)
+      << image.error().message();
   EXPECT_FALSE(os::exists(fresh_->path() + "/evil"));
   expect_clean();
 }
@@ -328,12 +349,17 @@ TEST_F(PullTest, TokensAndPasswords) {
   std::string host;
   TinyServer server([&](const TinyServer::Request& request) -> TinyServer::Response {
     if (request.path.starts_with("/token?")) {
-      if (request.header("Authorization") != "Basic " + base64_encode("ada:secret")) return {401, "", "no"};
-      if (request.path.find("service=reg&scope=repository%3Aa%3Apull") == std::string::npos) return {400, "", request.path};
+      if (request.header("Authorization") != "Basic " + base64_encode("ada:secret"))
+        return {401, "", "no"};
+      if (request.path.find("service=reg&scope=repository%3Aa%3Apull") == std::string::npos)
+        return {400, "", request.path};
       return {200, "", R"({"token":"letmein"})"};
     }
     if (request.header("Authorization") != "Bearer letmein") {
-      return {401, "WWW-Authenticate: Bearer realm=\"http://" + host + "/token\",service=\"reg\",scope=\"repository:a:pull\"\r\n", ""};
+      return {401,
+              "WWW-Authenticate: Bearer realm=\"http://" + host +
+                  "/token\",service=\"reg\",scope=\"repository:a:pull\"\r\n",
+              ""};
     }
     return fake.answer(request.path);
   });
@@ -341,7 +367,8 @@ TEST_F(PullTest, TokensAndPasswords) {
   Result<Image> image = pull(host + "/a");
   ASSERT_FALSE(image.ok());
   EXPECT_TRUE(image.error().is(Code::kUnauthorized)) << image.error().message();
-  image = pull(host + "/a", {{.username = "eve", .password = "x"}, {.username = "ada", .password = "secret"}});
+  image = pull(host + "/a",
+               {{.username = "eve", .password = "x"}, {.username = "ada", .password = "secret"}});
   ASSERT_TRUE(image.ok()) << image.error().message();
 }
 
@@ -349,7 +376,8 @@ TEST_F(PullTest, BasicPasswords) {
   FakeImage fake(small_tar());
   TinyServer server([&](const TinyServer::Request& request) -> TinyServer::Response {
     if (request.header("Authorization") != "Basic " + base64_encode("ada:secret")) {
-      return {401, "WWW-Authenticate: Basic realm=\"x\"\r\n", R"({"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]})"};
+      return {401, "WWW-Authenticate: Basic realm=\"x\"\r\n",
+              R"({"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]})"};
     }
     return fake.answer(request.path);
   });
@@ -364,10 +392,12 @@ TEST_F(PullTest, TheBinaryIsItsOwnImage) {
   Image image = images_->find("wherry.local/hello").value();
   EXPECT_EQ(image.config.entrypoint, (std::vector<std::string>{"/wherry", "hello"}));
   ASSERT_EQ(image.layers.size(), 1u);
-  EXPECT_EQ(os::read_file(image.layers[0] + "/wherry").value().size(), os::read_file("/proc/self/exe").value().size());
+  EXPECT_EQ(os::read_file(image.layers[0] + "/wherry").value().size(),
+            os::read_file("/proc/self/exe").value().size());
   ASSERT_TRUE(import_self_image(*images_).ok());
   EXPECT_EQ(images_->find("wherry.local/hello").value().id, image.id);
-  Result<Image> by_two = images_->add_local("wherry.local/hello", {{"/proc/self/exe", "wherry", 0755}}, {}, "other");
+  Result<Image> by_two =
+      images_->add_local("wherry.local/hello", {{"/proc/self/exe", "wherry", 0755}}, {}, "other");
   ASSERT_TRUE(by_two.ok()) << by_two.error().message();
   EXPECT_NE(by_two->id, image.id);
 }
@@ -379,7 +409,7 @@ int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
   int code = RUN_ALL_TESTS();
   const auto& unit = *::testing::UnitTest::GetInstance();
-  printf("%d passed, %d failed, %d skipped\n", unit.successful_test_count(), unit.failed_test_count(),
-         unit.skipped_test_count());
+  printf("%d passed, %d failed, %d skipped\n", unit.successful_test_count(),
+         unit.failed_test_count(), unit.skipped_test_count());
   return code;
 }

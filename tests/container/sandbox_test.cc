@@ -22,18 +22,22 @@ std::string read_to_end(int fd) {
   }
 }
 
-bool ended(Session& session) { return os::wait_for(session.exit_fd(), POLLIN, std::chrono::seconds(10)).value(); }
+bool ended(Session& session) {
+  return os::wait_for(session.exit_fd(), POLLIN, std::chrono::seconds(10)).value();
+}
 
 TEST_F(ContainerTest, RunsAndLogsAndReportsTheExitCode) {
   std::unique_ptr<Sandbox> sandbox = driver_->create(sandbox_config("run")).value();
-  run(*sandbox, container_config("run-1", "echo out; echo err >&2; hostname; echo $IMAGE; printf end; exit 7"));
+  run(*sandbox, container_config(
+                    "run-1", "echo out; echo err >&2; hostname; echo $IMAGE; printf end; exit 7"));
   ContainerStatus status = wait_exit(*sandbox, "run-1");
   EXPECT_EQ(status.exit_code, 7);
   EXPECT_EQ(status.signal, 0);
   EXPECT_FALSE(status.oom_killed);
   EXPECT_GE(status.finished_at, status.started_at);
   std::string lines = lines_of("run-1");
-  for (const char* line : {"stdout F out\n", "stderr F err\n", "stdout F pod-run\n", "stdout F yes\n", "stdout P end\n"}) {
+  for (const char* line : {"stdout F out\n", "stderr F err\n", "stdout F pod-run\n",
+                           "stdout F yes\n", "stdout P end\n"}) {
     EXPECT_NE(lines.find(line), std::string::npos) << line << " in " << lines;
   }
   EXPECT_EQ(log_of("run-1").find('Z'), 29u);
@@ -46,18 +50,21 @@ TEST_F(ContainerTest, RunsAndLogsAndReportsTheExitCode) {
 
 TEST_F(ContainerTest, LongLinesAreLoggedInParts) {
   std::unique_ptr<Sandbox> sandbox = driver_->create(sandbox_config("long")).value();
-  run(*sandbox, container_config("long-1", "head -c 40000 /dev/zero | tr '\\0' x; echo; echo after"));
+  run(*sandbox,
+      container_config("long-1", "head -c 40000 /dev/zero | tr '\\0' x; echo; echo after"));
   EXPECT_EQ(wait_exit(*sandbox, "long-1").exit_code, 0);
   std::string lines = lines_of("long-1");
-  EXPECT_EQ(lines, "stdout P " + std::string(16384, 'x') + "\nstdout P " + std::string(16384, 'x') + "\nstdout F " +
-                       std::string(40000 - 2 * 16384, 'x') + "\nstdout F after\n");
+  EXPECT_EQ(lines, "stdout P " + std::string(16384, 'x') + "\nstdout P " + std::string(16384, 'x') +
+                       "\nstdout F " + std::string(40000 - 2 * 16384, 'x') + "\nstdout F after\n");
   ASSERT_TRUE(sandbox->remove().ok());
 }
 
 TEST_F(ContainerTest, ContainersOfAPodShareNetworkHostNameAndShm) {
   std::unique_ptr<Sandbox> sandbox = driver_->create(sandbox_config("share")).value();
   run(*sandbox, container_config("share-1", "echo shared > /dev/shm/x; sleep 100"));
-  run(*sandbox, container_config("share-2", "while [ ! -s /dev/shm/x ]; do sleep 0.05; done; cat /dev/shm/x; ps | grep -c 'sleep 10[0]'; ip addr show lo | grep -c UP"));
+  run(*sandbox, container_config("share-2",
+                                 "while [ ! -s /dev/shm/x ]; do sleep 0.05; done; cat /dev/shm/x; "
+                                 "ps | grep -c 'sleep 10[0]'; ip addr show lo | grep -c UP"));
   EXPECT_EQ(wait_exit(*sandbox, "share-2").exit_code, 0);
   // Its own pid namespace: the other's sleep is not seen.
   EXPECT_EQ(lines_of("share-2"), "stdout F shared\nstdout F 0\nstdout F 1\n");
@@ -74,7 +81,8 @@ TEST_F(ContainerTest, SharedProcessNamespace) {
   run(*sandbox, container_config("pids-2", "sleep 0.3; ps"));
   EXPECT_EQ(wait_exit(*sandbox, "pids-2").exit_code, 0);
   EXPECT_NE(lines_of("pids-2").find("sleep 1234"), std::string::npos) << lines_of("pids-2");
-  ContainerStatus status = sandbox->stop_container("pids-1", SIGKILL, std::chrono::seconds(1), {}).value();
+  ContainerStatus status =
+      sandbox->stop_container("pids-1", SIGKILL, std::chrono::seconds(1), {}).value();
   EXPECT_EQ(status.exit_code, 137);
   run(*sandbox, container_config("pids-3", "ps"));
   EXPECT_EQ(wait_exit(*sandbox, "pids-3").exit_code, 0);
@@ -84,11 +92,13 @@ TEST_F(ContainerTest, SharedProcessNamespace) {
 
 TEST_F(ContainerTest, StopsWithTheSignalThenKills) {
   std::unique_ptr<Sandbox> sandbox = driver_->create(sandbox_config("stop")).value();
-  run(*sandbox, container_config("stop-1", "trap 'echo bye; exit 3' TERM; while true; do sleep 0.05; done"));
+  run(*sandbox,
+      container_config("stop-1", "trap 'echo bye; exit 3' TERM; while true; do sleep 0.05; done"));
   run(*sandbox, container_config("stop-2", "trap '' TERM; while true; do sleep 0.05; done"));
   // The traps must stand before the signal comes.
   ASSERT_TRUE(sandbox->exec_wait("stop-2", {"sleep", "0.3"}, std::chrono::seconds(10), {}).ok());
-  Result<ContainerStatus> status = sandbox->stop_container("stop-1", 0, std::chrono::seconds(10), {});
+  Result<ContainerStatus> status =
+      sandbox->stop_container("stop-1", 0, std::chrono::seconds(10), {});
   ASSERT_TRUE(status.ok()) << status.error().message();
   EXPECT_EQ(status->exit_code, 3);
   EXPECT_EQ(lines_of("stop-1"), "stdout F bye\n");
@@ -102,9 +112,10 @@ TEST_F(ContainerTest, StopsWithTheSignalThenKills) {
 TEST_F(ContainerTest, ExecRunsInside) {
   std::unique_ptr<Sandbox> sandbox = driver_->create(sandbox_config("exec")).value();
   run(*sandbox, container_config("exec-1", "touch /tmp/mark; sleep 100"));
-  Result<Sandbox::ExecResult> result =
-      sandbox->exec_wait("exec-1", {"sh", "-c", "while [ ! -e /tmp/mark ]; do sleep 0.05; done; echo out; echo err >&2; exit 4"},
-                         std::chrono::seconds(10), {});
+  Result<Sandbox::ExecResult> result = sandbox->exec_wait(
+      "exec-1",
+      {"sh", "-c", "while [ ! -e /tmp/mark ]; do sleep 0.05; done; echo out; echo err >&2; exit 4"},
+      std::chrono::seconds(10), {});
   ASSERT_TRUE(result.ok()) << result.error().message();
   EXPECT_EQ(result->exit_code, 4);
   EXPECT_NE(result->output.find("out\n"), std::string::npos);
@@ -127,7 +138,8 @@ TEST_F(ContainerTest, ExecRunsInside) {
   ASSERT_TRUE(ended(*session));
   EXPECT_EQ(session->exit_code().value(), 0);
 
-  options.command = {"sh", "-c", "until stty size 2> /dev/null | grep 24; do sleep 0.05; done; exit 5"};
+  options.command = {"sh", "-c",
+                     "until stty size 2> /dev/null | grep 24; do sleep 0.05; done; exit 5"};
   options.tty = true;
   session = sandbox->exec("exec-1", options).value();
   session->resize(80, 24);
@@ -230,7 +242,9 @@ TEST_F(ContainerTest, ADeadShimIsNoticedAndCleanedUp) {
   EXPECT_FALSE(sandbox->alive());
   Result<void> removed = sandbox->remove();
   ASSERT_TRUE(removed.ok()) << removed.error().message();
-  EXPECT_TRUE(::kill(pid, 0) != 0 || os::read_file("/proc/" + std::to_string(pid) + "/stat").value_or(") Z").find(") Z") != std::string::npos);
+  EXPECT_TRUE(::kill(pid, 0) != 0 ||
+              os::read_file("/proc/" + std::to_string(pid) + "/stat").value_or(") Z").find(") Z") !=
+                  std::string::npos);
 }
 
 TEST_F(ContainerTest, WhatCannotStartSaysWhy) {
@@ -239,7 +253,8 @@ TEST_F(ContainerTest, WhatCannotStartSaysWhy) {
   config.command = {"/no/such/program"};
   Result<void> created = sandbox->create_container(config);
   ASSERT_FALSE(created.ok());
-  EXPECT_NE(created.error().message().find("no such file or directory"), std::string::npos) << created.error().message();
+  EXPECT_NE(created.error().message().find("no such file or directory"), std::string::npos)
+      << created.error().message();
   EXPECT_EQ(log_of("bad-1"), "");
   config = container_config("bad-2", "true");
   config.user = "nobody-knows";
@@ -252,7 +267,10 @@ TEST_F(ContainerTest, WhatCannotStartSaysWhy) {
 
 TEST_F(ContainerTest, UsersAndRights) {
   std::unique_ptr<Sandbox> sandbox = driver_->create(sandbox_config("user")).value();
-  ContainerConfig config = container_config("user-1", "id; echo $HOME; grep CapEff /proc/self/status; grep -E 'Seccomp:|NoNewPrivs' /proc/self/status; touch /x || true");
+  ContainerConfig config =
+      container_config("user-1",
+                       "id; echo $HOME; grep CapEff /proc/self/status; grep -E "
+                       "'Seccomp:|NoNewPrivs' /proc/self/status; touch /x || true");
   config.user = "ada";
   config.supplemental_groups = {2000};
   config.security.read_only_root = true;
@@ -261,8 +279,9 @@ TEST_F(ContainerTest, UsersAndRights) {
   run(*sandbox, config);
   EXPECT_EQ(wait_exit(*sandbox, "user-1").exit_code, 0);
   std::string lines = lines_of("user-1");
-  for (const char* part : {"uid=1001(ada) gid=1002(ada) groups=1002(ada),1500(extra),2000", "stdout F /home\n", "CapEff:\t0000000000000000",
-                           "NoNewPrivs:\t1", "Seccomp:\t2", "Read-only file system"}) {
+  for (const char* part :
+       {"uid=1001(ada) gid=1002(ada) groups=1002(ada),1500(extra),2000", "stdout F /home\n",
+        "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "Read-only file system"}) {
     EXPECT_NE(lines.find(part), std::string::npos) << part << " in " << lines;
   }
   ASSERT_TRUE(sandbox->remove().ok());
@@ -270,7 +289,8 @@ TEST_F(ContainerTest, UsersAndRights) {
 
 TEST_F(ContainerTest, MemoryLimitKillsAndSaysSo) {
   std::unique_ptr<Sandbox> sandbox = driver_->create(sandbox_config("oom")).value();
-  ContainerConfig config = container_config("oom-1", "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; sleep 100");
+  ContainerConfig config =
+      container_config("oom-1", "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; sleep 100");
   config.limits.memory_bytes = 20 << 20;
   config.limits.cpu_shares = 100;
   config.limits.cpu_quota_us = 50000;
@@ -289,14 +309,21 @@ TEST_F(ContainerTest, MountsUsageLogsAndSysctls) {
   std::unique_ptr<Sandbox> sandbox = driver_->create(pod).value();
   std::string volume = folder_->path() + "/volume";
   std::string memory = folder_->path() + "/memory";
-  for (const std::string& path : {volume, memory}) ASSERT_TRUE(os::make_directories(path, 0777).ok());
+  for (const std::string& path : {volume, memory})
+    ASSERT_TRUE(os::make_directories(path, 0777).ok());
   ASSERT_TRUE(os::write_file_plain(volume + "/a", "content").ok());
   ASSERT_TRUE(sandbox->mount_tmpfs(memory, 1 << 20, 0777).ok());
-  ContainerConfig config = container_config(
-      "mounts-1", "cat /data/a; touch /data/b || echo read-only; df /mem | grep -c tmpfs; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; echo x > /y; sleep 100");
-  config.mounts = {{.source = volume, .target = "/data", .read_only = true}, {.source = memory, .target = "/mem"}};
+  ContainerConfig config =
+      container_config("mounts-1",
+                       "cat /data/a; touch /data/b || echo read-only; df /mem | grep -c tmpfs; cat "
+                       "/proc/sys/net/ipv4/ip_unprivileged_port_start; echo x > /y; sleep 100");
+  config.mounts = {{.source = volume, .target = "/data", .read_only = true},
+                   {.source = memory, .target = "/mem"}};
   run(*sandbox, config);
-  ASSERT_TRUE(sandbox->exec_wait("mounts-1", {"sh", "-c", "while [ ! -e /y ]; do sleep 0.05; done"}, std::chrono::seconds(10), {}).ok());
+  ASSERT_TRUE(sandbox
+                  ->exec_wait("mounts-1", {"sh", "-c", "while [ ! -e /y ]; do sleep 0.05; done"},
+                              std::chrono::seconds(10), {})
+                  .ok());
   std::string lines = lines_of("mounts-1");
   EXPECT_NE(lines.find("stdout F contentread-only\n"), std::string::npos) << lines;
   EXPECT_NE(lines.find("stdout F 1\n"), std::string::npos) << lines;
@@ -317,11 +344,15 @@ TEST_F(ContainerTest, HostNamespaces) {
   SandboxConfig pod = sandbox_config("host");
   pod.host_network = pod.host_pid = pod.host_ipc = true;
   std::unique_ptr<Sandbox> sandbox = driver_->create(pod).value();
-  ContainerConfig config = container_config("host-1", "echo $$; ls -d /sys/class/net/lo; sleep 200 & sleep 0.1");
+  ContainerConfig config =
+      container_config("host-1", "echo $$; ls -d /sys/class/net/lo; sleep 200 & sleep 0.1");
   run(*sandbox, config);
   EXPECT_EQ(wait_exit(*sandbox, "host-1").exit_code, 0);
-  EXPECT_EQ(lines_of("host-1"), "stdout F " + std::to_string(sandbox->status("host-1").value().pid) + "\nstdout F /sys/class/net/lo\n");
-  config = container_config("host-2", "ls /dev | grep -c . ; mount -t tmpfs x /tmp && echo mounted");
+  EXPECT_EQ(lines_of("host-1"), "stdout F " +
+                                    std::to_string(sandbox->status("host-1").value().pid) +
+                                    "\nstdout F /sys/class/net/lo\n");
+  config =
+      container_config("host-2", "ls /dev | grep -c . ; mount -t tmpfs x /tmp && echo mounted");
   config.security.privileged = true;
   run(*sandbox, config);
   EXPECT_EQ(wait_exit(*sandbox, "host-2").exit_code, 0);
@@ -336,7 +367,7 @@ int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
   int code = RUN_ALL_TESTS();
   const auto& unit = *::testing::UnitTest::GetInstance();
-  printf("%d passed, %d failed, %d skipped\n", unit.successful_test_count(), unit.failed_test_count(),
-         unit.skipped_test_count());
+  printf("%d passed, %d failed, %d skipped\n", unit.successful_test_count(),
+         unit.failed_test_count(), unit.skipped_test_count());
   return code;
 }

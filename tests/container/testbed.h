@@ -1,6 +1,6 @@
 #pragma once
-// A folder with an image store and a driver of its own, and a busybox image made on the spot. Root only;
-// everything made is gone afterwards.
+// A folder with an image store and a driver of its own, and a busybox image made on the spot. Root
+// only; everything made is gone afterwards.
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -49,14 +49,17 @@ inline TarEntry tar_link(std::string name, std::string target) {
 inline std::string busybox_layer() {
   std::string busybox = os::read_file(os::find_program("busybox").value()).value();
   std::string tar;
-  for (const char* name : {"bin/", "etc/", "root/", "home/", "var/", "usr/"}) append_tar(tar, tar_folder(name, 0755), "");
+  for (const char* name : {"bin/", "etc/", "root/", "home/", "var/", "usr/"})
+    append_tar(tar, tar_folder(name, 0755), "");
   append_tar(tar, tar_folder("tmp/", 01777), "");
   append_tar(tar, tar_file("bin/busybox", 0755), busybox);
-  for (const char* name : {"sh", "cat", "echo", "sleep", "id", "ls", "true", "hostname", "stty", "ps", "dd", "mount",
-                           "kill", "touch", "wget", "tr", "head", "yes", "seq", "env", "ip", "grep", "df", "su"}) {
+  for (const char* name : {"sh",   "cat", "echo", "sleep", "id",   "ls",    "true", "hostname",
+                           "stty", "ps",  "dd",   "mount", "kill", "touch", "wget", "tr",
+                           "head", "yes", "seq",  "env",   "ip",   "grep",  "df",   "su"}) {
     append_tar(tar, tar_link(std::string("bin/") + name, "busybox"), "");
   }
-  append_tar(tar, tar_file("etc/passwd", 0644), "root:x:0:0:root:/root:/bin/sh\nada:x:1001:1002:Ada:/home:/bin/sh\n");
+  append_tar(tar, tar_file("etc/passwd", 0644),
+             "root:x:0:0:root:/root:/bin/sh\nada:x:1001:1002:Ada:/home:/bin/sh\n");
   append_tar(tar, tar_file("etc/group", 0644), "root:x:0:\nada:x:1002:\nextra:x:1500:ada\n");
   finish_tar(tar);
   return tar;
@@ -76,8 +79,9 @@ inline std::string docker_archive(const std::string& name, const std::vector<std
   append_tar(tar, tar_file("config.json", 0644),
              "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":" + config +
                  ",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[" + ids + "]}}");
-  append_tar(tar, tar_file("manifest.json", 0644),
-             "[{\"Config\":\"config.json\",\"RepoTags\":[\"" + name + "\"],\"Layers\":[" + files + "]}]");
+  append_tar(
+      tar, tar_file("manifest.json", 0644),
+      "[{\"Config\":\"config.json\",\"RepoTags\":[\"" + name + "\"],\"Layers\":[" + files + "]}]");
   finish_tar(tar);
   return tar;
 }
@@ -88,7 +92,8 @@ class ContainerTest : public ::testing::Test {
     if (geteuid() != 0) return;
     folder_ = std::make_unique<os::TempDirectory>(os::TempDirectory::make("/var/tmp").value());
     store_ = ImageStore::open(folder_->path() + "/images", clock_).value();
-    std::string archive = docker_archive("busybox:test", {busybox_layer()}, R"({"Cmd":["sh"],"Env":["IMAGE=yes"]})");
+    std::string archive =
+        docker_archive("busybox:test", {busybox_layer()}, R"({"Cmd":["sh"],"Env":["IMAGE=yes"]})");
     ASSERT_TRUE(os::write_file_plain(folder_->path() + "/busybox.tar", archive).ok());
     Result<std::vector<Image>> images = store_->import_file(folder_->path() + "/busybox.tar");
     ASSERT_TRUE(images.ok()) << images.error().message();
@@ -162,7 +167,8 @@ class ContainerTest : public ::testing::Test {
         return {};
       }
       for (const SandboxEvent& event : sandbox.read_events()) {
-        if (event.kind == SandboxEvent::Kind::kExited && event.container.id == id) return event.container;
+        if (event.kind == SandboxEvent::Kind::kExited && event.container.id == id)
+          return event.container;
         if (event.kind == SandboxEvent::Kind::kSandboxDied) {
           ADD_FAILURE() << "the sandbox died";
           return {};
