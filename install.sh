@@ -19,12 +19,12 @@
 #   INSTALL_WHERRY_SKIP_ENABLE=1   do not start the service at boot, nor now
 #   INSTALL_WHERRY_SKIP_START=1    do not start the service now
 #   INSTALL_WHERRY_SKIP_RUNC=1     do not install runc (another runtime is configured)
-#   INSTALL_WHERRY_HELLO=1         also run docs/examples/hello.yaml, a page to look at
+#   INSTALL_WHERRY_SKIP_HELLO=1    do not run docs/examples/hello.yaml, a page to look at
 #   INSTALL_WHERRY_TIMEOUT=180     seconds to wait until the node is Ready
 #
 # Without INSTALL_WHERRY_BIN and INSTALL_WHERRY_URL the checkout this script lies in is built, after
 # installing what the build needs. What this script created is listed in /etc/wherry/installed, one
-# "<kind> <name>" a line (file, unit, openrc, pidfile), for `wherry uninstall`.
+# "<kind> <name>" a line (file, unit, openrc, pidfile, data), for `wherry uninstall`.
 set -eu
 
 config_dir=/etc/wherry
@@ -383,17 +383,29 @@ wait_until_ready() {
     sleep 0.2
   done
   left=$((deadline - $(date +%s)))
-  client wait --for=condition=Ready node --all --timeout="$((left > 1 ? left : 1))s" > "$scratch/log" 2>&1 \
+  client wait --for=condition=Ready nodes --all --timeout="$((left > 1 ? left : 1))s" > "$scratch/log" 2>&1 \
     || { cat "$scratch/log" >&2; show_log; die "the node is not Ready"; }
 }
 
+# The example of a fresh server: a Deployment and a Service that answers on port 30080. Once it ran here
+# it is the user's: deleted, it stays so when this runs again.
 run_hello() {
+  if [ -z "$runs_pods" ] || is_set "${INSTALL_WHERRY_SKIP_HELLO:-}" || grep -qx "example hello" "$installed"; then
+    return 0
+  fi
   here=$(cd "$(dirname "$0")" 2> /dev/null && pwd || true)
   hello=$here/docs/examples/hello.yaml
-  if ! is_set "${INSTALL_WHERRY_HELLO:-}"; then return 0; fi
-  [ -r "$hello" ] || die "INSTALL_WHERRY_HELLO: there is no $hello"
-  client apply -f "$hello"
-  client wait --for=condition=Available deployment --all --timeout=60s
+  [ -r "$hello" ] || return 0  # The script came alone.
+  say "running the hello example"
+  client apply -f "$hello" > "$scratch/log" 2>&1 \
+    || { cat "$scratch/log" >&2; die "the hello example was refused (INSTALL_WHERRY_SKIP_HELLO=1 leaves it out)"; }
+  client wait --for=condition=Available deployment/hello --timeout=60s > "$scratch/log" 2>&1 || {
+    cat "$scratch/log" >&2
+    client get pods -l app=hello -o wide >&2 || true
+    die "the hello example does not become available; look with: wherry kubectl describe pods"
+  }
+  remember "example hello"
+  hello_runs=1
 }
 
 next_commands() {
@@ -409,19 +421,21 @@ next_commands() {
   say "ready. Next:"
   echo "  wherry kubectl get nodes"
   echo "  export KUBECONFIG=$kubeconfig     # for kubectl, helm and others"
-  echo "  wherry kubectl apply -f docs/examples/hello.yaml"
+  [ -z "$hello_runs" ] || echo "  curl http://127.0.0.1:30080       # the hello example; away: kubectl delete deployment,service hello"
   echo "  another machine:  WHERRY_URL=https://<this machine>:6443 WHERRY_TOKEN=\$(sudo cat $data_dir/server/token) ./install.sh"
   echo "  all of it away:   wherry uninstall"
 }
 
 main() {
-  changed='' started=''
+  changed='' started='' hello_runs=''
   read_request "$@"
   check_machine
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"' EXIT
   mkdir -p "$config_dir"
   [ -e "$installed" ] || : > "$installed"
+  remember "data $data_dir"
+  case "$kubeconfig" in "$config_dir"/*) ;; *) remember "file $kubeconfig" ;; esac
   install_binary
   install_runc
   install_service

@@ -141,22 +141,25 @@ std::vector<InstalledItem> read_installed() {
   return items;
 }
 
-std::string data_dir_of(std::string_view given) {
-  std::string found(given);
-  if (found.empty()) {
-    if (const char* named = std::getenv("WHERRY_DATA_DIR"); named != nullptr) found = named;
-  }
-  if (found.empty()) {
+std::vector<std::string> data_dirs_of(std::string_view given) {
+  std::vector<std::string> found;
+  const char* named = std::getenv("WHERRY_DATA_DIR");
+  if (!given.empty()) {
+    found.emplace_back(given);
+  } else if (named != nullptr && *named != 0) {
+    found.emplace_back(named);
+  } else {
     for (const InstalledItem& item : read_installed()) {
-      if (item.kind == "data") found = item.name;
+      if (item.kind == "data" && !item.name.empty()) found.push_back(item.name);
     }
   }
-  if (found.empty()) found = kDefaultDataDir;
-  while (found.size() > 1 && found.ends_with('/')) found.pop_back();
-  if (found[0] == '/') return found;
-  char here[4096] = "";
-  if (getcwd(here, sizeof here) == nullptr) return found;
-  return std::string(here) + "/" + found;
+  if (found.empty()) found.emplace_back(kDefaultDataDir);
+  for (std::string& path : found) {
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    char here[4096] = "";
+    if (path[0] != '/' && getcwd(here, sizeof here) != nullptr) path = std::string(here) + "/" + path;
+  }
+  return found;
 }
 
 void Steps::say(const std::string& what) const {
@@ -225,17 +228,16 @@ int run_stop(int argc, const char* const* argv) {
     return 0;
   }
   Steps steps(flags->on("dry-run"));
-  std::string data_dir = data_dir_of(flags->text("data-dir"));
-  bool nothing = holder_of(data_dir) <= 0;
-  if (!flags->given("data-dir")) {
-    nothing = nothing && read_installed().empty();
-    stop_services(steps);
+  std::vector<std::string> data_dirs = data_dirs_of(flags->text("data-dir"));
+  bool idle = std::all_of(data_dirs.begin(), data_dirs.end(),
+                          [](const std::string& dir) { return holder_of(dir) <= 0; });
+  if (!flags->given("data-dir")) stop_services(steps);
+  for (const std::string& data_dir : data_dirs) {
+    stop_holder(steps, data_dir);
+    if (flags->on("workloads")) stop_workloads(steps, data_dir);
   }
-  stop_holder(steps, data_dir);
-  if (flags->on("workloads")) {
-    stop_workloads(steps, data_dir);
-  } else if (nothing) {
-    std::printf("nothing runs on %s\n", data_dir.c_str());
+  if (idle && !flags->on("workloads")) {
+    std::printf("nothing runs on %s\n", join(data_dirs, ", ").c_str());
   }
   return steps.exit_code();
 }

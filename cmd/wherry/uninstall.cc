@@ -72,25 +72,25 @@ void remove_service_files(Steps& steps, const std::vector<InstalledItem>& items)
 
 int uninstall(const Flags& flags) {
   Steps steps(flags.on("dry-run"));
-  std::string data_dir = data_dir_of(flags.text("data-dir"));
+  std::vector<std::string> data_dirs = data_dirs_of(flags.text("data-dir"));
   bool keep = flags.on("keep-data");
-  if (!keep) {
-    Result<void> safe = check_data_dir(data_dir);
-    if (!safe.ok()) {
-      steps.note(safe);
-      return 1;
-    }
+  for (const std::string& data_dir : data_dirs) {
+    if (!keep) steps.note(check_data_dir(data_dir));
   }
+  if (steps.exit_code() != 0) return 1;
   std::vector<InstalledItem> items = read_installed();
   stop_services(steps);
-  stop_holder(steps, data_dir);
-  stop_workloads(steps, data_dir);
+  for (const std::string& data_dir : data_dirs) {
+    stop_holder(steps, data_dir);
+    stop_workloads(steps, data_dir);
+  }
   if (steps.exit_code() != 0) {
     std::fprintf(stderr, "wherry: some of it is still there; files are kept so that this can be run "
                          "again\n");
     return 1;
   }
-  if (!keep && os::exists(data_dir)) {
+  for (const std::string& data_dir : data_dirs) {
+    if (keep || !os::exists(data_dir)) continue;
     steps.run("remove " + data_dir, [&] { return os::remove_tree(data_dir); });
   }
   remove_service_files(steps, items);

@@ -59,14 +59,21 @@ for shell in sh "busybox sh"; do
   check "$shell: prints what comes next" said "wherry kubectl get nodes"
   check "$shell: keeps the environment to root" [ "$(stat -c %a /etc/wherry/wherry.env)" = 600 ]
   check "$shell: lists what it made" grep -qx "file /usr/local/bin/wherry" /etc/wherry/installed
+  check "$shell: and where the data is" grep -qx "data /var/lib/wherry" /etc/wherry/installed
+  check "$shell: runs the hello example" said "127.0.0.1:30080"
   before=$(files)
   pid=$(cat /run/wherry.pid)
   check "$shell: runs again" install INSTALL_WHERRY_EXEC="--disable dns" -- --node-name "it's \$x"
   check "$shell: which changes no file" [ "$(files)" = "$before" ]
+  check "$shell: and leaves the example alone" not said "hello example"
   check "$shell: nor the process" kill -0 "$pid"
   check "$shell: takes a changed setting" install WHERRY_SEEN="a b" --
   check "$shell: by a restart" [ "$(cat /run/wherry.pid)" != "$pid" ]
   check "$shell: with it" [ "$(tail -n 1 /var/log/wherry.log)" = "[server] a b" ]
+
+  sed -i '/^example/d' /etc/wherry/installed
+  check "$shell: can do without the example" install INSTALL_WHERRY_SKIP_HELLO=1 WHERRY_SEEN="a b" --
+  check "$shell: and then does" not said "hello example"
 
   check "$shell: refuses a wrong sum" not install INSTALL_WHERRY_SHA256=00 --
   check "$shell: and says so" said "SHA-256"
