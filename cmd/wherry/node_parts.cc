@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "os/fd.h"
+#include "os/process.h"
 
 namespace wherry::command {
 namespace {
@@ -14,6 +15,17 @@ std::string first_slice(const std::string& cluster_cidr) {
   auto parts = split_once(cluster_cidr, "/");
   if (!parts || parse_int(parts->second).value_or(24) >= 24) return cluster_cidr;
   return std::string(parts->first) + "/24";
+}
+
+// "runc://1.1.5": the first line of `runc --version` is "runc version 1.1.5+ds1".
+std::string runtime_version(const container::Runtime& runtime) {
+  Result<os::RunResult> ran =
+      os::run({.args = {runtime.path, "--version"}, .path = runtime.path}, std::chrono::seconds(5));
+  std::string_view text = ran.ok() ? std::string_view(ran->output) : std::string_view();
+  size_t at = text.find("version ");
+  if (at == std::string_view::npos) return runtime.name + "://unknown";
+  text.remove_prefix(at + std::string_view("version ").size());
+  return runtime.name + "://" + std::string(text.substr(0, text.find_first_of(" +\n")));
 }
 
 std::map<std::string, std::string> labels_of(const std::vector<std::string>& flags) {
@@ -56,6 +68,7 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
     Result<container::Runtime> found = container::find_runtime(other);
     if (found.ok()) driver.runtimes.push_back(std::move(found).value());
   }
+  std::string version = runtime_version(driver.runtimes.front());
   parts->images_ = TRY(container::ImageStore::open(base + "/images", clock));
   Result<void> own = container::import_self_image(*parts->images_);
   if (!own.ok()) log::warn("{}: {}", container::kSelfImageName, own.error().message());
@@ -74,7 +87,7 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
   options.cluster_domain = flags.cluster_domain;
   options.node_labels = labels_of(flags.node_label);
   options.control_plane = control_plane;
-  options.runtime_version = flags.default_runtime + "://" ;
+  options.runtime_version = std::move(version);
   parts->agent_ = std::make_unique<agent::Agent>(
       options, agent::AgentParts{client, cache, *parts->images_, *parts->driver_,
                                             *parts->network_, clock});
