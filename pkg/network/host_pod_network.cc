@@ -69,6 +69,7 @@ class HostPodNetwork final : public PodNetwork {
                  NetlinkSocket nft, NftMonitor monitor, os::EventFd stop)
       : options_(options),
         parsed_(parsed),
+        mtu_(options.mtu),
         stop_(std::move(stop)),
         monitor_(std::move(monitor)),
         ledger_(std::move(ledger)),
@@ -103,6 +104,7 @@ class HostPodNetwork final : public PodNetwork {
 
   const PodNetworkOptions options_;
   const Parsed parsed_;
+  int mtu_;  // Constant after set_up().
 
   os::EventFd stop_;
   NftMonitor monitor_;  // The watching thread's.
@@ -125,12 +127,16 @@ Result<void> HostPodNetwork::enable_forwarding() {
 }
 
 Result<void> HostPodNetwork::check_node_address(NetlinkSocket& socket) {
-  bool own = false;
+  int owner = 0;
   for (const os::LinkAddress& held : TRY(os::list_addresses(socket))) {
-    own = own || held.address == parsed_.node.bits;
+    if (held.address == parsed_.node.bits) owner = held.link;
   }
-  if (!own) {
+  if (owner == 0) {
     return Error::invalid("node address {} is not an address of this machine", options_.node_ip);
+  }
+  // Packets that fit a pod's link should fit the node's, or each connection begins with a refusal.
+  for (const os::Link& link : TRY(os::list_links(socket))) {
+    if (mtu_ == 0 && link.index == owner && owner != kLoopbackIndex) mtu_ = link.mtu;
   }
   Ipv4 source = parsed_.rules.node;
   if (source == parsed_.node) return {};
@@ -289,7 +295,7 @@ Result<void> HostPodNetwork::connect_host_end(NetlinkSocket& socket, const PodAd
                 .peer_name = "eth0",
                 .peer_mac = pod_mac(address),
                 .peer_netns_fd = netns_fd,
-                .mtu = options_.mtu};
+                .mtu = mtu_};
   os::LinkSettings settings{.up = true,
                             .quiet_ipv6 = true,
                             .route_localnet = true,

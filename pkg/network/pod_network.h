@@ -68,7 +68,7 @@ struct PodNetworkOptions {
   std::string cluster_cidr;  // 10.42.0.0/16: traffic within it keeps its source.
   std::string service_cidr;  // 10.43.0.0/16: has a route, also where there is no default route.
   std::string ledger_dir;    // <data-dir>/agent/network.
-  int mtu = 0;               // 0: the kernel's default.
+  int mtu = 0;               // 0: that of the link that holds the node's address.
 };
 
 // The source of what the node itself sends to pods. A machine without any network has only loopback

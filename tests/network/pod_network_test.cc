@@ -40,11 +40,12 @@ class PodNetworkTest : public testing::Test {
                                             .cluster_cidr = "10.42.0.0/16",
                                             .service_cidr = "10.43.0.0/16",
                                             .ledger_dir = ledger(),
-                                            .mtu = 1400})
+                                            .mtu = mtu_})
                    .value();
   }
 
   std::string dir_;
+  int mtu_ = 1400;
   std::unique_ptr<network::PodNetwork> network_;
 };
 
@@ -125,6 +126,17 @@ TEST_F(PodNetworkTest, SetsSysctlsInThePodOnly) {
   }).value();
   EXPECT_EQ(inside, "0\n");
   EXPECT_EQ(os::read_file(path).value(), "1024\n");
+}
+
+TEST_F(PodNetworkTest, TakesTheNodesMtuUnlessTold) {
+  auto socket = os::NetlinkSocket::open(NETLINK_ROUTE).value();
+  Pod a = start_pod(*network_, "a");
+  EXPECT_EQ(os::find_link(socket, "wv0a2a0002").value().mtu, 1400);
+  network_.reset();
+  mtu_ = 0;
+  start();
+  Pod b = start_pod(*network_, "b");
+  EXPECT_EQ(os::find_link(socket, "wv0a2a0003").value().mtu, 1500);
 }
 
 TEST_F(PodNetworkTest, FindsItsPodsAfterARestart) {

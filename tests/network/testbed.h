@@ -51,6 +51,8 @@ class World {
     CHECK(::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0);
     CHECK(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
     node_ = os::open_file("/proc/thread-self/ns/net", O_RDONLY).value();
+    // New namespaces start with the machine's own setting.
+    os::write_file_plain("/proc/sys/net/ipv4/ip_forward", "0").value();
     os::Veth wire{.name = "wire",
                   .mac = {2, 0, 0, 0, 0, 1},
                   .peer_name = "wire",
