@@ -278,7 +278,8 @@ Result<uint64_t> ImageStore::collect(uint64_t bytes, const std::set<std::string>
   {
     MutexLock lock(state_->mutex);
     for (const auto& [id, record] : state_->images) {
-      bool local = !record.fingerprint.empty();
+      // No registry has a local image; one that lost its name to a newer version may go.
+      bool local = !record.fingerprint.empty() && !record.tags.empty();
       if (!local && keep_ids.count(id) == 0 && clock_.now() - record.last_used >= min_age) {
         candidates.push_back(record);
       }
@@ -331,17 +332,8 @@ Result<Image> ImageStore::add_local(const std::string& name, const std::vector<L
   request.names = {reference.full()};
   request.fingerprint = fingerprint;
   request.layers = {[](const LayerStore::Take&) -> Result<void> { return {}; }};  // It is there.
-  std::string former;
-  Result<Image> old = find(name);
-  if (old.ok()) former = old->id;
   Result<Image> image = install(request, never.get_token());
   state_->layers.unpin(diff_id);
-  if (image.ok() && !former.empty() && former != image->id) {
-    // A former version of the binary; running containers keep their files open, and pods pin images
-    // by id.
-    Result<Image> unnamed = find(former);
-    if (unnamed.ok() && unnamed->tags.empty()) log::debug("image {} has a new version", name);
-  }
   return image;
 }
 

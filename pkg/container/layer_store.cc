@@ -68,7 +68,7 @@ Result<Layer> LayerStore::build(const std::string& diff_id, const Fill& fill,
   Layer layer;
   {
     MutexLock lock(mutex_);
-    if (!free_.wait(mutex_, stop, [&] { return busy_.count(diff_id) == 0; })) {
+    if (!free_.wait(mutex_, stop, [&]() REQUIRES(mutex_) { return busy_.count(diff_id) == 0; })) {
       return Error::timeout("unpacking was cancelled");
     }
     ++pins_[diff_id];

@@ -125,6 +125,7 @@ Result<void> ShimSandbox::start_shim(os::Fd listener) {
 
 Result<void> ShimSandbox::begin() {
   CHECK(!config_.directory.empty() && config_.cgroup.starts_with('/'));
+  discard_unfinished();
   TRY(os::make_directories(config_.directory, 0700));
   TRY(os::make_directories(config_.directory + "/c", 0700));
   TRY(os::make_directories(config_.directory + "/shm", 0700));
@@ -194,8 +195,19 @@ Result<void> ShimSandbox::load() {
   return {};
 }
 
+// A server that died while it made this sandbox left a shim that no sandbox.json tells of.
+void ShimSandbox::discard_unfinished() {
+  if (!os::exists(socket_path()) || os::exists(config_.directory + "/sandbox.json")) return;
+  (void)ask_shim(socket_path(), {"quit"}).ok();
+  (void)os::remove_tree(config_.directory).ok();
+}
+
 Result<void> ShimSandbox::resume() {
-  TRY(load());
+  Result<void> loaded = load();
+  if (!loaded.ok()) {
+    discard_unfinished();
+    return loaded;
+  }
   TRY(load_containers());
   Result<uint64_t> start_time = os::process_start_time(pid_);
   bool same = start_time.ok() && *start_time == start_time_;

@@ -93,6 +93,7 @@ class ShimSandbox final : public Sandbox {
 
   Result<void> start_shim(os::Fd listener);
   Result<void> make_cgroups();
+  void discard_unfinished();
   Result<void> save() const;
   Result<void> load();
   Result<void> load_containers();

@@ -225,6 +225,19 @@ TEST_F(ContainerTest, AnotherServerTakesOver) {
   EXPECT_TRUE(second->adopt(config.directory).error().is(Code::kNotFound));
 }
 
+TEST_F(ContainerTest, ASandboxWhoseMakingWasCutShortIsDiscarded) {
+  SandboxConfig config = sandbox_config("cut");
+  std::unique_ptr<Sandbox> sandbox = driver_->create(config).value();
+  os::Fd shim = os::open_pidfd(sandbox->pid()).value();
+  sandbox.reset();
+  ASSERT_TRUE(os::remove_file(config.directory + "/sandbox.json").ok());
+  EXPECT_TRUE(driver_->adopt(config.directory).error().is(Code::kNotFound));
+  EXPECT_TRUE(os::wait_for(shim.get(), POLLIN, std::chrono::seconds(5)).value());
+  EXPECT_FALSE(os::exists(config.directory));
+  sandbox = driver_->create(config).value();
+  ASSERT_TRUE(sandbox->remove().ok());
+}
+
 TEST_F(ContainerTest, ADeadShimIsNoticedAndCleanedUp) {
   SandboxConfig config = sandbox_config("dead");
   std::unique_ptr<Sandbox> sandbox = driver_->create(config).value();
