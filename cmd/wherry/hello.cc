@@ -38,7 +38,7 @@ const std::vector<FlagRow> kFlags = {
     {.name = "insecure", .bare = "true", .help = "With --get: do not verify the server"},
     {.name = "resolve", .help = "Look a name up and print its addresses"},
     {.name = "env", .bare = "true", .help = "Print the environment"},
-    {.name = "sleep", .bare = "0", .help = "Do nothing for so long (30s, 5m; 0: until a signal)"},
+    {.name = "sleep", .help = "Do nothing for so long (30s, 5m; 0: until a signal)"},
     {.name = "help", .shorthand = 'h', .bare = "true", .help = "Show this"},
 };
 

@@ -191,7 +191,7 @@ int run(const Flags& flags) {
   int code = 0;
   for (const std::string& word : words) {
     Result<void> done = import ? import_one(flags, data_dir, word) : remove_one(flags, data_dir, word);
-    if (!done.ok()) code = fail(word + ": " + done.error().message());
+    if (!done.ok()) code = fail(done.error().message());
   }
   return code;
 }

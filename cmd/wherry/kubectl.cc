@@ -93,7 +93,9 @@ int run_kubectl(int argc, const char* const* argv) {
   std::vector<const char*> words(argv + 1, argv + argc);
   size_t at = kubectl::find_command(words);
   if (at == words.size()) {
-    bool asked = !words.empty();
+    bool asked = words.empty() || std::string_view(words[0]) == "--help" ||
+                 std::string_view(words[0]) == "-h";
+    if (!asked) std::fprintf(stderr, "error: unknown flag: %s\n", words[0]);
     kubectl::print_help(asked ? stdout : stderr);
     return asked ? 0 : 1;
   }

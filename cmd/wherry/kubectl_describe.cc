@@ -222,6 +222,10 @@ Result<int> run_api_resources(const Flags& flags, Api& api) {
   std::vector<const ResourceType*> types;
   for (const ResourceType& type : discovery.all()) {
     if (!type.has_verb("list") && !type.has_verb("create")) continue;
+    bool other_version = std::any_of(types.begin(), types.end(), [&type](const ResourceType* earlier) {
+      return earlier->group == type.group && earlier->plural == type.plural;
+    });
+    if (other_version) continue;
     if (flags.given("namespaced") && flags.on("namespaced") != type.namespaced) continue;
     if (flags.given("api-group") && flags.text("api-group") != type.group) continue;
     types.push_back(&type);

@@ -72,23 +72,32 @@ class Get {
   }
 
   Result<int> tables(const std::vector<Target>& targets) {
-    Failures failures;
-    bool several = false;
-    for (const Target& target : targets) several |= target.type != targets[0].type;
+    struct Group {
+      const ResourceType* type;
+      std::vector<json::Document> tables;
+    };
+    std::vector<Group> groups;
+    std::vector<Error> errors;
+    for (const Target& target : targets) {
+      if (groups.empty() || groups.back().type != target.type) groups.push_back({target.type, {}});
+      Result<void> fetched = fetch(target, true, [&groups](json::Value table) -> Result<void> {
+        groups.back().tables.push_back(json::Draft(table).freeze());
+        return {};
+      });
+      if (!fetched.ok()) errors.push_back(std::move(fetched).error());
+    }
+    std::erase_if(groups, [](const Group& group) { return group.tables.empty(); });
     bool printed = false;
-    for (size_t i = 0; i < targets.size();) {
-      const ResourceType* type = targets[i].type;
-      TableView view(table_options(*type, several));
-      for (; i < targets.size() && targets[i].type == type; ++i) {
-        Result<void> fetched =
-            fetch(targets[i], true, [&view](json::Value table) { return view.add(table); });
-        if (!fetched.ok()) failures.add(fetched.error());
-      }
+    for (const Group& group : groups) {
+      TableView view(table_options(*group.type, groups.size() > 1));
+      for (const json::Document& table : group.tables) TRY(view.add(table.root()));
       if (view.empty()) continue;
       if (printed && !flags_.on("no-headers")) print_text("\n");
       view.print();
       printed = true;
     }
+    Failures failures;
+    for (const Error& error : errors) failures.add(error);
     bool lists = targets[0].name.empty();
     if (!printed && lists && failures.exit_code() == 0 && !flags_.on("ignore-not-found")) {
       std::string where = targets[0].ns.empty() ? "" : " in " + targets[0].ns + " namespace";

@@ -104,8 +104,12 @@ Result<bool> watch_name(Api& api, const Target& target, const std::string& versi
 Result<void> wait_for_object(Api& api, const Target& target, const Wanted& wanted,
                              milliseconds limit) {
   MonotonicTime deadline = std::chrono::steady_clock::now() + limit;
-  Error late = Error::timeout("timed out waiting for the condition on {}/{}",
-                              target.type->plural, target.name);
+  std::string label = target.type->plural + "/" + target.name;
+  if (limit.count() == 0) {
+    Answer now = TRY(api.call({.path = target.path()}));
+    if (wanted.met(now.body.root())) return {};
+    return Error::timeout("condition not met for {}", label);
+  }
   do {
     std::string version;
     Result<Answer> now = api.call({.path = target.path()});
@@ -127,7 +131,7 @@ Result<void> wait_for_object(Api& api, const Target& target, const Wanted& wante
     if (done && !gone) return {};
     if (gone && wanted.goal == Goal::kCondition) continue;  // The next look says that it is not there.
   } while (left(deadline).count() > 0);
-  return late;
+  return Error::timeout("timed out waiting for the condition on {}", label);
 }
 
 Result<int> run_wait(const Flags& flags, Api& api) {
@@ -160,6 +164,7 @@ Result<int> run_wait(const Flags& flags, Api& api) {
         done = wait_until_gone(api, target, uid, std::max(limit, milliseconds(1)));
       } else {
         done = ignore_not_found(std::move(now));
+        if (done.ok()) continue;
       }
     } else {
       done = wait_for_object(api, target, wanted, limit);
