@@ -126,6 +126,19 @@ std::shared_ptr<const std::string> frame(std::string_view type, std::string_view
   return std::make_shared<const std::string>(std::move(out));
 }
 
+// Unlike those of typed lists, these items say what they are.
+json::Draft partial_list(const std::vector<json::Value>& objects, json::Value meta,
+                         const std::string& version) {
+  json::Draft draft;
+  json::Node root = draft.root();
+  root.set("kind", "PartialObjectMetadataList");
+  root.set("apiVersion", "meta.k8s.io/" + version);
+  root.set("metadata", meta);
+  json::Node items = root.set_array("items");
+  for (json::Value object : objects) items.push(api::partial_metadata(object, version).root());
+  return draft;
+}
+
 // An object in one of the other forms, as a document with the struct it is encoded by.
 json::Draft other_form(const Resource& resource, const ObjectPtr& object, const Wanted& wanted,
                        std::string_view include, bool headers, Time now) {
@@ -205,7 +218,7 @@ void write_list(http::Response& response, const Resource& resource, const ListRe
       wanted.form == Form::kTable
           ? api::make_table(resource, parsed.roots, table_options(wanted, include_object, true), now,
                             meta.root())
-          : api::partial_metadata_list(parsed.roots, meta.root(), wanted.form_version);
+          : partial_list(parsed.roots, meta.root(), wanted.form_version);
   set_rendered(response, draft.freeze().root(), form_struct(wanted, true), wanted);
 }
 

@@ -27,6 +27,14 @@ void fill_defaults(const Resource& resource, json::Node object) {
   if (resource.apply_defaults != nullptr) resource.apply_defaults(object);
 }
 
+// What was put in along the way stands at the end; clients see fields in the order of their declaration.
+void put_in_order(const Resource& resource, json::Draft& object) {
+  if (resource.schema == nullptr) return;
+  json::Document document = object.freeze();
+  Result<json::Draft> ordered = api::decode(*resource.schema, document.root());
+  if (ordered.ok()) object = std::move(ordered).value();
+}
+
 void warn(Context& context, const Resource& resource, json::Value object) {
   if (resource.warnings == nullptr) return;
   for (std::string& text : resource.warnings(object)) context.warnings.push_back(std::move(text));
@@ -162,6 +170,8 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     reservation = TRY(services_.reserve(json::Value(), root, options.dry_run));
   }
 
+  put_in_order(resource, object);
+  root = object.root();
   for (int attempt = 1;; ++attempt) {
     json::Document frozen = object.freeze();
     TRY(api::validate_create(resource, frozen.root()));
@@ -383,6 +393,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
     reservation = TRY(services_.reserve(before, root, options.dry_run));
   }
 
+  put_in_order(resource, object);
   json::Document frozen = object.freeze();
   if (how.part == Part::kStatus) {
     TRY(api::validate_status_update(resource, before, frozen.root()));
