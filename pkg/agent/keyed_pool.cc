@@ -65,8 +65,8 @@ void KeyedPool::arm_locked(std::string_view key, MonotonicTime at) {
   } else {
     due_.emplace(key, at);
   }
-  bool first = timers_.emplace(at, std::string(key)).first == timers_.begin();
-  if (first) changed_.notify_all();  // Whoever keeps the time must look again.
+  auto armed = timers_.emplace(at, std::string(key)).first;
+  if (armed == timers_.begin()) changed_.notify_all();  // Whoever keeps the time must look again.
 }
 
 void KeyedPool::release_due_locked() {
@@ -103,7 +103,7 @@ bool KeyedPool::take(const std::stop_token& stop, std::string* key) {
       return !ready_.empty() || timers_.empty() || timers_.begin()->first < first;
     });
     timekeeper_ = false;
-    if (!ready_.empty() && !timers_.empty()) changed_.notify_one();  // Hands the clock on.
+    if (!timers_.empty()) changed_.notify_one();  // Hands the clock on.
   }
   return false;
 }

@@ -222,6 +222,23 @@ TEST(KeyedPool, RunsOnThreads) {
   EXPECT_EQ(runs, 3);
 }
 
+TEST(KeyedPool, ANearerTimeReplacesAFarOne) {
+  SystemClock clock;
+  std::atomic<int> runs{0};
+  KeyedPool pool("test", clock, [&](const std::string&) -> std::optional<MonotonicTime> {
+    int run = ++runs;
+    if (run == 1) return clock.monotonic() + 1h;
+    return run == 2 ? std::optional(clock.monotonic() + 5ms) : std::nullopt;
+  });
+  pool.start(2);
+  pool.wake("a");
+  while (runs < 1) std::this_thread::yield();
+  pool.wake("a");
+  MonotonicTime limit = clock.monotonic() + 5s;
+  while (runs < 3 && clock.monotonic() < limit) std::this_thread::yield();
+  EXPECT_EQ(runs, 3);
+}
+
 TEST(Credentials, FitTheRegistry) {
   std::string config =
       R"({"auths":{"https://index.docker.io/v1/":{"auth":")" + base64_encode("u:p") +
