@@ -90,6 +90,21 @@ TEST(GarbageCollector, ForegroundWaitsForBlockingDependents) {
   EXPECT_TRUE(done.root()["metadata"]["finalizers"].empty());
 }
 
+TEST(GarbageCollector, ACircleOfOwnersIsNotBlocked) {
+  ControllerTest test(kGarbageCollector);
+  for (auto [name, owner] : {std::pair{"a", "c"}, {"b", "a"}, {"c", "b"}}) {
+    test.cluster.put(api::resource("secrets"),
+                     fmt::format("metadata: {{name: {0}, namespace: default, uid: u{0}, ownerReferences: ["
+                                 "{{apiVersion: v1, kind: Secret, name: {1}, uid: u{1}, blockOwnerDeletion: true}}]}}",
+                                 name, owner));
+  }
+  test.cluster.change(api::resource("secrets"), "default", "a",
+                      "metadata: {deletionTimestamp: '2024-01-01T00:00:00Z', finalizers: [foregroundDeletion]}");
+  test.settle();
+  test.settle();
+  EXPECT_EQ(test.find("secrets", "c"), nullptr);
+}
+
 TEST(GarbageCollector, OrphaningLeavesDependentsWithoutReference) {
   ControllerTest test(kGarbageCollector);
   test.cluster.put(api::resource("secrets"),

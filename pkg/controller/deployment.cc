@@ -247,8 +247,11 @@ Result<void> DeploymentController::recreate(State& state) {
   return {};
 }
 
+// The sizes that a later change of spec.replicas is shared out by; set only together with a set's size.
+enum class Sizes { kKeep, kSet };
+
 // Annotations that every ReplicaSet of the Deployment carries. True when something changed.
-bool annotate(json::Node metadata, const State& state, const std::string& revision) {
+bool annotate(json::Node metadata, const State& state, const std::string& revision, Sizes sizes) {
   json::Node annotations = metadata.ensure_object("annotations");
   bool changed = false;
   auto put = [&](std::string_view key, std::string_view value) {
@@ -269,6 +272,7 @@ bool annotate(json::Node metadata, const State& state, const std::string& revisi
     }
     put(kRevision, revision);
   }
+  if (sizes == Sizes::kKeep) return changed;
   put(kDesired, std::to_string(state.rolling.replicas));
   put(kMax, std::to_string(state.rolling.replicas + state.rolling.max_surge));
   return changed;
@@ -285,7 +289,7 @@ std::string next_revision(const State& state) {
 
 Result<void> DeploymentController::update_fresh(State& state) {
   json::Draft draft(state.fresh->document.root());
-  bool changed = annotate(draft.root()["metadata"], state, next_revision(state));
+  bool changed = annotate(draft.root()["metadata"], state, next_revision(state), Sizes::kKeep);
   int64_t min_ready = state.spec()["minReadySeconds"].as_int();
   if (draft.root()["spec"]["minReadySeconds"].as_int() != min_ready) {
     draft.root()["spec"].set("minReadySeconds", min_ready);
@@ -353,7 +357,7 @@ Result<ObjectPtr> DeploymentController::create_set(State& state, const std::stri
     labels.set(key, value);
   }
   labels.set(kHash, hash);
-  annotate(metadata, state, next_revision(state));
+  annotate(metadata, state, next_revision(state), Sizes::kSet);
   set_controller(metadata, *state.object);
   json::Node spec = root.set_object("spec");
   spec.set("replicas", replicas);
@@ -379,7 +383,7 @@ Result<void> DeploymentController::bump_collisions(const State& state) {
 Result<void> DeploymentController::scale(State& state, const Set& set, int64_t replicas) {
   json::Draft draft(set.document.root());
   draft.root()["spec"].set("replicas", replicas);
-  bool annotated = annotate(draft.root()["metadata"], state, "");
+  bool annotated = annotate(draft.root()["metadata"], state, "", Sizes::kSet);
   int64_t before = set.replicas();
   if (before == replicas && !annotated) return {};
   json::Document after = draft.freeze();

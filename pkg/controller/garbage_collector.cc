@@ -120,13 +120,27 @@ class GarbageCollector final : public Reconciler {
     if (useless.empty()) return {};
     if (solid) return drop_references({dependent.resource, now}, useless);
     // An owner waits in the foreground: what itself has dependents goes in the foreground too.
-    bool foreground = waited_for && !dependents_of(now->ns(), now->uid()).empty();
-    return remove({dependent.resource, now}, document.root(), foreground);
+    std::vector<Dependent> own = waited_for ? dependents_of(now->ns(), now->uid()) : std::vector<Dependent>();
+    // A dependent of this one that itself waits in the foreground closes a circle: nothing in it may block.
+    bool circle = std::any_of(own.begin(), own.end(), [](const Dependent& one) {
+      json::Document text = one.object->document();
+      return one.object->deleting() && has_finalizer(text.root(), kForeground);
+    });
+    if (circle) TRY(unblock({dependent.resource, now}));
+    return remove({dependent.resource, now}, document.root(), !own.empty());
+  }
+
+  Result<void> unblock(const Dependent& dependent) {
+    json::Document document = dependent.object->document();
+    json::Draft draft(document.root());
+    for (json::Node reference : draft.root()["metadata"]["ownerReferences"].items()) {
+      if (reference["blockOwnerDeletion"].as_bool()) reference.set("blockOwnerDeletion", false);
+    }
+    return rewrite(dependent, draft);
   }
 
   Result<void> remove(const Dependent& doomed, json::Value root, bool foreground) {
-    client::DeleteOptions options{.uid = std::string(doomed.object->uid()),
-                                  .resource_version = doomed.object->revision()};
+    client::DeleteOptions options{.uid = std::string(doomed.object->uid())};
     options.propagation_policy = foreground || has_finalizer(root, kForeground) ? "Foreground"
                                  : has_finalizer(root, kOrphan)                 ? "Orphan"
                                                                                 : "Background";
