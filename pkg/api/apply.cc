@@ -28,7 +28,8 @@ void drop_path(json::Node at, std::span<const std::string_view> path) {
   }
 }
 
-// A new object before anything is said about it, as Go holds it: parts that are not pointers are there.
+// A new object before anything is said about it, as Go holds it: parts that are not pointers are
+// there.
 json::Document zero_object(const Struct* schema) {
   json::Draft nothing;
   if (schema == nullptr) return nothing.freeze();
@@ -59,8 +60,9 @@ std::vector<Conflict> conflicts_with(const ManagedFields& managed, const Manager
     std::vector<std::string> paths = manager.fields.intersection(changed).paths();
     if (!paths.empty()) out.push_back({&manager, std::move(paths)});
   }
-  std::sort(out.begin(), out.end(),
-            [](const Conflict& a, const Conflict& b) { return a.manager->text() < b.manager->text(); });
+  std::sort(out.begin(), out.end(), [](const Conflict& a, const Conflict& b) {
+    return a.manager->text() < b.manager->text();
+  });
   return out;
 }
 
@@ -90,7 +92,8 @@ Error conflict_error(const std::vector<Conflict>& conflicts) {
 }
 
 // What kubectl wrote with client-side apply it may take over by server-side apply without a fight.
-bool all_from_last_applied(const Struct* schema, json::Value live, const std::vector<Conflict>& conflicts) {
+bool all_from_last_applied(const Struct* schema, json::Value live,
+                           const std::vector<Conflict>& conflicts) {
   std::string_view text = live["metadata"]["annotations"][kLastApplied].as_string();
   Result<json::Document> config = json::Document::parse(text);
   if (text.empty() || !config.ok()) return false;
@@ -129,7 +132,9 @@ Error typed_error(json::Value applied, Error cause) {
 // Keeps the annotation of client-side apply in step, so that old kubectl can go on.
 void renew_last_applied(json::Value live, json::Value applied, json::Node merged) {
   if (!live["metadata"]["annotations"][kLastApplied]) return;
-  merged.ensure_object("metadata").ensure_object("annotations").set(kLastApplied, applied.dump() + "\n");
+  merged.ensure_object("metadata")
+      .ensure_object("annotations")
+      .set(kLastApplied, applied.dump() + "\n");
 }
 
 }  // namespace
@@ -173,7 +178,8 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
   std::vector<Conflict> conflicts = conflicts_with(managed, self, changes.changed);
   if (!conflicts.empty() && !options.force) {
     bool kubectl = options.manager == "kubectl";
-    if (!kubectl || !all_from_last_applied(schema, live, conflicts)) return conflict_error(conflicts);
+    if (!kubectl || !all_from_last_applied(schema, live, conflicts))
+      return conflict_error(conflicts);
   }
   for (Manager& manager : managed.managers()) {
     if (!manager.same_holder(self)) manager.fields.subtract(changes.changed);
@@ -192,7 +198,8 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
   return merged;
 }
 
-void track_update(const Struct* schema, json::Value live, json::Node updated, const ApplyOptions& options) {
+void track_update(const Struct* schema, json::Value live, json::Node updated,
+                  const ApplyOptions& options) {
   Shape shape = Shape::of_object(schema);
   json::Draft sent(updated);
   json::Document sent_document = sent.freeze();
@@ -216,7 +223,8 @@ void track_update(const Struct* schema, json::Value live, json::Node updated, co
     changes.changed.erase(path);
     changes.removed.erase(path);
   }
-  for (std::string_view field : {std::string_view("managedFields"), std::string_view("resourceVersion")}) {
+  for (std::string_view field :
+       {std::string_view("managedFields"), std::string_view("resourceVersion")}) {
     const std::string_view path[] = {"metadata", field};
     changes.changed.erase(path);
     changes.removed.erase(path);

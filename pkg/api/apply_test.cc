@@ -36,7 +36,9 @@ class Written {
   }
   void update(std::string_view manager, std::string_view object) {
     json::Draft next(parse(object).root());
-    next.root().ensure_object("metadata").set("managedFields", live_.root()["metadata"]["managedFields"]);
+    next.root()
+        .ensure_object("metadata")
+        .set("managedFields", live_.root()["metadata"]["managedFields"]);
     track_update(&type_, live_.root(), next.root(), by(manager));
     live_ = next.freeze();
   }
@@ -56,8 +58,11 @@ class Written {
 
 TEST(Apply, OwnsWhatItStates) {
   Written map(schema::core_v1::kConfigMap);
-  EXPECT_EQ(map.apply("m", R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},"data":{"a":"1"}})"),
-            "");
+  EXPECT_EQ(
+      map.apply(
+          "m",
+          R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},"data":{"a":"1"}})"),
+      "");
   EXPECT_EQ(map.owned("m"), R"({"f:data":{"f:a":{}}})");
 }
 
@@ -80,10 +85,12 @@ TEST(Apply, ConflictsNameTheHolder) {
   Written map(schema::core_v1::kConfigMap);
   map.update("kubectl-client-side-apply", R"({"data":{"a":"1","b":"2"}})");
   EXPECT_EQ(map.apply("m", R"({"data":{"a":"9"}})"),
-            "Apply failed with 1 conflict: conflict with \"kubectl-client-side-apply\" using v1: .data.a");
-  EXPECT_EQ(map.apply("m", R"({"data":{"a":"9","b":"9"}})"),
-            "Apply failed with 2 conflicts: conflicts with \"kubectl-client-side-apply\" using v1:\n"
-            "- .data.a\n- .data.b");
+            "Apply failed with 1 conflict: conflict with \"kubectl-client-side-apply\" using v1: "
+            ".data.a");
+  EXPECT_EQ(
+      map.apply("m", R"({"data":{"a":"9","b":"9"}})"),
+      "Apply failed with 2 conflicts: conflicts with \"kubectl-client-side-apply\" using v1:\n"
+      "- .data.a\n- .data.b");
   EXPECT_EQ(map.apply("m", R"({"data":{"a":"9"}})", true), "");
   EXPECT_EQ(map.owned("kubectl-client-side-apply"), R"({"f:data":{".":{},"f:b":{}}})");
   EXPECT_EQ(map.owned("m"), R"({"f:data":{"f:a":{}}})");
@@ -100,12 +107,15 @@ TEST(Apply, TheSameTwiceChangesNothing) {
 
 TEST(Apply, ListItemsByTheirKeys) {
   Written deployment(schema::apps_v1::kDeployment);
-  EXPECT_EQ(deployment.apply("m", R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"1"},
+  EXPECT_EQ(
+      deployment.apply("m", R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"1"},
       {"name":"b","image":"2","ports":[{"containerPort":80}]}]}}}})"),
+      "");
+  EXPECT_EQ(deployment.apply(
+                "n", R"({"spec":{"template":{"spec":{"containers":[{"name":"c","image":"3"}]}}}})"),
             "");
-  EXPECT_EQ(deployment.apply("n", R"({"spec":{"template":{"spec":{"containers":[{"name":"c","image":"3"}]}}}})"),
-            "");
-  EXPECT_EQ(deployment.apply("m", R"({"spec":{"template":{"spec":{"containers":[{"name":"b","image":"2"}]}}}})"),
+  EXPECT_EQ(deployment.apply(
+                "m", R"({"spec":{"template":{"spec":{"containers":[{"name":"b","image":"2"}]}}}})"),
             "");
   EXPECT_EQ(deployment.root()["spec"]["template"]["spec"].dump(),
             R"({"containers":[{"name":"b","image":"2"},{"name":"c","image":"3"}]})");
@@ -116,10 +126,11 @@ TEST(Apply, ListItemsByTheirKeys) {
 
 TEST(Apply, RefusesWhatItCannotType) {
   Written deployment(schema::apps_v1::kDeployment);
-  EXPECT_EQ(deployment.apply("m", R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},
+  EXPECT_EQ(
+      deployment.apply("m", R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},
       "spec":{"foo":1}})"),
-            "failed to create typed patch object (/d; apps/v1, Kind=Deployment): .spec.foo: field not "
-            "declared in schema");
+      "failed to create typed patch object (/d; apps/v1, Kind=Deployment): .spec.foo: field not "
+      "declared in schema");
   EXPECT_EQ(deployment.apply("m", R"({"metadata":{"managedFields":[{}]}})"),
             "metadata.managedFields must be nil");
 }
@@ -130,7 +141,8 @@ TEST(Apply, ObjectsFromBeforeHaveAHolder) {
   json::Draft bare(map.root());
   bare.root()["metadata"].remove("managedFields");
   json::Document live = bare.freeze(), config = parse(R"({"data":{"a":"2"}})");
-  Result<json::Draft> result = apply(&schema::core_v1::kConfigMap, live.root(), config.root(), by("m"));
+  Result<json::Draft> result =
+      apply(&schema::core_v1::kConfigMap, live.root(), config.root(), by("m"));
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().message(),
             "Apply failed with 1 conflict: conflict with \"before-first-apply\" using v1: .data.a");
@@ -143,11 +155,13 @@ TEST(Apply, KubectlTakesOverItsOwnAnnotation) {
       "fieldsType":"FieldsV1","fieldsV1":{"f:data":{"f:a":{}}}}]},"data":{"a":"1"}})");
   json::Document config = parse(R"({"data":{"a":"2"}})");
   EXPECT_FALSE(apply(&schema::core_v1::kConfigMap, live.root(), config.root(), by("other")).ok());
-  Result<json::Draft> result = apply(&schema::core_v1::kConfigMap, live.root(), config.root(), by("kubectl"));
+  Result<json::Draft> result =
+      apply(&schema::core_v1::kConfigMap, live.root(), config.root(), by("kubectl"));
   ASSERT_TRUE(result.ok());
-  EXPECT_EQ(result->root()["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
-                .as_string(),
-            "{\"data\":{\"a\":\"2\"}}\n");
+  EXPECT_EQ(
+      result->root()["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
+          .as_string(),
+      "{\"data\":{\"a\":\"2\"}}\n");
 }
 
 TEST(TrackUpdate, OwnsWhatChanged) {
@@ -161,7 +175,8 @@ TEST(TrackUpdate, OwnsWhatChanged) {
 
 TEST(TrackUpdate, StructsThatAreAlwaysThereAreNotOwned) {
   json::Draft next(parse(R"({"spec":{"strategy":{"type":"Recreate"},"template":{"spec":{
-      "containers":[{"name":"c","resources":{}}]}}}})").root());
+      "containers":[{"name":"c","resources":{}}]}}}})")
+                       .root());
   track_update(&schema::apps_v1::kDeployment, {}, next.root(), by("u"));
   EXPECT_EQ(next.root()["metadata"]["managedFields"].at(0)["fieldsV1"].dump(),
             R"({"f:spec":{"f:strategy":{"f:type":{}},"f:template":{"f:spec":{"f:containers":)"

@@ -61,7 +61,8 @@ void apply_defaults(json::Node object) {
   default_template(object);
 }
 
-// Annotations (rollout's change cause among them) count as a change of the Deployment, unlike elsewhere.
+// Annotations (rollout's change cause among them) count as a change of the Deployment, unlike
+// elsewhere.
 void prepare_update(json::Value before, json::Node after, Time) {
   json::Draft old(before["metadata"]);
   json::Node meta = after["metadata"];
@@ -126,20 +127,22 @@ void validate(json::Value object, FieldErrors& errors) {
 }
 
 void validate_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["selector"], after["spec"]["selector"], Path("spec").child("selector"),
-                     errors);
+  validate_immutable(before["spec"]["selector"], after["spec"]["selector"],
+                     Path("spec").child("selector"), errors);
 }
 
 void validate_status_update(json::Value, json::Value after, FieldErrors& errors) {
-  static constexpr const char* kCounts[] = {"observedGeneration", "replicas",          "updatedReplicas",
-                                            "readyReplicas",      "availableReplicas", "unavailableReplicas"};
+  static constexpr const char* kCounts[] = {"observedGeneration", "replicas",
+                                            "updatedReplicas",    "readyReplicas",
+                                            "availableReplicas",  "unavailableReplicas"};
   json::Value status = after["status"];
   Path path("status");
   validate_counts(status, path, kCounts, errors);
   int64_t replicas = status["replicas"].as_int();
   for (const char* field : {"updatedReplicas", "readyReplicas", "availableReplicas"}) {
     if (status[field].as_int() > replicas) {
-      errors.invalid(path.child(field), status[field].as_int(), "cannot be greater than status.replicas");
+      errors.invalid(path.child(field), status[field].as_int(),
+                     "cannot be greater than status.replicas");
     }
   }
   if (status["availableReplicas"].as_int() > status["readyReplicas"].as_int()) {

@@ -1,5 +1,5 @@
-// ReplicaSet, apps/v1, and its forerunner ReplicationController, core/v1. Rules from the Kubernetes API
-// reference.
+// ReplicaSet, apps/v1, and its forerunner ReplicationController, core/v1. Rules from the Kubernetes
+// API reference.
 
 #include "api/cells.h"
 #include "api/names.h"
@@ -37,7 +37,8 @@ void map_selector_cell(json::Value object, Time, json::Node cells) {
 }
 
 constexpr Column columns_with(void (*selector)(json::Value, Time, json::Node)) {
-  return {.name = "Selector", .description = "Which pods it manages.", .priority = 1, .cell = selector};
+  return {
+      .name = "Selector", .description = "Which pods it manages.", .priority = 1, .cell = selector};
 }
 constexpr Column kDesired = {
     .name = "Desired", .type = "integer", .description = "Pods wanted.", .cell = &desired_cell};
@@ -55,8 +56,9 @@ constexpr Column kImages = {.name = "Images",
                             .cell = &template_images_cell};
 constexpr Column kSetColumns[] = {kNameColumn, kDesired,    kCurrent, kReady,
                                   kAgeColumn,  kContainers, kImages,  columns_with(&selector_cell)};
-constexpr Column kControllerColumns[] = {kNameColumn, kDesired,    kCurrent, kReady,
-                                         kAgeColumn,  kContainers, kImages,  columns_with(&map_selector_cell)};
+constexpr Column kControllerColumns[] = {
+    kNameColumn, kDesired,    kCurrent, kReady,
+    kAgeColumn,  kContainers, kImages,  columns_with(&map_selector_cell)};
 
 constexpr const char* kSpecCounts[] = {"replicas", "minReadySeconds"};
 constexpr const char* kStatusCounts[] = {"replicas", "fullyLabeledReplicas", "readyReplicas",
@@ -71,8 +73,8 @@ void validate_set(json::Value object, FieldErrors& errors) {
 }
 
 void validate_set_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["selector"], after["spec"]["selector"], Path("spec").child("selector"),
-                     errors);
+  validate_immutable(before["spec"]["selector"], after["spec"]["selector"],
+                     Path("spec").child("selector"), errors);
 }
 
 void validate_status(json::Value, json::Value after, FieldErrors& errors) {
@@ -82,7 +84,8 @@ void validate_status(json::Value, json::Value after, FieldErrors& errors) {
   int64_t replicas = status["replicas"].as_int();
   for (const char* field : {"fullyLabeledReplicas", "readyReplicas", "availableReplicas"}) {
     if (status[field].as_int() > replicas) {
-      errors.invalid(path.child(field), status[field].as_int(), "cannot be greater than status.replicas");
+      errors.invalid(path.child(field), status[field].as_int(),
+                     "cannot be greater than status.replicas");
     }
   }
   if (status["availableReplicas"].as_int() > status["readyReplicas"].as_int()) {

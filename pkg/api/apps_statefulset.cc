@@ -43,7 +43,8 @@ constexpr Column kStatefulColumns[] = {
 
 void stateful_defaults(json::Node object) {
   json::Node spec = object.ensure_object("spec");
-  if (spec["podManagementPolicy"].as_string().empty()) spec.set("podManagementPolicy", "OrderedReady");
+  if (spec["podManagementPolicy"].as_string().empty())
+    spec.set("podManagementPolicy", "OrderedReady");
   json::Node strategy = spec.ensure_object("updateStrategy");
   if (strategy["type"].as_string().empty()) strategy.set("type", "RollingUpdate");
   if (strategy["type"].as_string() == "RollingUpdate") {
@@ -66,7 +67,8 @@ void stateful_defaults(json::Node object) {
 void validate_stateful_strategy(json::Value spec, const Path& path, FieldErrors& errors) {
   std::string_view management = spec["podManagementPolicy"].as_string();
   if (management != "OrderedReady" && management != "Parallel") {
-    errors.invalid(path.child("podManagementPolicy"), management, "must be 'OrderedReady' or 'Parallel'");
+    errors.invalid(path.child("podManagementPolicy"), management,
+                   "must be 'OrderedReady' or 'Parallel'");
   }
   json::Value strategy = spec["updateStrategy"];
   Path at = path.child("updateStrategy");
@@ -107,7 +109,8 @@ void validate_stateful(json::Value object, FieldErrors& errors) {
   validate_stateful_strategy(spec, path, errors);
   size_t at = 0;
   for (json::Value claim : spec["volumeClaimTemplates"].items()) {
-    validate_claim_template(claim, path.child("volumeClaimTemplates").index(at++).child("spec"), errors);
+    validate_claim_template(claim, path.child("volumeClaimTemplates").index(at++).child("spec"),
+                            errors);
   }
   validate_counts(spec, path, kReplicas, errors);
   validate_counts(spec, path, kMinReady, errors);
@@ -120,9 +123,13 @@ void validate_stateful(json::Value object, FieldErrors& errors) {
 }
 
 void validate_stateful_update(json::Value before, json::Value after, FieldErrors& errors) {
-  static constexpr std::string_view kOpen[] = {"replicas", "ordinals", "template", "updateStrategy",
+  static constexpr std::string_view kOpen[] = {"replicas",
+                                               "ordinals",
+                                               "template",
+                                               "updateStrategy",
                                                "revisionHistoryLimit",
-                                               "persistentVolumeClaimRetentionPolicy", "minReadySeconds"};
+                                               "persistentVolumeClaimRetentionPolicy",
+                                               "minReadySeconds"};
   json::Draft old_spec(before["spec"]);
   json::Draft new_spec(after["spec"]);
   for (std::string_view field : kOpen) {
@@ -130,10 +137,11 @@ void validate_stateful_update(json::Value before, json::Value after, FieldErrors
     new_spec.root().remove(field);
   }
   if (json::equal(old_spec.root(), new_spec.root())) return;
-  errors.forbidden(Path("spec"),
-                   "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
-                   "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
-                   "'minReadySeconds' are forbidden");
+  errors.forbidden(
+      Path("spec"),
+      "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+      "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+      "'minReadySeconds' are forbidden");
 }
 
 // ---- DaemonSet
@@ -163,7 +171,10 @@ constexpr Column kDaemonColumns[] = {
      .type = "integer",
      .description = "Nodes that should run a pod.",
      .cell = &desired_cell},
-    {.name = "Current", .type = "integer", .description = "Nodes that run one.", .cell = &current_cell},
+    {.name = "Current",
+     .type = "integer",
+     .description = "Nodes that run one.",
+     .cell = &current_cell},
     {.name = "Ready",
      .type = "integer",
      .description = "Nodes whose pod is ready.",
@@ -209,7 +220,9 @@ void daemon_prepare_update(json::Value before, json::Node after, Time) {
   int64_t number = parse_int(text).value_or(1);
   json::Draft old_template(before["spec"]["template"]);
   if (!json::equal(old_template.root(), after["spec"]["template"])) ++number;
-  after.ensure_object("metadata").ensure_object("annotations").set(kTemplateGeneration, std::to_string(number));
+  after.ensure_object("metadata")
+      .ensure_object("annotations")
+      .set(kTemplateGeneration, std::to_string(number));
 }
 
 void validate_daemon(json::Value object, FieldErrors& errors) {
@@ -220,7 +233,8 @@ void validate_daemon(json::Value object, FieldErrors& errors) {
   Path path("spec");
   // Upstream leaves a missing selector to the labels' rule here.
   FieldErrors selector_errors;
-  validate_selector_and_labels(spec, path, "empty selector is invalid for daemonset", selector_errors);
+  validate_selector_and_labels(spec, path, "empty selector is invalid for daemonset",
+                               selector_errors);
   for (const Cause& cause : selector_errors.causes()) {
     if (cause.reason != "FieldValueRequired" || cause.field != "spec.selector") errors.copy(cause);
   }
@@ -232,9 +246,10 @@ void validate_daemon(json::Value object, FieldErrors& errors) {
   if (type == "RollingUpdate") {
     json::Value rolling = strategy["rollingUpdate"];
     Path item = at.child("rollingUpdate");
-    validate_int_or_percent(rolling["maxUnavailable"], Percent::kAtMostWhole, item.child("maxUnavailable"),
+    validate_int_or_percent(rolling["maxUnavailable"], Percent::kAtMostWhole,
+                            item.child("maxUnavailable"), errors);
+    validate_int_or_percent(rolling["maxSurge"], Percent::kAtMostWhole, item.child("maxSurge"),
                             errors);
-    validate_int_or_percent(rolling["maxSurge"], Percent::kAtMostWhole, item.child("maxSurge"), errors);
     if (is_zero_count(rolling["maxUnavailable"]) && is_zero_count(rolling["maxSurge"])) {
       errors.required(item.child("maxUnavailable"), "cannot be 0 when maxSurge is 0");
     }
@@ -246,8 +261,8 @@ void validate_daemon(json::Value object, FieldErrors& errors) {
 }
 
 void validate_daemon_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["selector"], after["spec"]["selector"], Path("spec").child("selector"),
-                     errors);
+  validate_immutable(before["spec"]["selector"], after["spec"]["selector"],
+                     Path("spec").child("selector"), errors);
 }
 
 // ---- ControllerRevision

@@ -1,7 +1,8 @@
-// HorizontalPodAutoscaler, autoscaling/v2 (stored) and v1, and PodDisruptionBudget, policy/v1. Rules from the
-// Kubernetes API reference.
+// HorizontalPodAutoscaler, autoscaling/v2 (stored) and v1, and PodDisruptionBudget, policy/v1.
+// Rules from the Kubernetes API reference.
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
@@ -109,12 +110,18 @@ void validate_scaler(json::Value scaler, FieldErrors& errors) {
   Path path("spec");
   int64_t minimum = spec["minReplicas"].as_int(1);
   int64_t maximum = spec["maxReplicas"].as_int();
-  if (minimum < 1) errors.invalid(path.child("minReplicas"), minimum, "must be greater than or equal to 1");
-  if (maximum < 1) errors.invalid(path.child("maxReplicas"), maximum, "must be greater than 0");
+  if (minimum < 1)
+    errors.invalid(path.child("minReplicas"), minimum, "must be greater than or equal to 1");
+  if (maximum < 1) errors.required(path.child("maxReplicas"), "must be set and greater than 0");
   if (maximum < minimum) {
-    errors.invalid(path.child("maxReplicas"), maximum, "must be greater than or equal to `minReplicas`");
+    errors.invalid(path.child("maxReplicas"), maximum,
+                   "must be greater than or equal to `minReplicas`");
   }
   json::Value target = spec["scaleTargetRef"];
+  if (target["apiVersion"].as_string().empty()) {
+    errors.invalid(path.child("scaleTargetRef").child("apiVersion"), "",
+                   "apiVersion must specify API group");
+  }
   for (const char* field : {"kind", "name"}) {
     std::string_view text = target[field].as_string();
     Path at = path.child("scaleTargetRef").child(field);
@@ -193,7 +200,9 @@ void allowed_cell(json::Value budget, Time, json::Node cells) {
 constexpr Column kBudgetColumns[] = {
     kNameColumn,
     {.name = "Min Available", .description = "Pods that must stay.", .cell = &min_available_cell},
-    {.name = "Max Unavailable", .description = "Pods that may be missing.", .cell = &max_unavailable_cell},
+    {.name = "Max Unavailable",
+     .description = "Pods that may be missing.",
+     .cell = &max_unavailable_cell},
     {.name = "Allowed Disruptions",
      .type = "integer",
      .description = "Pods that may be evicted now.",
@@ -205,7 +214,8 @@ void validate_budget(json::Value budget, FieldErrors& errors) {
   json::Value spec = budget["spec"];
   Path path("spec");
   if (spec["minAvailable"] && spec["maxUnavailable"]) {
-    errors.invalid(path, spec, "minAvailable and maxUnavailable cannot be both set");
+    json::Document shown = go_struct(schema::policy_v1::kPodDisruptionBudgetSpec, spec);
+    errors.invalid(path, shown.root(), "minAvailable and maxUnavailable cannot be both set");
   }
   for (const char* field : {"minAvailable", "maxUnavailable"}) {
     validate_int_or_percent(spec[field], Percent::kAtMostWhole, path.child(field), errors);

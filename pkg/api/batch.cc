@@ -17,12 +17,15 @@ constexpr std::string_view kCronShortNames[] = {"cj"};
 constexpr Subresource kJobSubresources[] = {status_of("Job")};
 constexpr Subresource kCronSubresources[] = {status_of("CronJob")};
 
-std::string successful(json::Value job) { return std::to_string(count_at(job, "status", "succeeded")); }
+std::string successful(json::Value job) {
+  return std::to_string(count_at(job, "status", "succeeded"));
+}
 constexpr SelectableField kJobFields[] = {{.path = "status.successful", .value = &successful}};
 
 bool has_condition(json::Value job, std::string_view type) {
   for (json::Value condition : job["status"]["conditions"].items()) {
-    if (condition["type"].as_string() == type && condition["status"].as_string() == "True") return true;
+    if (condition["type"].as_string() == type && condition["status"].as_string() == "True")
+      return true;
   }
   return false;
 }
@@ -80,8 +83,12 @@ constexpr Column kSelector = {.name = "Selector",
                               .cell = &selector_cell};
 constexpr Column kJobColumns[] = {
     kNameColumn,
-    {.name = "Status", .description = "Whether it runs, is done or failed.", .cell = &job_status_cell},
-    {.name = "Completions", .description = "Pods that succeeded, of those wanted.", .cell = &completions_cell},
+    {.name = "Status",
+     .description = "Whether it runs, is done or failed.",
+     .cell = &job_status_cell},
+    {.name = "Completions",
+     .description = "Pods that succeeded, of those wanted.",
+     .cell = &completions_cell},
     {.name = "Duration", .description = "How long it has taken.", .cell = &duration_cell},
     kAgeColumn,
     kContainers,
@@ -89,7 +96,9 @@ constexpr Column kJobColumns[] = {
     kSelector,
 };
 
-void schedule_cell(json::Value job, Time, json::Node cells) { cells.push(job["spec"]["schedule"].as_string()); }
+void schedule_cell(json::Value job, Time, json::Node cells) {
+  cells.push(job["spec"]["schedule"].as_string());
+}
 void zone_cell(json::Value job, Time, json::Node cells) {
   cells.push(text_or(job["spec"]["timeZone"], "<none>"));
 }
@@ -118,15 +127,24 @@ constexpr Column kCronColumns[] = {
     kNameColumn,
     {.name = "Schedule", .description = "When it runs, as cron writes it.", .cell = &schedule_cell},
     {.name = "Timezone", .description = "Time zone of the schedule.", .cell = &zone_cell},
-    {.name = "Suspend", .type = "boolean", .description = "Whether it rests.", .cell = &suspend_cell},
-    {.name = "Active", .type = "integer", .description = "Jobs that run now.", .cell = &active_cell},
+    {.name = "Suspend",
+     .type = "boolean",
+     .description = "Whether it rests.",
+     .cell = &suspend_cell},
+    {.name = "Active",
+     .type = "integer",
+     .description = "Jobs that run now.",
+     .cell = &active_cell},
     {.name = "Last Schedule", .description = "When it last started a job.", .cell = &last_cell},
     kAgeColumn,
     {.name = "Containers",
      .description = "Containers of the template.",
      .priority = 1,
      .cell = &cron_containers_cell},
-    {.name = "Images", .description = "Images of the template.", .priority = 1, .cell = &cron_images_cell},
+    {.name = "Images",
+     .description = "Images of the template.",
+     .priority = 1,
+     .cell = &cron_images_cell},
     {.name = "Selector",
      .description = "Which pods its jobs manage.",
      .priority = 1,
@@ -159,20 +177,34 @@ void job_prepare_create(json::Node job, Time) {
   json::Node spec = job["spec"];
   std::string uid(job["metadata"]["uid"].as_string());
   std::string name(job["metadata"]["name"].as_string());
-  if (spec["manualSelector"].as_bool() || uid.empty()) return;
-  json::Node labels = spec.ensure_object("template").ensure_object("metadata").ensure_object("labels");
+  json::Node labels =
+      spec.ensure_object("template").ensure_object("metadata").ensure_object("labels");
+  json::Node meta = job["metadata"];
+  bool unlabelled = meta["labels"].empty();
+  if (spec["manualSelector"].as_bool() || uid.empty()) {
+    if (unlabelled && !labels.empty()) meta.set("labels", labels);
+    return;
+  }
   for (const char* prefix : {"", "batch.kubernetes.io/"}) {
     labels.set(std::string(prefix) + "controller-uid", uid);
     labels.set(std::string(prefix) + "job-name", name);
   }
-  spec.ensure_object("selector").ensure_object("matchLabels").set("batch.kubernetes.io/controller-uid", uid);
+  spec.ensure_object("selector")
+      .ensure_object("matchLabels")
+      .set("batch.kubernetes.io/controller-uid", uid);
+  // A job without labels of its own takes those of its pods.
+  if (unlabelled) meta.set("labels", labels);
 }
 
 void validate_job_counts(json::Value spec, const Path& path, FieldErrors& errors) {
-  static constexpr const char* kCounts[] = {"parallelism",  "completions",          "activeDeadlineSeconds",
-                                            "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex",
+  static constexpr const char* kCounts[] = {"parallelism",
+                                            "completions",
+                                            "activeDeadlineSeconds",
+                                            "backoffLimit",
+                                            "ttlSecondsAfterFinished",
+                                            "backoffLimitPerIndex",
                                             "maxFailedIndexes"};
-  static constexpr std::string_view kModes[] = {"Indexed", "NonIndexed"};
+  static constexpr std::string_view kModes[] = {"NonIndexed", "Indexed"};
   validate_counts(spec, path, kCounts, errors);
   std::string_view mode = spec["completionMode"].as_string();
   if (!mode.empty()) {
@@ -185,14 +217,11 @@ void validate_job_counts(json::Value spec, const Path& path, FieldErrors& errors
 }
 
 void validate_job_template(json::Value spec, const Path& path, FieldErrors& errors) {
-  static constexpr std::string_view kPolicies[] = {"OnFailure", "Never"};
   validate_pod_template(spec["template"], path.child("template"), errors);
   std::string_view restart = spec["template"]["spec"]["restartPolicy"].as_string();
   Path at = path.child("template").child("spec").child("restartPolicy");
-  if (restart.empty()) {
+  if (restart.empty() || restart == "Always") {
     errors.required(at, "valid values: \"OnFailure\", \"Never\"");
-  } else if (restart == "Always") {
-    errors.not_supported(at, restart, kPolicies);
   }
 }
 
@@ -217,18 +246,20 @@ void validate_job(json::Value job, FieldErrors& errors) {
 
 void validate_job_update(json::Value before, json::Value after, FieldErrors& errors) {
   Path path("spec");
-  for (const char* field : {"selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"}) {
+  for (const char* field :
+       {"selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"}) {
     validate_immutable(before["spec"][field], after["spec"][field], path.child(field), errors);
   }
   bool indexed = after["spec"]["completionMode"].as_string() == "Indexed";
   if (!indexed) {
-    validate_immutable(before["spec"]["completions"], after["spec"]["completions"], path.child("completions"),
-                       errors);
+    validate_immutable(before["spec"]["completions"], after["spec"]["completions"],
+                       path.child("completions"), errors);
   }
   // A suspended job that never started may still change where and how its pods run.
   bool never_started = before["spec"]["suspend"].as_bool() && !before["status"]["startTime"];
   if (!never_started) {
-    validate_immutable(before["spec"]["template"], after["spec"]["template"], path.child("template"), errors);
+    validate_immutable(before["spec"]["template"], after["spec"]["template"],
+                       path.child("template"), errors);
   }
 }
 

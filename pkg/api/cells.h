@@ -13,10 +13,11 @@ void name_cell(json::Value object, Time now, json::Node cells);
 void age_cell(json::Value object, Time now, json::Node cells);
 void created_cell(json::Value object, Time now, json::Node cells);
 
-inline constexpr Column kNameColumn = {.name = "Name",
-                                       .format = "name",
-                                       .description = "Name, unique among the kind in its namespace.",
-                                       .cell = &name_cell};
+inline constexpr Column kNameColumn = {
+    .name = "Name",
+    .format = "name",
+    .description = "Name, unique among the kind in its namespace.",
+    .cell = &name_cell};
 inline constexpr Column kAgeColumn = {
     .name = "Age", .description = "Time since the object was created.", .cell = &age_cell};
 inline constexpr Column kCreatedColumn = {.name = "Created At",

@@ -1,5 +1,5 @@
-// PriorityClass (scheduling.k8s.io/v1) and RuntimeClass (node.k8s.io/v1). Rules from the Kubernetes API
-// reference.
+// PriorityClass (scheduling.k8s.io/v1) and RuntimeClass (node.k8s.io/v1). Rules from the Kubernetes
+// API reference.
 
 #include "api/cells.h"
 #include "api/names.h"
@@ -15,16 +15,25 @@ namespace {
 constexpr std::string_view kShortNames[] = {"pc"};
 constexpr int64_t kUserPriorityMax = 1'000'000'000;
 
-void value_cell(json::Value object, Time, json::Node cells) { cells.push(object["value"].as_int()); }
-void global_cell(json::Value object, Time, json::Node cells) { cells.push(object["globalDefault"].as_bool()); }
+void value_cell(json::Value object, Time, json::Node cells) {
+  cells.push(object["value"].as_int());
+}
+void global_cell(json::Value object, Time, json::Node cells) {
+  cells.push(object["globalDefault"].as_bool());
+}
 void preemption_cell(json::Value object, Time, json::Node cells) {
   cells.push(text_or(object["preemptionPolicy"], ""));
 }
-void handler_cell(json::Value object, Time, json::Node cells) { cells.push(object["handler"].as_string()); }
+void handler_cell(json::Value object, Time, json::Node cells) {
+  cells.push(object["handler"].as_string());
+}
 
 constexpr Column kPriorityColumns[] = {
     kNameColumn,
-    {.name = "Value", .type = "integer", .description = "Priority of its pods.", .cell = &value_cell},
+    {.name = "Value",
+     .type = "integer",
+     .description = "Priority of its pods.",
+     .cell = &value_cell},
     {.name = "Global-Default",
      .type = "boolean",
      .description = "Whether pods without a class get it.",
@@ -49,12 +58,16 @@ void validate_priority(json::Value object, FieldErrors& errors) {
   int64_t value = object["value"].as_int();
   if (name.starts_with("system-")) {
     if (name != "system-cluster-critical" && name != "system-node-critical") {
-      errors.forbidden(Path("metadata").child("name"), "priority class names with 'system-' prefix are reserved for system use only. error: " + std::string(name) + " is not a known system priority class");
+      errors.forbidden(
+          Path("metadata").child("name"),
+          "priority class names with 'system-' prefix are reserved for system use only. error: " +
+              std::string(name) + " is not a known system priority class");
     }
   } else if (value > kUserPriorityMax) {
-    errors.forbidden(Path("value"), "maximum allowed value of a user defined priority is 1000000000");
+    errors.forbidden(Path("value"),
+                     "maximum allowed value of a user defined priority is 1000000000");
   }
-  static constexpr std::string_view kPolicies[] = {"Never", "PreemptLowerPriority"};
+  static constexpr std::string_view kPolicies[] = {"PreemptLowerPriority", "Never"};
   if (json::Value policy = object["preemptionPolicy"]) {
     check_enum(policy.as_string(), kPolicies, Path("preemptionPolicy"), errors);
   }
@@ -64,7 +77,8 @@ void validate_priority_update(json::Value before, json::Value after, FieldErrors
   if (before["value"].as_int() != after["value"].as_int()) {
     errors.forbidden(Path("value"), "may not be changed in an update.");
   }
-  validate_immutable(before["preemptionPolicy"], after["preemptionPolicy"], Path("preemptionPolicy"), errors);
+  validate_immutable(before["preemptionPolicy"], after["preemptionPolicy"],
+                     Path("preemptionPolicy"), errors);
 }
 
 void validate_runtime(json::Value object, FieldErrors& errors) {
@@ -77,7 +91,8 @@ void validate_runtime(json::Value object, FieldErrors& errors) {
   for (auto [name, amount] : object["overhead"]["podFixed"].members()) {
     validate_resource_amount(name, amount, Path("overhead").child("podFixed").key(name), errors);
   }
-  validate_tolerations(object["scheduling"]["tolerations"], Path("scheduling").child("tolerations"), errors);
+  validate_tolerations(object["scheduling"]["tolerations"], Path("scheduling").child("tolerations"),
+                       errors);
 }
 void validate_runtime_update(json::Value before, json::Value after, FieldErrors& errors) {
   validate_immutable(before["handler"], after["handler"], Path("handler"), errors);

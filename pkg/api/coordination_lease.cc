@@ -1,5 +1,5 @@
-// Lease, coordination.k8s.io/v1: who holds a role, renewed all the time. Rules from the Kubernetes API
-// reference.
+// Lease, coordination.k8s.io/v1: who holds a role, renewed all the time. Rules from the Kubernetes
+// API reference.
 
 #include "api/cells.h"
 #include "api/rows.h"
@@ -25,7 +25,8 @@ void validate(json::Value lease, FieldErrors& errors) {
     errors.invalid(path.child("leaseDurationSeconds"), seconds.as_int(), "must be greater than 0");
   }
   if (json::Value count = spec["leaseTransitions"]; count && count.as_int() < 0) {
-    errors.invalid(path.child("leaseTransitions"), count.as_int(), "must be greater than or equal to 0");
+    errors.invalid(path.child("leaseTransitions"), count.as_int(),
+                   "must be greater than or equal to 0");
   }
 }
 

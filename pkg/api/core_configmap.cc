@@ -1,4 +1,5 @@
-// ConfigMap and Secret, core/v1: named data, held as text or bytes. Rules from the Kubernetes API reference.
+// ConfigMap and Secret, core/v1: named data, held as text or bytes. Rules from the Kubernetes API
+// reference.
 
 #include "api/cells.h"
 #include "api/names.h"
@@ -56,7 +57,8 @@ void validate_config_map(json::Value object, FieldErrors& errors) {
   for (auto [key, value] : object["data"].members()) {
     Path path = Path("data").key(key);
     for (const std::string& problem : config_key_problems(key)) errors.invalid(path, key, problem);
-    if (object["binaryData"][key]) errors.invalid(path, key, "duplicate of key present in binaryData");
+    if (object["binaryData"][key])
+      errors.invalid(path, key, "duplicate of key present in binaryData");
     bytes += value.as_string().size();
   }
   validate_keys(object["binaryData"], Path("binaryData"), errors);
@@ -66,9 +68,9 @@ void validate_config_map(json::Value object, FieldErrors& errors) {
 
 struct SecretRule {
   std::string_view type;
-  std::string_view key;       // Must be there.
+  std::string_view key;  // Must be there.
   std::string_view second = {};
-  bool either = false;        // One of the two is enough.
+  bool either = false;  // One of the two is enough.
 };
 
 constexpr SecretRule kSecretRules[] = {
@@ -84,9 +86,9 @@ void validate_docker_config(json::Value object, std::string_view key, FieldError
   if (!text) return;
   std::optional<std::string> bytes = base64_decode(text.as_string());
   if (!bytes || !json::Document::parse(*bytes).ok()) {
-    errors.invalid(Path("data").key(key), "<secret contents redacted>",
-                   bytes && bytes->empty() ? "unexpected end of JSON input"
-                                           : "invalid character in JSON");
+    errors.invalid(
+        Path("data").key(key), "<secret contents redacted>",
+        bytes && bytes->empty() ? "unexpected end of JSON input" : "invalid character in JSON");
   }
 }
 
@@ -120,14 +122,15 @@ void validate_secret(json::Value object, FieldErrors& errors) {
 }
 
 // Once `immutable` is set neither it nor the data may change.
-void validate_frozen(json::Value before, json::Value after, std::span<const std::string_view> fields,
-                     FieldErrors& errors) {
+void validate_frozen(json::Value before, json::Value after,
+                     std::span<const std::string_view> fields, FieldErrors& errors) {
   if (!before["immutable"].as_bool()) return;
   constexpr const char* kText = "field is immutable when `immutable` is set";
   if (!after["immutable"].as_bool()) errors.forbidden(Path("immutable"), kText);
   for (std::string_view field : fields) {
     bool both_empty = before[field].empty() && after[field].empty();
-    if (!both_empty && !json::equal(before[field], after[field])) errors.forbidden(Path(field), kText);
+    if (!both_empty && !json::equal(before[field], after[field]))
+      errors.forbidden(Path(field), kText);
   }
 }
 

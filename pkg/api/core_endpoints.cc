@@ -1,5 +1,5 @@
-// Endpoints, core/v1, and EndpointSlice, discovery.k8s.io/v1: the addresses behind a Service. Rules from the
-// Kubernetes API reference.
+// Endpoints, core/v1, and EndpointSlice, discovery.k8s.io/v1: the addresses behind a Service. Rules
+// from the Kubernetes API reference.
 
 #include <set>
 
@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kShortNames[] = {"ep"};
 constexpr std::string_view kProtocols[] = {"SCTP", "TCP", "UDP"};
-constexpr std::string_view kAddressTypes[] = {"IPv4", "IPv6", "FQDN"};
+constexpr std::string_view kAddressTypes[] = {"FQDN", "IPv4", "IPv6"};
 constexpr size_t kShown = 3;  // Places a cell names before it counts.
 constexpr size_t kEndpointsMax = 1000;
 constexpr size_t kAddressesMax = 100;
@@ -65,7 +65,8 @@ void slice_ports_cell(json::Value slice, Time, json::Node cells) {
 void slice_endpoints_cell(json::Value slice, Time, json::Node cells) {
   std::vector<std::string> places;
   for (json::Value endpoint : slice["endpoints"].items()) {
-    for (json::Value address : endpoint["addresses"].items()) places.emplace_back(address.as_string());
+    for (json::Value address : endpoint["addresses"].items())
+      places.emplace_back(address.as_string());
   }
   cells.push(shorten(places, "<unset>"));
 }
@@ -79,13 +80,18 @@ constexpr Column kSliceColumns[] = {
     kNameColumn,
     {.name = "AddressType", .description = "Kind of the addresses.", .cell = &address_type_cell},
     {.name = "Ports", .description = "Ports of every endpoint.", .cell = &slice_ports_cell},
-    {.name = "Endpoints", .description = "Addresses of the endpoints.", .cell = &slice_endpoints_cell},
+    {.name = "Endpoints",
+     .description = "Addresses of the endpoints.",
+     .cell = &slice_endpoints_cell},
     kAgeColumn,
 };
 
 void validate_address(json::Value address, const Path& path, FieldErrors& errors) {
   std::string_view ip = address["ip"].as_string();
   report(ip_problems(ip), path.child("ip"), ip, errors);
+  if (ip.starts_with("127.") || ip == "::1") {
+    errors.invalid(path.child("ip"), ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  }
   if (std::string_view host = address["hostname"].as_string(); !host.empty()) {
     report(dns_label_problems(host), path.child("hostname"), host, errors);
   }
@@ -101,7 +107,8 @@ void validate_endpoint_port(json::Value port, bool named, const Path& path, Fiel
   } else if (!name.empty()) {
     report(dns_label_problems(name), path.child("name"), name, errors);
   }
-  if (!is_port(port["port"].as_int())) errors.invalid(path.child("port"), port["port"].as_int(), kPortRange);
+  if (!is_port(port["port"].as_int()))
+    errors.invalid(path.child("port"), port["port"].as_int(), kPortRange);
   check_enum(port["protocol"].as_string(), kProtocols, path.child("protocol"), errors);
 }
 
@@ -128,10 +135,12 @@ void validate_endpoints(json::Value object, FieldErrors& errors) {
 
 Problems address_problems(std::string_view type, std::string_view address) {
   if (type == "IPv4" && !is_ipv4(address)) {
-    return {is_ipv6(address) ? "must be an IPv4 address" : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
+    return {is_ipv6(address) ? "must be an IPv4 address"
+                             : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
   }
   if (type == "IPv6" && !is_ipv6(address)) {
-    return {is_ipv4(address) ? "must be an IPv6 address" : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
+    return {is_ipv4(address) ? "must be an IPv6 address"
+                             : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
   }
   if (type == "FQDN") return dns_subdomain_problems(address);
   return {};
@@ -145,7 +154,8 @@ void validate_slice_endpoint(json::Value endpoint, std::string_view type, const 
   if (addresses.size() > kAddressesMax) errors.too_many(at, addresses.size(), kAddressesMax);
   size_t index = 0;
   for (json::Value address : addresses.items()) {
-    report(address_problems(type, address.as_string()), at.index(index++), address.as_string(), errors);
+    report(address_problems(type, address.as_string()), at.index(index++), address.as_string(),
+           errors);
   }
   if (std::string_view node = endpoint["nodeName"].as_string(); !node.empty()) {
     report(dns_subdomain_problems(node), item.child("nodeName"), node, errors);
@@ -169,7 +179,8 @@ void validate_slice(json::Value slice, FieldErrors& errors) {
   for (json::Value endpoint : slice["endpoints"].items()) {
     validate_slice_endpoint(endpoint, type, Path("endpoints").index(at++), errors);
   }
-  if (slice["ports"].size() > kPortsMax) errors.too_many(Path("ports"), slice["ports"].size(), kPortsMax);
+  if (slice["ports"].size() > kPortsMax)
+    errors.too_many(Path("ports"), slice["ports"].size(), kPortsMax);
   at = 0;
   std::set<std::string_view> names;
   for (json::Value port : slice["ports"].items()) {
@@ -178,8 +189,8 @@ void validate_slice(json::Value slice, FieldErrors& errors) {
     if (!name.empty()) report(dns_label_problems(name), item.child("name"), name, errors);
     if (!names.insert(name).second) errors.duplicate(item.child("name"), name);
     check_enum(port["protocol"].as_string(), kProtocols, item.child("protocol"), errors);
-    if (port["port"] && !is_port(port["port"].as_int())) {
-      errors.invalid(item.child("port"), port["port"].as_int(), kPortRange);
+    if (std::string_view application = port["appProtocol"].as_string(); !application.empty()) {
+      report(qualified_name_problems(application), item.child("appProtocol"), application, errors);
     }
   }
 }

@@ -1,4 +1,5 @@
-// Event, core/v1 and events.k8s.io/v1: one store, two forms. Rules from the Kubernetes API reference.
+// Event, core/v1 and events.k8s.io/v1: one store, two forms. Rules from the Kubernetes API
+// reference.
 
 #include "api/cells.h"
 #include "api/names.h"
@@ -71,15 +72,22 @@ std::string last_seen(json::Value event, Time now) {
   return last.as_string().empty() ? first_seen(event, now) : ago(last, now);
 }
 
-void last_seen_cell(json::Value event, Time now, json::Node cells) { cells.push(last_seen(event, now)); }
-void first_seen_cell(json::Value event, Time now, json::Node cells) { cells.push(first_seen(event, now)); }
+void last_seen_cell(json::Value event, Time now, json::Node cells) {
+  cells.push(last_seen(event, now));
+}
+void first_seen_cell(json::Value event, Time now, json::Node cells) {
+  cells.push(first_seen(event, now));
+}
 void type_cell(json::Value event, Time, json::Node cells) { cells.push(event["type"].as_string()); }
-void reason_cell(json::Value event, Time, json::Node cells) { cells.push(event["reason"].as_string()); }
+void reason_cell(json::Value event, Time, json::Node cells) {
+  cells.push(event["reason"].as_string());
+}
 
 void object_cell(json::Value event, Time, json::Node cells) {
   json::Value about = event["involvedObject"];
   std::string text = to_lower(about["kind"].as_string());
-  if (std::string_view name = about["name"].as_string(); !name.empty()) text += "/" + std::string(name);
+  if (std::string_view name = about["name"].as_string(); !name.empty())
+    text += "/" + std::string(name);
   cells.push(text);
 }
 void subobject_cell(json::Value event, Time, json::Node cells) {
@@ -112,7 +120,10 @@ constexpr Column kColumns[] = {
      .cell = &subobject_cell},
     {.name = "Source", .description = "Who reports it.", .priority = 1, .cell = &source_cell},
     {.name = "Message", .description = "What happened.", .cell = &message_cell},
-    {.name = "First Seen", .description = "When it first happened.", .priority = 1, .cell = &first_seen_cell},
+    {.name = "First Seen",
+     .description = "When it first happened.",
+     .priority = 1,
+     .cell = &first_seen_cell},
     {.name = "Count", .description = "How often it happened.", .priority = 1, .cell = &count_cell},
     {.name = "Name",
      .format = "name",
@@ -165,8 +176,15 @@ void validate(json::Value event, FieldErrors& errors) {
   // An event on something outside of namespaces stands in "default".
   bool matches = about.empty() ? ns == "default" || ns == "kube-system" : about == ns;
   if (!matches) {
-    errors.invalid(Path("involvedObject").child("namespace"), about, "does not match event.namespace");
+    errors.invalid(Path("involvedObject").child("namespace"), about,
+                   "does not match event.namespace");
   }
+}
+
+void validate_new_type(json::Value event, FieldErrors& errors) {
+  std::string_view type = event["type"].as_string();
+  if (type == "Normal" || type == "Warning") return;
+  errors.invalid(Path("type"), "", fmt::format("has invalid value: {}", type));
 }
 
 // The newer form insists on who, what and when.
@@ -174,31 +192,34 @@ void validate_new(json::Value event, FieldErrors& errors) {
   static constexpr size_t kControllerBytesMax = 128;
   static constexpr size_t kNoteBytesMax = 1024;
   validate(event, errors);
-  if (event["eventTime"].as_string().empty()) errors.required(Path("eventTime"), "");
+  if (event["eventTime"].as_string().empty()) {
+    errors.required(Path("eventTime"), "");
+    validate_new_type(event, errors);
+    return;
+  }
   std::string_view controller = event["reportingComponent"].as_string();
   if (controller.empty()) errors.required(Path("reportingController"), "");
   for (const std::string& problem : qualified_name_problems(controller)) {
-    if (!controller.empty()) errors.invalid(Path("reportingController"), controller, problem);
+    errors.invalid(Path("reportingController"), controller, problem);
   }
   struct Needed {
     const char* field;
     size_t bytes_max;
   };
-  for (const Needed& needed : {Needed{"reportingInstance", kControllerBytesMax},
-                               Needed{"action", kControllerBytesMax}, Needed{"reason", kControllerBytesMax}}) {
+  for (const Needed& needed :
+       {Needed{"reportingInstance", kControllerBytesMax}, Needed{"action", kControllerBytesMax},
+        Needed{"reason", kControllerBytesMax}}) {
     std::string_view text = event[needed.field].as_string();
     if (text.empty()) errors.required(Path(needed.field), "");
     if (text.size() > needed.bytes_max) {
-      errors.invalid(Path(needed.field), "", fmt::format("can have at most {} characters", needed.bytes_max));
+      errors.invalid(Path(needed.field), "",
+                     fmt::format("can have at most {} characters", needed.bytes_max));
     }
   }
   if (event["message"].as_string().size() > kNoteBytesMax) {
     errors.invalid(Path("note"), "", fmt::format("can have at most {} characters", kNoteBytesMax));
   }
-  std::string_view type = event["type"].as_string();
-  if (type != "Normal" && type != "Warning") {
-    errors.invalid(Path("type"), "", fmt::format("has invalid value: {}", type));
-  }
+  validate_new_type(event, errors);
 }
 
 }  // namespace

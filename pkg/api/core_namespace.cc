@@ -9,7 +9,8 @@ namespace wherry::api {
 namespace {
 
 constexpr std::string_view kShortNames[] = {"ns"};
-constexpr std::string_view kVerbs[] = {"create", "delete", "get", "list", "patch", "update", "watch"};
+constexpr std::string_view kVerbs[] = {"create", "delete", "get",  "list",
+                                       "patch",  "update", "watch"};
 constexpr std::string_view kFinalizeVerbs[] = {"update"};
 constexpr Subresource kSubresources[] = {
     {.name = "finalize", .kind = "Namespace", .verbs = kFinalizeVerbs},
@@ -54,9 +55,11 @@ void validate(json::Value object, FieldErrors& errors) {
   Path path = Path("spec").child("finalizers");
   for (json::Value item : object["spec"]["finalizers"].items()) {
     std::string_view name = item.as_string();
-    for (const std::string& problem : qualified_name_problems(name)) errors.invalid(path, name, problem);
+    for (const std::string& problem : qualified_name_problems(name))
+      errors.invalid(path, name, problem);
     if (name.find('/') == std::string_view::npos && name != "kubernetes") {
-      errors.invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified");
+      errors.invalid(path, name,
+                     "name is neither a standard finalizer name nor is it fully qualified");
     }
   }
 }

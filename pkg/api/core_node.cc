@@ -39,7 +39,8 @@ void roles_cell(json::Value object, Time, json::Node cells) {
   constexpr std::string_view kPrefix = "node-role.kubernetes.io/";
   std::set<std::string_view> roles;
   for (auto [key, value] : object["metadata"]["labels"].members()) {
-    if (key.starts_with(kPrefix) && key.size() > kPrefix.size()) roles.insert(key.substr(kPrefix.size()));
+    if (key.starts_with(kPrefix) && key.size() > kPrefix.size())
+      roles.insert(key.substr(kPrefix.size()));
     if (key == "kubernetes.io/role" && !value.as_string().empty()) roles.insert(value.as_string());
   }
   cells.push(roles.empty() ? "<none>" : join(roles, ","));
@@ -95,15 +96,26 @@ constexpr Column kColumns[] = {
      .description = "Operating system the node runs.",
      .priority = 1,
      .cell = &os_image_cell},
-    {.name = "Kernel-Version", .description = "Kernel of the node.", .priority = 1, .cell = &kernel_cell},
+    {.name = "Kernel-Version",
+     .description = "Kernel of the node.",
+     .priority = 1,
+     .cell = &kernel_cell},
     {.name = "Container-Runtime",
      .description = "What runs the node's containers.",
      .priority = 1,
      .cell = &runtime_cell},
 };
 
-// A node offers what it has until told otherwise.
+// A node offers what it has until told otherwise; the one pod range of old clients and the list of
+// new ones say the same.
 void apply_defaults(json::Node object) {
+  json::Node spec = object["spec"];
+  std::string range(spec["podCIDR"].as_string());
+  if (range.empty() && !spec["podCIDRs"].empty()) {
+    spec.set("podCIDR", spec["podCIDRs"].at(0));
+  } else if (!range.empty() && spec["podCIDRs"].at(0).as_string() != range) {
+    spec.set_array("podCIDRs").push(range);
+  }
   json::Node status = object["status"];
   if (status["capacity"] && !status["allocatable"]) status.set("allocatable", status["capacity"]);
 }
@@ -113,7 +125,7 @@ void validate_taints(json::Value taints, FieldErrors& errors) {
   std::set<std::string> seen;
   size_t at = 0;
   for (json::Value taint : taints.items()) {
-    Path path = Path("spec").child("taints").index(at++);
+    Path path = Path("metadata").child("taints").index(at++);
     std::string_view key = taint["key"].as_string();
     std::string_view effect = taint["effect"].as_string();
     for (const std::string& problem : qualified_name_problems(key)) {
@@ -136,21 +148,14 @@ void validate_taints(json::Value taints, FieldErrors& errors) {
 
 void validate(json::Value object, FieldErrors& errors) {
   validate_taints(object["spec"]["taints"], errors);
-  json::Value addresses = object["status"]["addresses"];
-  for (size_t at = 1; at < addresses.size(); ++at) {
-    for (size_t other = 0; other < at; ++other) {
-      if (!json::equal(addresses.at(other), addresses.at(at))) continue;
-      errors.duplicate(Path("status").child("addresses").index(at), addresses.at(at));
-      break;
-    }
-  }
 }
 
 void validate_update(json::Value before, json::Value after, FieldErrors& errors) {
   Path spec("spec");
   std::string_view old_cidr = before["spec"]["podCIDR"].as_string();
   if (!old_cidr.empty() && old_cidr != after["spec"]["podCIDR"].as_string()) {
-    errors.forbidden(spec.child("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid");
+    errors.forbidden(spec.child("podCIDRs"),
+                     "node updates may not change podCIDR except from \"\" to valid");
   }
   std::string_view old_id = before["spec"]["providerID"].as_string();
   if (!old_id.empty() && old_id != after["spec"]["providerID"].as_string()) {

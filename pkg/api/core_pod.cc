@@ -18,7 +18,10 @@ constexpr std::string_view kGetVerb[] = {"get"};
 constexpr std::string_view kProxyVerbs[] = {"create", "delete", "get", "patch", "update"};
 constexpr Subresource kSubresources[] = {
     {.name = "attach", .kind = "PodAttachOptions", .verbs = kStreamVerbs},
-    {.name = "binding", .kind = "Binding", .verbs = kCreateVerb, .schema = &schema::core_v1::kBinding},
+    {.name = "binding",
+     .kind = "Binding",
+     .verbs = kCreateVerb,
+     .schema = &schema::core_v1::kBinding},
     {.name = "ephemeralcontainers", .kind = "Pod", .verbs = kReadWriteVerbs},
     {.name = "eviction",
      .kind = "Eviction",
@@ -34,7 +37,9 @@ constexpr Subresource kSubresources[] = {
     status_of("Pod"),
 };
 
-std::string host_network(json::Value pod) { return pod["spec"]["hostNetwork"].as_bool() ? "true" : "false"; }
+std::string host_network(json::Value pod) {
+  return pod["spec"]["hostNetwork"].as_bool() ? "true" : "false";
+}
 std::string pod_ips(json::Value pod) {
   std::vector<std::string_view> ips;
   for (json::Value ip : pod["status"]["podIPs"].items()) ips.push_back(ip["ip"].as_string());
@@ -54,7 +59,9 @@ constexpr SelectableField kFields[] = {
 
 void ready_cell(json::Value pod, Time, json::Node cells) { cells.push(pod_ready_text(pod)); }
 void status_cell(json::Value pod, Time, json::Node cells) { cells.push(pod_status_text(pod)); }
-void restarts_cell(json::Value pod, Time now, json::Node cells) { cells.push(pod_restarts_text(pod, now)); }
+void restarts_cell(json::Value pod, Time now, json::Node cells) {
+  cells.push(pod_restarts_text(pod, now));
+}
 
 void ip_cell(json::Value pod, Time, json::Node cells) {
   json::Value ips = pod["status"]["podIPs"];
@@ -112,7 +119,8 @@ void row_conditions(json::Value pod, json::Node row) {
   condition.set("type", "Completed");
   condition.set("status", "True");
   condition.set("reason", phase);
-  condition.set("message", phase == "Failed" ? "The pod failed." : "The pod has completed successfully.");
+  condition.set("message",
+                phase == "Failed" ? "The pod failed." : "The pod has completed successfully.");
 }
 
 void prepare_create(json::Node pod, Time) {
@@ -142,7 +150,8 @@ void validate(json::Value pod, FieldErrors& errors) {
   Path spec("spec");
   validate_pod_spec(pod["spec"], spec, errors);
   if (!pod["spec"]["schedulingGates"].empty() && !pod["spec"]["nodeName"].as_string().empty()) {
-    errors.forbidden(spec.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+    errors.forbidden(spec.child("nodeName"),
+                     "cannot be set until all schedulingGates have been cleared");
   }
   // Only the server gives a Pod its first resourceVersion: without one it is being created.
   bool creating = pod["metadata"]["resourceVersion"].as_string().empty();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/cells.h"
+#include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
 #include "api/rows.h"
@@ -23,7 +24,8 @@ void quota_cell(json::Value quota, bool limits, json::Node cells) {
   for (auto [name, hard] : quota["status"]["hard"].members()) {
     if (name.starts_with("limits.") != limits) continue;
     json::Value used = quota["status"]["used"][name];
-    parts.push_back(fmt::format("{}: {}/{}", name, Quantity::from(used).text(), Quantity::from(hard).text()));
+    parts.push_back(
+        fmt::format("{}: {}/{}", name, Quantity::from(used).text(), Quantity::from(hard).text()));
   }
   std::sort(parts.begin(), parts.end());
   cells.push(join(parts, ", "));
@@ -49,7 +51,9 @@ void template_labels_cell(json::Value object, Time, json::Node cells) {
 }
 constexpr Column kTemplateColumns[] = {
     kNameColumn,
-    {.name = "Containers", .description = "Containers of the template.", .cell = &template_names_cell},
+    {.name = "Containers",
+     .description = "Containers of the template.",
+     .cell = &template_names_cell},
     {.name = "Images", .description = "Images of the template.", .cell = &template_pictures_cell},
     {.name = "Pod Labels", .description = "Labels of the template.", .cell = &template_labels_cell},
 };
@@ -74,6 +78,16 @@ void limit_defaults(json::Node object) {
   }
 }
 
+// As upstream's messages name the bounds.
+std::string_view spoken(std::string_view bound) {
+  return bound == "defaultRequest" ? "default request" : bound;
+}
+// Which of the two amounts a fault shows: its own field's, but for a default that is over the
+// maximum.
+bool reported(std::string_view low, std::string_view field) {
+  return low == field && field != "default";
+}
+
 void validate_limit_item(json::Value item, const Path& path, FieldErrors& errors) {
   auto less = [&](const char* low, const char* high, const char* field) {
     for (auto [name, amount] : item[low].members()) {
@@ -82,10 +96,10 @@ void validate_limit_item(json::Value item, const Path& path, FieldErrors& errors
       Quantity small = Quantity::from(amount);
       Quantity large = Quantity::from(upper);
       if (small <= large) continue;
-      errors.invalid(path.child(field).key(name), small.text(),
-                     fmt::format("{} value {} is greater than {} value {}",
-                                 std::string_view(low) == "defaultRequest" ? "default request" : low, small.text(),
-                                 high, large.text()));
+      errors.invalid(path.child(field).key(name),
+                     reported(low, field) ? small.text() : large.text(),
+                     fmt::format("{} value {} is greater than {} value {}", spoken(low),
+                                 small.text(), spoken(high), large.text()));
     }
   };
   less("min", "max", "min");
@@ -112,8 +126,37 @@ void validate_limits(json::Value object, FieldErrors& errors) {
   }
 }
 
+void validate_quota_name(std::string_view name, const Path& path, FieldErrors& errors) {
+  static constexpr std::string_view kNames[] = {"cpu",
+                                                "memory",
+                                                "ephemeral-storage",
+                                                "requests.cpu",
+                                                "requests.memory",
+                                                "requests.storage",
+                                                "requests.ephemeral-storage",
+                                                "limits.cpu",
+                                                "limits.memory",
+                                                "limits.ephemeral-storage",
+                                                "pods",
+                                                "resourcequotas",
+                                                "services",
+                                                "replicationcontrollers",
+                                                "secrets",
+                                                "persistentvolumeclaims",
+                                                "configmaps",
+                                                "services.nodeports",
+                                                "services.loadbalancers"};
+  report(qualified_name_problems(name), path, name, errors);
+  bool qualified = name.find('/') != std::string_view::npos;
+  bool known = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  if (qualified || known || name.find("hugepages-") != std::string_view::npos) return;
+  errors.invalid(path, name, "must be a standard resource type or fully qualified");
+  errors.invalid(path, name, "must be a standard resource for quota");
+}
+
 void validate_quota(json::Value object, FieldErrors& errors) {
   for (auto [name, amount] : object["spec"]["hard"].members()) {
+    validate_quota_name(name, Path("spec").child("hard").key(name), errors);
     validate_resource_amount(name, amount, Path("spec").child("hard").key(name), errors);
   }
 }

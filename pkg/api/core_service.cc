@@ -1,5 +1,5 @@
-// Service, core/v1. Rules from the Kubernetes API reference, Service v1 core. Cluster IPs and node ports are
-// given out by the API server, not here.
+// Service, core/v1. Rules from the Kubernetes API reference, Service v1 core. Cluster IPs and node
+// ports are given out by the API server, not here.
 
 #include <algorithm>
 #include <set>
@@ -29,7 +29,8 @@ constexpr std::string_view kProtocols[] = {"SCTP", "TCP", "UDP"};
 constexpr std::string_view kAffinities[] = {"ClientIP", "None"};
 constexpr std::string_view kPolicies[] = {"Cluster", "Local"};
 constexpr std::string_view kFamilies[] = {"IPv4", "IPv6"};
-constexpr std::string_view kFamilyPolicies[] = {"PreferDualStack", "RequireDualStack", "SingleStack"};
+constexpr std::string_view kFamilyPolicies[] = {"PreferDualStack", "RequireDualStack",
+                                                "SingleStack"};
 constexpr std::string_view kDistributions[] = {"PreferClose", "PreferSameZone", "PreferSameNode"};
 constexpr const char* kPortRange = "must be between 1 and 65535, inclusive";
 constexpr int64_t kAffinitySecondsMax = 86400;
@@ -82,7 +83,9 @@ constexpr Column kColumns[] = {
     {.name = "Type", .description = "How the service can be reached.", .cell = &type_cell},
     {.name = "Cluster-IP", .description = "Address inside the cluster.", .cell = &cluster_ip_cell},
     {.name = "External-IP", .description = "Addresses from outside.", .cell = &external_ip_cell},
-    {.name = "Port(s)", .description = "Ports, with node ports after a colon.", .cell = &ports_cell},
+    {.name = "Port(s)",
+     .description = "Ports, with node ports after a colon.",
+     .cell = &ports_cell},
     kAgeColumn,
     {.name = "Selector",
      .description = "Which pods stand behind it.",
@@ -124,10 +127,12 @@ void apply_defaults(json::Node object) {
   if (!first.empty() && spec["clusterIPs"].empty()) spec.set_array("clusterIPs").push(first);
 }
 
-void prepare_create(json::Node object, Time) { object.set_object("status").set_object("loadBalancer"); }
+void prepare_create(json::Node object, Time) {
+  object.set_object("status").set_object("loadBalancer");
+}
 
-// An update keeps what was given out where the client leaves it open, and gives up what the new type has
-// no use for.
+// An update keeps what was given out where the client leaves it open, and gives up what the new
+// type has no use for.
 void prepare_update(json::Value before, json::Node after, Time) {
   json::Value old_spec = before["spec"];
   json::Node spec = after["spec"];
@@ -146,7 +151,8 @@ void prepare_update(json::Value before, json::Node after, Time) {
   }
   for (const char* field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) {
     json::Node now = spec[field];
-    bool open = !now || (now.is_string() && now.as_string().empty()) || (now.is_array() && now.empty());
+    bool open =
+        !now || (now.is_string() && now.as_string().empty()) || (now.is_array() && now.empty());
     if (open) spec.set(field, old_spec[field]);
   }
   if (type == "ClusterIP" && external(old_spec["type"].as_string())) {
@@ -168,7 +174,8 @@ void prepare_update(json::Value before, json::Node after, Time) {
     for (json::Value old_port : old_spec["ports"].items()) {
       bool same = old_port["port"].as_int() == port["port"].as_int() &&
                   old_port["protocol"].as_string() == port["protocol"].as_string();
-      if (same && old_port["nodePort"].as_int() != 0) port.set("nodePort", old_port["nodePort"].as_int());
+      if (same && old_port["nodePort"].as_int() != 0)
+        port.set("nodePort", old_port["nodePort"].as_int());
     }
   }
   bool local = type == "LoadBalancer" && spec["externalTrafficPolicy"].as_string() == "Local";
@@ -187,11 +194,13 @@ void validate_port(json::Value port, bool named, std::string_view type, const Pa
     report(problems, item.child("name"), name, errors);
     if (problems.empty() && !names.insert(name).second) errors.duplicate(item.child("name"), name);
   }
-  if (!is_port(port["port"].as_int())) errors.invalid(item.child("port"), port["port"].as_int(), kPortRange);
+  if (!is_port(port["port"].as_int()))
+    errors.invalid(item.child("port"), port["port"].as_int(), kPortRange);
   check_enum(port["protocol"].as_string(), kProtocols, item.child("protocol"), errors);
   json::Value target = port["targetPort"];
   if (target.is_string()) {
-    report(port_name_problems(target.as_string()), item.child("targetPort"), target.as_string(), errors);
+    report(port_name_problems(target.as_string()), item.child("targetPort"), target.as_string(),
+           errors);
   } else if (!is_port(target.as_int())) {
     errors.invalid(item.child("targetPort"), target.as_int(), kPortRange);
   }
@@ -199,7 +208,8 @@ void validate_port(json::Value port, bool named, std::string_view type, const Pa
     report(qualified_name_problems(protocol), item.child("appProtocol"), protocol, errors);
   }
   if (port["nodePort"].as_int() != 0 && !external(type)) {
-    errors.forbidden(item.child("nodePort"), fmt::format("may not be used when `type` is '{}'", type));
+    errors.forbidden(item.child("nodePort"),
+                     fmt::format("may not be used when `type` is '{}'", type));
   }
 }
 
@@ -242,7 +252,8 @@ void validate_cluster_ips(json::Value spec, const Path& path, FieldErrors& error
     errors.invalid(at, ips, "first value must match `clusterIP`");
   }
   if (first == "None" && external(type)) {
-    errors.invalid(at.index(0), "None", fmt::format("may not be set to 'None' for {} services", type));
+    errors.invalid(at.index(0), "None",
+                   fmt::format("may not be set to 'None' for {} services", type));
   }
   size_t index = 0;
   for (json::Value ip : ips.items()) {
@@ -268,12 +279,14 @@ void validate_external_ips(json::Value ips, const Path& path, FieldErrors& error
     report(problems, item, text, errors);
     if (!problems.empty()) continue;
     auto bad = [&](const char* why) { errors.invalid(item, text, why); };
-    if (text.starts_with("127.") || text == "::1") bad("may not be in the loopback range (127.0.0.0/8, ::1/128)");
+    if (text.starts_with("127.") || text == "::1")
+      bad("may not be in the loopback range (127.0.0.0/8, ::1/128)");
     if (text == "0.0.0.0" || text == "::") bad("may not be unspecified (0.0.0.0 or ::)");
     if (text.starts_with("169.254.") || to_lower(text).starts_with("fe80:")) {
       bad("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
     }
-    if (text.starts_with("224.0.0.")) bad("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+    if (text.starts_with("224.0.0."))
+      bad("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
   }
 }
 
@@ -295,7 +308,8 @@ void validate_affinity(json::Value spec, const Path& path, FieldErrors& errors) 
   if (affinity != "ClientIP") return;
   int64_t seconds = spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].as_int();
   if (seconds <= 0 || seconds > kAffinitySecondsMax) {
-    errors.invalid(path.child("sessionAffinityConfig").child("clientIP").child("timeoutSeconds"), seconds,
+    errors.invalid(path.child("sessionAffinityConfig").child("clientIP").child("timeoutSeconds"),
+                   seconds,
                    fmt::format("must be greater than 0 and less than {}", kAffinitySecondsMax));
   }
 }
@@ -338,8 +352,9 @@ void validate_outside(json::Value spec, const Path& path, FieldErrors& errors) {
   }
   int64_t health = spec["healthCheckNodePort"].as_int();
   if (health != 0 && (type != "LoadBalancer" || policy != "Local")) {
-    errors.invalid(path.child("healthCheckNodePort"), health,
-                   "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
+    errors.invalid(
+        path.child("healthCheckNodePort"), health,
+        "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
   }
   if (json::Value inside = spec["internalTrafficPolicy"]) {
     check_enum(inside.as_string(), kPolicies, path.child("internalTrafficPolicy"), errors);
@@ -378,12 +393,15 @@ void validate(json::Value object, FieldErrors& errors) {
 void validate_update(json::Value before, json::Value after, FieldErrors& errors) {
   json::Value old_spec = before["spec"];
   json::Value new_spec = after["spec"];
-  bool stays = old_spec["type"].as_string() != "ExternalName" && new_spec["type"].as_string() != "ExternalName";
+  bool stays = old_spec["type"].as_string() != "ExternalName" &&
+               new_spec["type"].as_string() != "ExternalName";
   std::string_view old_ip = old_spec["clusterIP"].as_string();
   if (stays && !old_ip.empty() && old_ip != new_spec["clusterIP"].as_string()) {
-    errors.invalid(Path("spec").child("clusterIPs").index(0), new_spec["clusterIPs"], "may not change once set");
+    errors.invalid(Path("spec").child("clusterIPs").index(0), new_spec["clusterIPs"],
+                   "may not change once set");
   }
-  if (old_spec["type"].as_string() == "LoadBalancer" && new_spec["type"].as_string() == "LoadBalancer") {
+  if (old_spec["type"].as_string() == "LoadBalancer" &&
+      new_spec["type"].as_string() == "LoadBalancer") {
     validate_immutable(old_spec["loadBalancerClass"], new_spec["loadBalancerClass"],
                        Path("spec").child("loadBalancerClass"), errors);
   }

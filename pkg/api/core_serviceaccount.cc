@@ -1,4 +1,5 @@
-// ServiceAccount, and the two kinds of core/v1 that are not stored. Rules from the Kubernetes API reference.
+// ServiceAccount, and the two kinds of core/v1 that are not stored. Rules from the Kubernetes API
+// reference.
 
 #include "api/cells.h"
 #include "api/rows.h"
@@ -40,7 +41,9 @@ void component_error_cell(json::Value object, Time, json::Node cells) {
 }
 constexpr Column kComponentColumns[] = {
     kNameColumn,
-    {.name = "Status", .description = "Whether the component is well.", .cell = &component_status_cell},
+    {.name = "Status",
+     .description = "Whether the component is well.",
+     .cell = &component_status_cell},
     {.name = "Message", .description = "What it says.", .cell = &component_message_cell},
     {.name = "Error", .description = "What is wrong with it.", .cell = &component_error_cell},
 };

@@ -18,7 +18,8 @@ constexpr std::string_view kClaimShortNames[] = {"pvc"};
 constexpr std::string_view kVolumeShortNames[] = {"pv"};
 constexpr Subresource kClaimSubresources[] = {status_of("PersistentVolumeClaim")};
 constexpr Subresource kVolumeSubresources[] = {status_of("PersistentVolume")};
-constexpr std::string_view kModes[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"};
+constexpr std::string_view kModes[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce",
+                                       "ReadWriteOncePod"};
 constexpr std::string_view kReclaimPolicies[] = {"Delete", "Recycle", "Retain"};
 constexpr std::string_view kVolumeModes[] = {"Block", "Filesystem"};
 constexpr std::string_view kClassAnnotation = "volume.beta.kubernetes.io/storage-class";
@@ -81,7 +82,9 @@ constexpr Column kClaimColumns[] = {
     {.name = "Capacity", .description = "Size of that volume.", .cell = &claim_capacity_cell},
     {.name = "Access Modes", .description = "How it can be mounted.", .cell = &claim_modes_cell},
     {.name = "StorageClass", .description = "Class it asks for.", .cell = &class_cell},
-    {.name = "VolumeAttributesClass", .description = "Attributes it asks for.", .cell = &attributes_cell},
+    {.name = "VolumeAttributesClass",
+     .description = "Attributes it asks for.",
+     .cell = &attributes_cell},
     kAgeColumn,
     {.name = "VolumeMode",
      .description = "Filesystem or block device.",
@@ -93,16 +96,18 @@ void claim_defaults(json::Node claim) {
   json::Node spec = claim.ensure_object("spec");
   if (!spec["volumeMode"]) spec.set("volumeMode", "Filesystem");
 }
-void claim_prepare_create(json::Node claim, Time) { claim.set_object("status").set("phase", "Pending"); }
+void claim_prepare_create(json::Node claim, Time) {
+  claim.set_object("status").set("phase", "Pending");
+}
 
 void validate_modes(json::Value modes, const Path& path, FieldErrors& errors) {
   bool single = false;
-  size_t at = 0;
+  bool known = true;
   for (json::Value mode : modes.items()) {
-    check_enum(mode.as_string(), kModes, path.index(at++), errors);
+    known = check_enum(mode.as_string(), kModes, path, errors) && known;
     single = single || mode.as_string() == "ReadWriteOncePod";
   }
-  if (single && modes.size() > 1) {
+  if (known && single && modes.size() > 1) {
     errors.forbidden(path, "may not use ReadWriteOncePod with other access modes");
   }
 }
@@ -136,7 +141,8 @@ void validate_claim_update(json::Value before, json::Value after, FieldErrors& e
   json::Node old_root = old_spec.root();
   json::Node new_root = new_spec.root();
   // Binding gives a claim its volume; a bound claim may grow.
-  if (old_root["volumeName"].as_string().empty()) new_root.set("volumeName", old_root["volumeName"]);
+  if (old_root["volumeName"].as_string().empty())
+    new_root.set("volumeName", old_root["volumeName"]);
   if (old_root["storageClassName"].is_null() || !old_root["storageClassName"]) {
     new_root.set("storageClassName", old_root["storageClassName"]);
   }
@@ -208,12 +214,32 @@ void volume_defaults(json::Node volume) {
   }
   if (!spec["volumeMode"]) spec.set("volumeMode", "Filesystem");
 }
-void volume_prepare_create(json::Node volume, Time) { volume.set_object("status").set("phase", "Pending"); }
+void volume_prepare_create(json::Node volume, Time) {
+  volume.set_object("status").set("phase", "Pending");
+}
 
-constexpr std::string_view kSources[] = {
-    "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "nfs", "glusterfs", "rbd", "iscsi", "cephfs",
-    "cinder", "fc", "flocker", "flexVolume", "azureFile", "vsphereVolume", "quobyte", "azureDisk",
-    "photonPersistentDisk", "portworxVolume", "scaleIO", "local", "storageos", "csi"};
+constexpr std::string_view kSources[] = {"hostPath",
+                                         "gcePersistentDisk",
+                                         "awsElasticBlockStore",
+                                         "nfs",
+                                         "glusterfs",
+                                         "rbd",
+                                         "iscsi",
+                                         "cephfs",
+                                         "cinder",
+                                         "fc",
+                                         "flocker",
+                                         "flexVolume",
+                                         "azureFile",
+                                         "vsphereVolume",
+                                         "quobyte",
+                                         "azureDisk",
+                                         "photonPersistentDisk",
+                                         "portworxVolume",
+                                         "scaleIO",
+                                         "local",
+                                         "storageos",
+                                         "csi"};
 
 void validate_volume(json::Value volume, FieldErrors& errors) {
   json::Value spec = volume["spec"];
@@ -227,7 +253,8 @@ void validate_volume(json::Value volume, FieldErrors& errors) {
   }
   for (auto [name, amount] : spec["capacity"].members()) {
     if (Quantity::from(amount).sign() <= 0) {
-      errors.invalid(path.child("capacity").key(name), Quantity::from(amount).text(), "must be greater than zero");
+      errors.invalid(path.child("capacity").key(name), Quantity::from(amount).text(),
+                     "must be greater than zero");
     }
   }
   std::string_view policy = spec["persistentVolumeReclaimPolicy"].as_string();
@@ -237,7 +264,8 @@ void validate_volume(json::Value volume, FieldErrors& errors) {
   int sources = 0;
   for (std::string_view source : kSources) {
     if (!spec[source]) continue;
-    if (sources++ > 0) errors.forbidden(path.child(source), "may not specify more than 1 volume type");
+    if (sources++ > 0)
+      errors.forbidden(path.child(source), "may not specify more than 1 volume type");
     if (source == "hostPath" && spec[source]["path"].as_string().empty()) {
       errors.required(path.child(source).child("path"), "");
     }
@@ -258,8 +286,8 @@ void validate_volume_update(json::Value before, json::Value after, FieldErrors& 
     errors.forbidden(Path("spec").child("persistentvolumesource"),
                      "spec.persistentvolumesource is immutable after creation");
   }
-  validate_immutable(before["spec"]["volumeMode"], after["spec"]["volumeMode"], Path("spec").child("volumeMode"),
-                     errors);
+  validate_immutable(before["spec"]["volumeMode"], after["spec"]["volumeMode"],
+                     Path("spec").child("volumeMode"), errors);
 }
 
 }  // namespace

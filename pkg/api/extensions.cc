@@ -1,6 +1,6 @@
 // Kinds that extend the API itself: admissionregistration.k8s.io/v1, apiregistration.k8s.io/v1,
-// apiextensions.k8s.io/v1; and flowcontrol.apiserver.k8s.io/v1 and resource.k8s.io/v1, which are so far only
-// kept. Rules from the Kubernetes API reference.
+// apiextensions.k8s.io/v1; and flowcontrol.apiserver.k8s.io/v1 and resource.k8s.io/v1, which are so
+// far only kept. Rules from the Kubernetes API reference.
 
 #include "api/cells.h"
 #include "api/names.h"
@@ -30,7 +30,9 @@ constexpr SelectableField kSliceFields[] = {{.path = "spec.nodeName"}, {.path = 
 
 int64_t size_of(json::Value value) { return static_cast<int64_t>(value.size()); }
 
-void webhooks_cell(json::Value object, Time, json::Node cells) { cells.push(size_of(object["webhooks"])); }
+void webhooks_cell(json::Value object, Time, json::Node cells) {
+  cells.push(size_of(object["webhooks"]));
+}
 void validations_cell(json::Value object, Time, json::Node cells) {
   cells.push(size_of(object["spec"]["validations"]));
 }
@@ -58,18 +60,27 @@ void param_ref_cell(json::Value object, Time, json::Node cells) {
 
 constexpr Column kWebhookColumns[] = {
     kNameColumn,
-    {.name = "Webhooks", .type = "integer", .description = "How many it holds.", .cell = &webhooks_cell},
+    {.name = "Webhooks",
+     .type = "integer",
+     .description = "How many it holds.",
+     .cell = &webhooks_cell},
     kAgeColumn,
 };
 constexpr Column kValidatingColumns[] = {
     kNameColumn,
-    {.name = "Validations", .type = "integer", .description = "How many rules.", .cell = &validations_cell},
+    {.name = "Validations",
+     .type = "integer",
+     .description = "How many rules.",
+     .cell = &validations_cell},
     {.name = "ParamKind", .description = "Kind of its parameters.", .cell = &param_kind_cell},
     kAgeColumn,
 };
 constexpr Column kMutatingColumns[] = {
     kNameColumn,
-    {.name = "Mutations", .type = "integer", .description = "How many changes.", .cell = &mutations_cell},
+    {.name = "Mutations",
+     .type = "integer",
+     .description = "How many changes.",
+     .cell = &mutations_cell},
     {.name = "ParamKind", .description = "Kind of its parameters.", .cell = &param_kind_cell},
     kAgeColumn,
 };
@@ -84,8 +95,9 @@ constexpr Column kAgeColumns[] = {kNameColumn, kAgeColumn};
 
 void service_cell(json::Value object, Time, json::Node cells) {
   json::Value service = object["spec"]["service"];
-  cells.push(service ? fmt::format("{}/{}", service["namespace"].as_string(), service["name"].as_string())
-                     : std::string("Local"));
+  cells.push(
+      service ? fmt::format("{}/{}", service["namespace"].as_string(), service["name"].as_string())
+              : std::string("Local"));
 }
 void available_cell(json::Value object, Time, json::Node cells) {
   for (json::Value condition : object["status"]["conditions"].items()) {
@@ -127,8 +139,12 @@ void dangling_cell(json::Value object, Time, json::Node cells) {
 constexpr Column kFlowColumns[] = {
     kNameColumn,
     {.name = "PriorityLevel", .description = "Level its requests are in.", .cell = &level_cell},
-    {.name = "MatchingPrecedence", .description = "Lower is looked at first.", .cell = &precedence_cell},
-    {.name = "DistinguisherMethod", .description = "What makes a flow.", .cell = &distinguisher_cell},
+    {.name = "MatchingPrecedence",
+     .description = "Lower is looked at first.",
+     .cell = &precedence_cell},
+    {.name = "DistinguisherMethod",
+     .description = "What makes a flow.",
+     .cell = &distinguisher_cell},
     kAgeColumn,
     {.name = "MissingPL", .description = "Whether its level is missing.", .cell = &dangling_cell},
 };
@@ -145,15 +161,21 @@ void shares_cell(json::Value object, Time, json::Node cells) {
   json::Value part = limited(object) ? limited(object) : object["spec"]["exempt"];
   number_or_none(part["nominalConcurrencyShares"], cells);
 }
-void queues_cell(json::Value object, Time, json::Node cells) { number_or_none(queuing(object)["queues"], cells); }
-void hand_cell(json::Value object, Time, json::Node cells) { number_or_none(queuing(object)["handSize"], cells); }
+void queues_cell(json::Value object, Time, json::Node cells) {
+  number_or_none(queuing(object)["queues"], cells);
+}
+void hand_cell(json::Value object, Time, json::Node cells) {
+  number_or_none(queuing(object)["handSize"], cells);
+}
 void length_cell(json::Value object, Time, json::Node cells) {
   number_or_none(queuing(object)["queueLengthLimit"], cells);
 }
 constexpr Column kLevelColumns[] = {
     kNameColumn,
     {.name = "Type", .description = "Limited or exempt.", .cell = &level_type_cell},
-    {.name = "NominalConcurrencyShares", .description = "Its part of all seats.", .cell = &shares_cell},
+    {.name = "NominalConcurrencyShares",
+     .description = "Its part of all seats.",
+     .cell = &shares_cell},
     {.name = "Queues", .description = "How many queues.", .cell = &queues_cell},
     {.name = "HandSize", .description = "Queues a flow may use.", .cell = &hand_cell},
     {.name = "QueueLengthLimit", .description = "Requests a queue holds.", .cell = &length_cell},

@@ -21,7 +21,8 @@ std::string invalid_text(std::string_view shown_value, std::string_view detail) 
   return text;
 }
 
-std::string unsupported_text(std::string_view shown_value, std::span<const std::string_view> supported) {
+std::string unsupported_text(std::string_view shown_value,
+                             std::span<const std::string_view> supported) {
   std::vector<std::string> names;
   for (std::string_view name : supported) names.push_back(quote(name));
   std::string text = "Unsupported value: " + std::string(shown_value);
@@ -95,9 +96,10 @@ Error FieldErrors::to_error(std::string_view group, std::string_view kind,
   // The summary names each fault once; the causes keep repetitions.
   std::vector<std::string> lines;
   for (const Cause& cause : causes_) {
-    std::string line = cause.field.empty() ? "<nil>: " + cause.message
-                                           : cause.field + ": " + cause.message;
-    if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(std::move(line));
+    std::string line =
+        cause.field.empty() ? "<nil>: " + cause.message : cause.field + ": " + cause.message;
+    if (std::find(lines.begin(), lines.end(), line) == lines.end())
+      lines.push_back(std::move(line));
   }
   std::string summary = lines.size() == 1 ? lines[0] : "[" + join(lines, ", ") + "]";
   std::string qualified(kind);

@@ -36,9 +36,11 @@ class FieldErrors {
   //   required:      "Required value: detail"           invalid: "Invalid value: <value>: detail"
   //   not_supported: "Unsupported value: \"x\": supported values: \"A\", \"B\""
   //   duplicate:     "Duplicate value: <value>"         forbidden: "Forbidden: detail"
-  //   too_long:      "Too long: may not be more than N bytes"   too_many: "Too many: 5: must have at most 3 items"
-  //   not_found:     "Not found: <value>"               type_invalid: "Invalid value: <value>: detail" (FieldValueTypeInvalid)
-  // Values are shown as upstream shows them: strings quoted, numbers and booleans bare, objects as JSON.
+  //   too_long:      "Too long: may not be more than N bytes"   too_many: "Too many: 5: must have
+  //   at most 3 items" not_found:     "Not found: <value>"               type_invalid: "Invalid
+  //   value: <value>: detail" (FieldValueTypeInvalid)
+  // Values are shown as upstream shows them: strings quoted, numbers and booleans bare, objects as
+  // JSON.
   void required(const Path& path, std::string_view detail);
   void invalid(const Path& path, std::string_view value, std::string_view detail);  // Quoted.
   void invalid(const Path& path, const char* value, std::string_view detail) {
@@ -48,7 +50,8 @@ class FieldErrors {
   void invalid(const Path& path, json::Value value, std::string_view detail);
   void not_supported(const Path& path, std::string_view value,
                      std::span<const std::string_view> supported);
-  void not_supported(const Path& path, json::Value value, std::span<const std::string_view> supported);
+  void not_supported(const Path& path, json::Value value,
+                     std::span<const std::string_view> supported);
   void duplicate(const Path& path, std::string_view value);
   void duplicate(const Path& path, json::Value value);
   void forbidden(const Path& path, std::string_view detail);
@@ -63,7 +66,8 @@ class FieldErrors {
   const std::vector<Cause>& causes() const { return causes_; }
 
   // 422 Invalid: `Pod "web" is invalid: spec.x: Required value` or, with several causes,
-  // `Pod "web" is invalid: [a: ..., b: ...]`, causes in details. `kind` and `group` as in the object.
+  // `Pod "web" is invalid: [a: ..., b: ...]`, causes in details. `kind` and `group` as in the
+  // object.
   Error to_error(std::string_view group, std::string_view kind, std::string_view name) const;
 
  private:

@@ -23,7 +23,8 @@ std::string canonical(std::string_view element) {
 
 void collect(const FieldSet& set, const std::string& prefix, std::vector<std::string>& out) {
   if (set.member && !prefix.empty()) out.push_back(prefix);
-  for (const auto& [element, child] : set.children) collect(child, prefix + element_text(element), out);
+  for (const auto& [element, child] : set.children)
+    collect(child, prefix + element_text(element), out);
 }
 
 }  // namespace
@@ -111,7 +112,8 @@ std::string element_text(std::string_view element) {
   Result<json::Document> keys = json::Document::parse(rest);
   std::vector<std::string> parts;
   if (keys.ok()) {
-    for (auto [key, value] : keys->root().members()) parts.push_back(std::string(key) + "=" + value.dump());
+    for (auto [key, value] : keys->root().members())
+      parts.push_back(std::string(key) + "=" + value.dump());
   }
   return "[" + join(parts, ",") + "]";
 }

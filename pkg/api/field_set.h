@@ -1,7 +1,7 @@
 #pragma once
-// FieldSet: a set of paths into an object, as meta/v1 FieldsV1 writes it. A node is one path; its children
-// are keyed by path elements in their written form: "f:name" (member), "k:{...}" (list item by its keys),
-// "v:..." (set item by value), "i:0" (item by place). A value type.
+// FieldSet: a set of paths into an object, as meta/v1 FieldsV1 writes it. A node is one path; its
+// children are keyed by path elements in their written form: "f:name" (member), "k:{...}" (list
+// item by its keys), "v:..." (set item by value), "i:0" (item by place). A value type.
 
 #include <map>
 #include <span>

@@ -15,10 +15,11 @@ std::string go_name(std::string_view name) {
     std::string_view go;
   };
   for (const Initialism& known :
-       {Initialism{"seLinux", "SELinux"}, Initialism{"fsGroup", "FSGroup"}, Initialism{"uid", "UID"},
-        Initialism{"ip", "IP"}, Initialism{"httpGet", "HTTPGet"}, Initialism{"tcpSocket", "TCPSocket"},
-        Initialism{"grpc", "GRPC"}}) {
-    if (name.starts_with(known.json)) return std::string(known.go) + std::string(name.substr(known.json.size()));
+       {Initialism{"seLinux", "SELinux"}, Initialism{"fsGroup", "FSGroup"},
+        Initialism{"uid", "UID"}, Initialism{"ip", "IP"}, Initialism{"httpGet", "HTTPGet"},
+        Initialism{"tcpSocket", "TCPSocket"}, Initialism{"grpc", "GRPC"}}) {
+    if (name.starts_with(known.json))
+      return std::string(known.go) + std::string(name.substr(known.json.size()));
   }
   std::string out(name);
   if (!out.empty()) out[0] = to_upper(out.substr(0, 1))[0];
@@ -26,8 +27,9 @@ std::string go_name(std::string_view name) {
 }
 
 void write_zero(const Field& field, json::Node out, const std::string& name) {
-  bool reference = field.pointer || field.type.kind == Kind::kList || field.type.kind == Kind::kMap ||
-                   field.type.kind == Kind::kBytes || field.type.kind == Kind::kAny;
+  bool reference = field.pointer || field.type.kind == Kind::kList ||
+                   field.type.kind == Kind::kMap || field.type.kind == Kind::kBytes ||
+                   field.type.kind == Kind::kAny;
   if (reference) {
     out.set_null(name);
     return;
@@ -51,9 +53,11 @@ void write_struct(const Struct& type, json::Value value, json::Node out) {
     bool nested = field.type.kind == Kind::kStruct;
     if (nested && (there.is_object() || !field.pointer)) {
       write_struct(*field.type.structure, there, out.set_object(name));
-    } else if (field.type.kind == Kind::kList && field.type.element->kind == Kind::kStruct && there.is_array()) {
+    } else if (field.type.kind == Kind::kList && field.type.element->kind == Kind::kStruct &&
+               there.is_array()) {
       json::Node list = out.set_array(name);
-      for (json::Value item : there.items()) write_struct(*field.type.element->structure, item, list.push_object());
+      for (json::Value item : there.items())
+        write_struct(*field.type.element->structure, item, list.push_object());
     } else if (there) {
       out.set(name, there);
     } else {

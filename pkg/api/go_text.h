@@ -11,8 +11,8 @@ namespace wherry::api {
 // A decoded JSON value: map[a:1 b:[x y]], <nil>, strings bare.
 std::string go_text(json::Value value);
 
-// A typed value as the JSON of Go's internal struct: every field, by its Go name, null for absent pointers
-// and lists: {"Type":"x","RollingUpdate":null}.
+// A typed value as the JSON of Go's internal struct: every field, by its Go name, null for absent
+// pointers and lists: {"Type":"x","RollingUpdate":null}.
 json::Document go_struct(const Struct& type, json::Value value);
 
 }  // namespace wherry::api

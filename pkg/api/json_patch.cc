@@ -1,6 +1,6 @@
-// JSON patch and JSON merge patch. Spec: RFC 6902, RFC 7396. Where upstream's library departs from the RFC
-// (a path without its leading slash, "replace" of a missing member, negative indexes, "copy" from a missing
-// member) clients have come to rely on it, so we do the same.
+// JSON patch and JSON merge patch. Spec: RFC 6902, RFC 7396. Where upstream's library departs from
+// the RFC (a path without its leading slash, "replace" of a missing member, negative indexes,
+// "copy" from a missing member) clients have come to rely on it, so we do the same.
 
 #include <algorithm>
 
@@ -17,8 +17,9 @@ Error unfit() {
 }
 
 Error undecodable(json::Value patch, std::string_view wanted) {
-  return Error::bad_request("error decoding patch: json: cannot unmarshal {} into Go value of type {}",
-                            json::type_name(patch.type()), wanted);
+  return Error::bad_request(
+      "error decoding patch: json: cannot unmarshal {} into Go value of type {}",
+      json::type_name(patch.type()), wanted);
 }
 
 using Pointer = std::vector<std::string>;

@@ -76,8 +76,8 @@ void ManagedFields::tidy() {
 
 void ManagedFields::merge_oldest() {
   auto updates = [&] {
-    return static_cast<size_t>(
-        std::count_if(managers_.begin(), managers_.end(), [](const Manager& m) { return !m.applies(); }));
+    return static_cast<size_t>(std::count_if(managers_.begin(), managers_.end(),
+                                             [](const Manager& m) { return !m.applies(); }));
   };
   while (updates() > kUpdatesMax) {
     auto older = [](const Manager& a, const Manager& b) {

@@ -12,10 +12,10 @@ namespace wherry::api {
 
 struct Manager {
   std::string name;
-  std::string operation;    // "Apply" or "Update".
+  std::string operation;  // "Apply" or "Update".
   std::string api_version;
   std::string subresource;
-  std::string time;         // RFC 3339; empty when never stamped.
+  std::string time;  // RFC 3339; empty when never stamped.
   FieldSet fields;
 
   bool applies() const { return operation == "Apply"; }
@@ -36,8 +36,8 @@ class ManagedFields {
   bool empty() const { return managers_.empty(); }
   Manager* find(const Manager& holder);
 
-  // Takes out what the server fills in itself (name, uid, ...) and entries without fields; merges the
-  // oldest updates when there are more than kUpdatesMax.
+  // Takes out what the server fills in itself (name, uid, ...) and entries without fields; merges
+  // the oldest updates when there are more than kUpdatesMax.
   void tidy();
   // Replaces metadata.managedFields of `meta`, in upstream's order.
   void write(json::Node meta) const;

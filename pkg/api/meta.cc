@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kStandardFinalizers[] = {"orphan", "foregroundDeletion", "kubernetes"};
 
-void validate_name(const Resource& resource, std::string_view name, const Path& path, FieldErrors& errors) {
+void validate_name(const Resource& resource, std::string_view name, const Path& path,
+                   FieldErrors& errors) {
   std::string why;
   bool good = resource.valid_name != nullptr ? resource.valid_name(name, &why)
                                              : valid_subdomain_name(name, &why);
@@ -19,7 +20,8 @@ void validate_name(const Resource& resource, std::string_view name, const Path& 
   for (std::string_view problem : split(why, '\n')) errors.invalid(path, name, problem);
 }
 
-void validate_names(const Resource& resource, json::Value meta, const Path& path, FieldErrors& errors) {
+void validate_names(const Resource& resource, json::Value meta, const Path& path,
+                    FieldErrors& errors) {
   std::string_view prefix = meta["generateName"].as_string();
   if (!prefix.empty()) {
     // What is appended makes a trailing dash good.
@@ -55,9 +57,12 @@ void validate_names(const Resource& resource, json::Value meta, const Path& path
 void validate_owner(json::Value owner, const Path& path, FieldErrors& errors) {
   std::string_view api_version = owner["apiVersion"].as_string();
   size_t slash = api_version.rfind('/');
-  std::string_view group = slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
-  std::string_view version = slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
-  if (version.empty()) errors.invalid(path.child("apiVersion"), api_version, "version must not be empty");
+  std::string_view group =
+      slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
+  std::string_view version =
+      slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
+  if (version.empty())
+    errors.invalid(path.child("apiVersion"), api_version, "version must not be empty");
   for (const char* field : {"kind", "name", "uid"}) {
     std::string_view text = owner[field].as_string();
     if (text.empty()) errors.invalid(path.child(field), text, "must not be empty");
@@ -74,10 +79,11 @@ void validate_owners(json::Value owners, const Path& path, FieldErrors& errors) 
     if (!owner["controller"].as_bool()) continue;
     std::string_view name = owner["name"].as_string();
     if (!controller.empty()) {
-      errors.invalid(path, owners,
-                     fmt::format("Only one reference can have Controller set to true. Found \"true\" in "
-                                 "references for {} and {}",
-                                 controller, name));
+      errors.invalid(
+          path, owners,
+          fmt::format("Only one reference can have Controller set to true. Found \"true\" in "
+                      "references for {} and {}",
+                      controller, name));
     }
     controller = name;
   }
@@ -88,20 +94,23 @@ void validate_finalizers(json::Value finalizers, const Path& path, FieldErrors& 
   bool foreground = false;
   for (json::Value item : finalizers.items()) {
     std::string_view name = item.as_string();
-    for (const std::string& problem : qualified_name_problems(name)) errors.invalid(path, name, problem);
+    for (const std::string& problem : qualified_name_problems(name))
+      errors.invalid(path, name, problem);
     orphan = orphan || name == "orphan";
     foreground = foreground || name == "foregroundDeletion";
   }
   if (orphan && foreground) {
-    errors.invalid(path, finalizers, "finalizer set orphan and foregroundDeletion cannot be both set");
+    errors.invalid(path, finalizers,
+                   "finalizer set orphan and foregroundDeletion cannot be both set");
   }
   size_t at = 0;
   for (json::Value item : finalizers.items()) {
     std::string_view name = item.as_string();
-    bool standard = std::find(std::begin(kStandardFinalizers), std::end(kStandardFinalizers), name) !=
-                    std::end(kStandardFinalizers);
+    bool standard = std::find(std::begin(kStandardFinalizers), std::end(kStandardFinalizers),
+                              name) != std::end(kStandardFinalizers);
     if (!standard && name.find('/') == std::string_view::npos) {
-      errors.invalid(path.index(at), name, "name is neither a standard finalizer name nor is it fully qualified");
+      errors.invalid(path.index(at), name,
+                     "name is neither a standard finalizer name nor is it fully qualified");
     }
     ++at;
   }
@@ -156,10 +165,12 @@ void validate_value(const Field& field, const TypeRef& type, json::Value value, 
     }
   }
   if (value.is_int() && field.has_minimum && value.as_int() < field.minimum) {
-    errors.invalid(path, value.as_int(), fmt::format("must be greater than or equal to {}", field.minimum));
+    errors.invalid(path, value.as_int(),
+                   fmt::format("must be greater than or equal to {}", field.minimum));
   }
   if (value.is_int() && field.has_maximum && value.as_int() > field.maximum) {
-    errors.invalid(path, value.as_int(), fmt::format("must be less than or equal to {}", field.maximum));
+    errors.invalid(path, value.as_int(),
+                   fmt::format("must be less than or equal to {}", field.maximum));
   }
   if (type.kind == Kind::kStruct) {
     if (value.is_object()) validate_schema(*type.structure, value, path, errors);
@@ -177,7 +188,8 @@ void validate_value(const Field& field, const TypeRef& type, json::Value value, 
 
 }  // namespace
 
-void validate_schema(const Struct& schema, json::Value object, const Path& path, FieldErrors& errors) {
+void validate_schema(const Struct& schema, json::Value object, const Path& path,
+                     FieldErrors& errors) {
   for (const Field& field : schema.fields) {
     bool top = path.text().empty();
     if (top && (field.name == "metadata" || field.name == "status")) continue;
@@ -213,10 +225,11 @@ void validate_meta_update(json::Value before, json::Value after, FieldErrors& er
     if (!known) added.push_back(quote(item.as_string()));
   }
   if (!added.empty()) {
-    errors.forbidden(path.child("finalizers"),
-                     fmt::format("no new finalizers can be added if the object is being deleted, found new "
-                                 "finalizers []string{{{}}}",
-                                 join(added, ", ")));
+    errors.forbidden(
+        path.child("finalizers"),
+        fmt::format("no new finalizers can be added if the object is being deleted, found new "
+                    "finalizers []string{{{}}}",
+                    join(added, ", ")));
   }
 }
 
@@ -236,7 +249,8 @@ Result<void> validate_update(const Resource& resource, json::Value before, json:
   return finish(resource, after, errors);
 }
 
-Result<void> validate_status_update(const Resource& resource, json::Value before, json::Value after) {
+Result<void> validate_status_update(const Resource& resource, json::Value before,
+                                    json::Value after) {
   FieldErrors errors;
   validate_rest(after["metadata"], Path("metadata"), errors);
   validate_meta_update(before["metadata"], after["metadata"], errors);
@@ -281,7 +295,8 @@ bool spec_changed(json::Value before, json::Node after) {
 void keep_server_meta(json::Value before, json::Node meta) {
   meta.remove("selfLink");
   for (const char* field : {"creationTimestamp", "generation"}) meta.set(field, before[field]);
-  for (const char* field : {"uid", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"}) {
+  for (const char* field :
+       {"uid", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"}) {
     json::Node value = meta[field];
     if (!value || (value.is_string() && value.as_string().empty())) meta.set(field, before[field]);
   }
@@ -291,7 +306,8 @@ void keep_server_meta(json::Value before, json::Node meta) {
 
 void prepare_create(const Resource& resource, json::Node object, Time now) {
   json::Node meta = object.ensure_object("metadata");
-  for (const char* field : {"selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"}) {
+  for (const char* field :
+       {"selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"}) {
     meta.remove(field);
   }
   if (resource.generation) meta.set("generation", 1);
@@ -299,8 +315,8 @@ void prepare_create(const Resource& resource, json::Node object, Time now) {
   if (resource.prepare_create != nullptr) resource.prepare_create(object, now);
 }
 
-void prepare_update(const Resource& resource, json::Value before, json::Node after, UpdateScope scope,
-                    Time now) {
+void prepare_update(const Resource& resource, json::Value before, json::Node after,
+                    UpdateScope scope, Time now) {
   json::Node meta = after.ensure_object("metadata");
   keep_server_meta(before["metadata"], meta);
   if (scope == UpdateScope::kStatus) {
@@ -309,8 +325,8 @@ void prepare_update(const Resource& resource, json::Value before, json::Node aft
     after.set("status", sent.root()["status"]);
     json::Node sent_meta = sent.root()["metadata"];
     json::Node kept = after.ensure_object("metadata");
-    for (const char* field : {"labels", "annotations", "finalizers", "ownerReferences", "managedFields",
-                              "resourceVersion", "uid", "name", "namespace"}) {
+    for (const char* field : {"labels", "annotations", "finalizers", "ownerReferences",
+                              "managedFields", "resourceVersion", "uid", "name", "namespace"}) {
       kept.set(field, sent_meta[field]);
     }
     return;

@@ -17,24 +17,26 @@ void validate_meta(const Resource& resource, json::Value meta, FieldErrors& erro
 // immutable").
 void validate_meta_update(json::Value before, json::Value after, FieldErrors& errors);
 
-// Everything checked on create: required fields, enums and bounds from the schema, metadata, row.validate.
-// kInvalid with all causes.
+// Everything checked on create: required fields, enums and bounds from the schema, metadata,
+// row.validate. kInvalid with all causes.
 Result<void> validate_create(const Resource& resource, json::Value object);
 // The same for an update of the main resource: also metadata's and the row's update rules.
 Result<void> validate_update(const Resource& resource, json::Value before, json::Value after);
 // For an update through /status.
-Result<void> validate_status_update(const Resource& resource, json::Value before, json::Value after);
+Result<void> validate_status_update(const Resource& resource, json::Value before,
+                                    json::Value after);
 
 // Required, enum and bounds rules the schema tables state, over the whole object.
-void validate_schema(const Struct& schema, json::Value object, const Path& path, FieldErrors& errors);
+void validate_schema(const Struct& schema, json::Value object, const Path& path,
+                     FieldErrors& errors);
 
 // Fills metadata.generation, resets status where the row says so, and runs the row's prepare hook.
 void prepare_create(const Resource& resource, json::Node object, Time now);
 // Keeps status and bumps metadata.generation where the spec changed, and runs the row's hook. With
-// `status_only` everything but status and metadata's labels, annotations, finalizers, ownerReferences and
-// managedFields is taken from `before`.
+// `status_only` everything but status and metadata's labels, annotations, finalizers,
+// ownerReferences and managedFields is taken from `before`.
 enum class UpdateScope { kMain, kStatus };
-void prepare_update(const Resource& resource, json::Value before, json::Node after, UpdateScope scope,
-                    Time now);
+void prepare_update(const Resource& resource, json::Value before, json::Node after,
+                    UpdateScope scope, Time now);
 
 }  // namespace wherry::api

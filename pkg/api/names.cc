@@ -11,7 +11,8 @@ namespace {
 
 // The texts below are upstream's (apimachinery's validation messages); clients match on them.
 constexpr const char* kLabelText =
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must "
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
+    "must "
     "start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for "
     "validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 constexpr const char* k1035Text =
@@ -19,29 +20,38 @@ constexpr const char* k1035Text =
     "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', "
     "regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 constexpr const char* kSubdomainText =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+    "'.', "
     "and must start and end with an alphanumeric character (e.g. 'example.com', regex used for "
     "validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 constexpr const char* kWildcardText =
-    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must "
-    "consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character "
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which "
+    "must "
+    "consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric "
+    "character "
     "(e.g. '*.example.com', regex used for validation is "
     "'\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 constexpr const char* kQualifiedRule =
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
+    "validation is "
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 constexpr const char* kLabelValueText =
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and "
-    "must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', "
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+    "and "
+    "must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or "
+    "'12345', "
     "regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 constexpr const char* kConfigKeyText =
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', "
+    " or "
     "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 constexpr const char* kEnvText =
-    "a valid environment variable name must consist only of printable ASCII characters other than '='";
+    "a valid environment variable name must consist only of printable ASCII characters other than "
+    "'='";
 constexpr const char* kHeaderText =
-    "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex "
+    "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', "
+    "regex "
     "used for validation is '[-A-Za-z0-9]+')";
 
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
@@ -56,7 +66,8 @@ std::string length_text(size_t max, std::string_view unit) {
 // [a-z0-9]([-a-z0-9]*[a-z0-9])?
 bool looks_like_label(std::string_view text) {
   if (text.empty() || !is_lower_alnum(text.front()) || !is_lower_alnum(text.back())) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return is_lower_alnum(c) || c == '-'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_lower_alnum(c) || c == '-'; });
 }
 
 bool looks_like_subdomain(std::string_view text) {
@@ -108,7 +119,8 @@ Problems dns_subdomain_problems(std::string_view text) {
 Problems wildcard_subdomain_problems(std::string_view text) {
   Problems out;
   if (text.size() > 253) out.push_back(length_text(253, "characters"));
-  if (!text.starts_with("*.") || !looks_like_subdomain(text.substr(2))) out.emplace_back(kWildcardText);
+  if (!text.starts_with("*.") || !looks_like_subdomain(text.substr(2)))
+    out.emplace_back(kWildcardText);
   return out;
 }
 
@@ -150,7 +162,8 @@ Problems path_segment_problems(std::string_view text) {
   if (text == "." || text == "..") return {fmt::format("may not be '{}'", text)};
   Problems out;
   for (char c : {'/', '%'}) {
-    if (text.find(c) != std::string_view::npos) out.push_back(fmt::format("may not contain '{}'", c));
+    if (text.find(c) != std::string_view::npos)
+      out.push_back(fmt::format("may not contain '{}'", c));
   }
   return out;
 }
@@ -190,9 +203,8 @@ Problems http_header_problems(std::string_view text) {
 Problems port_name_problems(std::string_view text) {
   Problems out;
   if (text.size() > 15) out.push_back(length_text(15, "characters"));
-  bool charset = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return is_lower_alnum(c) || c == '-';
-  });
+  bool charset = !text.empty() && std::all_of(text.begin(), text.end(),
+                                              [](char c) { return is_lower_alnum(c) || c == '-'; });
   if (!charset) {
     out.emplace_back("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
   }
@@ -253,7 +265,8 @@ bool valid_path_segment_name(std::string_view name, std::string* why) {
 
 void validate_labels(json::Value labels, const Path& path, FieldErrors& errors) {
   for (auto [key, value] : labels.members()) {
-    for (const std::string& problem : qualified_name_problems(key)) errors.invalid(path, key, problem);
+    for (const std::string& problem : qualified_name_problems(key))
+      errors.invalid(path, key, problem);
     for (const std::string& problem : label_value_problems(value.as_string())) {
       errors.invalid(path, value.as_string(), problem);
     }
@@ -281,7 +294,8 @@ void validate_label_selector(json::Value selector, const Path& path, FieldErrors
     size_t values = requirement["values"].size();
     if (op == "In" || op == "NotIn") {
       if (values == 0) {
-        errors.required(item.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+        errors.required(item.child("values"),
+                        "must be specified when `operator` is 'In' or 'NotIn'");
       }
     } else if (op == "Exists" || op == "DoesNotExist") {
       if (values > 0) {

@@ -1,6 +1,6 @@
 #pragma once
-// Rules on names, label and annotation keys and values, with upstream's wording. Each answers with what is
-// wrong, one text per broken rule; empty when all is well. Pure.
+// Rules on names, label and annotation keys and values, with upstream's wording. Each answers with
+// what is wrong, one text per broken rule; empty when all is well. Pure.
 
 #include <string>
 #include <string_view>
@@ -19,11 +19,11 @@ Problems dns_subdomain_problems(std::string_view text);   // RFC 1123 subdomain,
 Problems wildcard_subdomain_problems(std::string_view text);
 Problems qualified_name_problems(std::string_view text);  // Label key: [prefix/]name.
 Problems label_value_problems(std::string_view text);
-Problems path_segment_problems(std::string_view text);    // RBAC names: no "/", "%", ".", "..".
-Problems config_key_problems(std::string_view text);      // ConfigMap and Secret data keys.
+Problems path_segment_problems(std::string_view text);  // RBAC names: no "/", "%", ".", "..".
+Problems config_key_problems(std::string_view text);    // ConfigMap and Secret data keys.
 Problems env_name_problems(std::string_view text);
 Problems http_header_problems(std::string_view text);
-Problems port_name_problems(std::string_view text);       // IANA service name.
+Problems port_name_problems(std::string_view text);  // IANA service name.
 Problems ip_problems(std::string_view text);
 Problems domain_prefixed_path_problems(std::string_view text);
 bool is_dns_label(std::string_view text);

@@ -11,7 +11,8 @@ TEST(Names, Labels) {
   EXPECT_FALSE(is_dns_label("A"));
   EXPECT_FALSE(is_dns_label(std::string(64, 'a')));
   EXPECT_EQ(dns_label_problems("a.b"), Problems{"must not contain dots"});
-  EXPECT_EQ(dns_label_problems(std::string(64, 'a')), Problems{"must be no more than 63 characters"});
+  EXPECT_EQ(dns_label_problems(std::string(64, 'a')),
+            Problems{"must be no more than 63 characters"});
 }
 
 TEST(Names, Subdomains) {
@@ -45,7 +46,8 @@ TEST(Names, ConfigKeys) {
 
 TEST(Names, PathSegments) {
   EXPECT_TRUE(path_segment_problems("system:a").empty());
-  EXPECT_EQ(path_segment_problems("a/b%"), (Problems{"may not contain '/'", "may not contain '%'"}));
+  EXPECT_EQ(path_segment_problems("a/b%"),
+            (Problems{"may not contain '/'", "may not contain '%'"}));
 }
 
 TEST(Names, Addresses) {

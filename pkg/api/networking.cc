@@ -1,5 +1,5 @@
-// networking.k8s.io/v1: Ingress, IngressClass, NetworkPolicy, IPAddress, ServiceCIDR. Rules from the
-// Kubernetes API reference.
+// networking.k8s.io/v1: Ingress, IngressClass, NetworkPolicy, IPAddress, ServiceCIDR. Rules from
+// the Kubernetes API reference.
 
 #include <set>
 
@@ -75,7 +75,7 @@ void validate_backend(json::Value backend, const Path& path, FieldErrors& errors
   }
   if (resource) return;
   if (!service) {
-    errors.required(path, "resource or service backend is required");
+    errors.invalid(path, "", "resource or service backend is required");
     return;
   }
   Path at = path.child("service");
@@ -83,7 +83,7 @@ void validate_backend(json::Value backend, const Path& path, FieldErrors& errors
   if (name.empty()) {
     errors.required(at.child("name"), "");
   } else {
-    report(dns_1035_label_problems(name), at.child("name"), name, errors);
+    report(dns_label_problems(name), at.child("name"), name, errors);
   }
   std::string_view port_name = service["port"]["name"].as_string();
   int64_t number = service["port"]["number"].as_int();
@@ -93,7 +93,8 @@ void validate_backend(json::Value backend, const Path& path, FieldErrors& errors
     report(port_name_problems(port_name), at.child("port").child("name"), port_name, errors);
   } else if (number != 0) {
     if (!is_port(number)) {
-      errors.invalid(at.child("port").child("number"), number, "must be between 1 and 65535, inclusive");
+      errors.invalid(at.child("port").child("number"), number,
+                     "must be between 1 and 65535, inclusive");
     }
   } else {
     errors.required(path, "port name or number is required");
@@ -106,7 +107,7 @@ void validate_path(json::Value item, const Path& at, FieldErrors& errors) {
   static constexpr std::string_view kBadEnds[] = {"/..", "/."};
   std::string_view text = item["path"].as_string();
   json::Value type = item["pathType"];
-  if (!type) {
+  if (type.as_string().empty()) {
     errors.required(at.child("pathType"), "pathType must be specified");
   } else if (type.as_string() == "Exact" || type.as_string() == "Prefix") {
     if (!text.starts_with('/')) errors.invalid(at.child("path"), text, "must be an absolute path");
@@ -134,9 +135,11 @@ void validate_ingress(json::Value ingress, FieldErrors& errors) {
   json::Value spec = ingress["spec"];
   Path path("spec");
   if (spec["rules"].empty() && !spec["defaultBackend"]) {
-    errors.invalid(path, "", "either `defaultBackend` or `rules` must be specified");
+    json::Document nothing = json::Document::parse("null").value();
+    errors.invalid(path, nothing.root(), "either `defaultBackend` or `rules` must be specified");
   }
-  if (spec["defaultBackend"]) validate_backend(spec["defaultBackend"], path.child("defaultBackend"), errors);
+  if (spec["defaultBackend"])
+    validate_backend(spec["defaultBackend"], path.child("defaultBackend"), errors);
   size_t at = 0;
   for (json::Value rule : spec["rules"].items()) {
     Path item = path.child("rules").index(at++);
@@ -154,6 +157,18 @@ void validate_ingress(json::Value ingress, FieldErrors& errors) {
     size_t path_at = 0;
     for (json::Value one : rule["http"]["paths"].items()) {
       validate_path(one, item.child("http").child("paths").index(path_at++), errors);
+    }
+  }
+  at = 0;
+  for (json::Value tls : spec["tls"].items()) {
+    Path item = path.child("tls").index(at++);
+    size_t host_at = 0;
+    for (json::Value host : tls["hosts"].items()) {
+      std::string_view text = host.as_string();
+      Path place = item.child("hosts").index(host_at++);
+      bool wild = text.find('*') != std::string_view::npos;
+      report(wild ? wildcard_subdomain_problems(text) : dns_subdomain_problems(text), place, text,
+             errors);
     }
   }
   if (std::string_view name = spec["ingressClassName"].as_string(); !name.empty()) {
@@ -199,8 +214,8 @@ void validate_class(json::Value object, FieldErrors& errors) {
 }
 
 void validate_class_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["controller"], after["spec"]["controller"], Path("spec").child("controller"),
-                     errors);
+  validate_immutable(before["spec"]["controller"], after["spec"]["controller"],
+                     Path("spec").child("controller"), errors);
 }
 
 // ---- NetworkPolicy
@@ -254,7 +269,8 @@ void validate_peer(json::Value peer, const Path& path, FieldErrors& errors) {
     if (cidr.empty()) {
       errors.required(at.child("cidr"), "");
     } else if (!is_cidr(cidr)) {
-      errors.invalid(at.child("cidr"), cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+      errors.invalid(at.child("cidr"), cidr,
+                     "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
     }
     size_t index = 0;
     for (json::Value hole : block["except"].items()) {
@@ -279,9 +295,11 @@ void validate_policy_port(json::Value port, const Path& path, FieldErrors& error
   }
   if (json::Value end = port["endPort"]) {
     if (!number) {
-      errors.required(path.child("port"), "must be specified when `endPort` is set");
+      errors.invalid(path.child("endPort"), end.as_int(),
+                     "may not be specified when `port` is not specified");
     } else if (end.as_int() < number.as_int()) {
-      errors.invalid(path.child("endPort"), end.as_int(), "must be greater than or equal to `port`");
+      errors.invalid(path.child("endPort"), number.as_int(),
+                     "must be greater than or equal to `port`");
     }
   }
 }
@@ -308,7 +326,7 @@ void validate_policy(json::Value policy, FieldErrors& errors) {
       }
     }
   }
-  static constexpr std::string_view kTypes[] = {"Egress", "Ingress"};
+  static constexpr std::string_view kTypes[] = {"Ingress", "Egress"};
   size_t at = 0;
   for (json::Value type : spec["policyTypes"].items()) {
     check_enum(type.as_string(), kTypes, path.child("policyTypes").index(at++), errors);
@@ -324,11 +342,15 @@ void parent_cell(json::Value object, Time, json::Node cells) {
     return;
   }
   std::string text(parent["resource"].as_string());
-  if (std::string_view group = parent["group"].as_string(); !group.empty()) text += "." + std::string(group);
-  if (std::string_view ns = parent["namespace"].as_string(); !ns.empty()) text += "/" + std::string(ns);
+  if (std::string_view group = parent["group"].as_string(); !group.empty())
+    text += "." + std::string(group);
+  if (std::string_view ns = parent["namespace"].as_string(); !ns.empty())
+    text += "/" + std::string(ns);
   cells.push(text + "/" + std::string(parent["name"].as_string()));
 }
-void cidrs_cell(json::Value object, Time, json::Node cells) { cells.push(joined(object["spec"]["cidrs"], "")); }
+void cidrs_cell(json::Value object, Time, json::Node cells) {
+  cells.push(joined(object["spec"]["cidrs"], ""));
+}
 
 constexpr Column kAddressColumns[] = {
     kNameColumn,
@@ -358,8 +380,8 @@ void validate_address(json::Value object, FieldErrors& errors) {
   }
 }
 void validate_address_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["parentRef"], after["spec"]["parentRef"], Path("spec").child("parentRef"),
-                     errors);
+  validate_immutable(before["spec"]["parentRef"], after["spec"]["parentRef"],
+                     Path("spec").child("parentRef"), errors);
 }
 
 void validate_cidrs(json::Value object, FieldErrors& errors) {
@@ -370,11 +392,13 @@ void validate_cidrs(json::Value object, FieldErrors& errors) {
   for (json::Value cidr : cidrs.items()) {
     Path item = path.index(at++);
     if (is_cidr(cidr.as_string())) continue;
-    errors.invalid(item, cidr.as_string(), "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+    errors.invalid(item, cidr.as_string(),
+                   "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
   }
 }
 void validate_cidrs_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["cidrs"], after["spec"]["cidrs"], Path("spec").child("cidrs"), errors);
+  validate_immutable(before["spec"]["cidrs"], after["spec"]["cidrs"], Path("spec").child("cidrs"),
+                     errors);
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 namespace wherry::api {
 namespace {
 
-constexpr const char* kObject = R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d",
+constexpr const char* kObject =
+    R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d",
   "labels":{"a":"b"},"finalizers":["a/b","c/d"]},"spec":{"replicas":1,"template":{"spec":{"containers":[
   {"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b","image":"2"}],
   "volumes":[{"name":"v","emptyDir":{}}]}}}})";

@@ -27,12 +27,16 @@ std::string strategic(std::string_view original, std::string_view patch) {
   return shown(strategic_merge_patch(schema::core_v1::kPodSpec, a.root(), b.root()));
 }
 
-constexpr const char* kUnfit = "error: the server rejected our request due to an error in our request";
+constexpr const char* kUnfit =
+    "error: the server rejected our request due to an error in our request";
 
 TEST(JsonPatch, Operations) {
-  EXPECT_EQ(json_patched(R"({"a":1})", R"([{"op":"add","path":"/b","value":[2]}])"), R"({"a":1,"b":[2]})");
-  EXPECT_EQ(json_patched(R"({"a":[1,3]})", R"([{"op":"add","path":"/a/1","value":2}])"), R"({"a":[1,2,3]})");
-  EXPECT_EQ(json_patched(R"({"a":[1]})", R"([{"op":"add","path":"/a/-","value":2}])"), R"({"a":[1,2]})");
+  EXPECT_EQ(json_patched(R"({"a":1})", R"([{"op":"add","path":"/b","value":[2]}])"),
+            R"({"a":1,"b":[2]})");
+  EXPECT_EQ(json_patched(R"({"a":[1,3]})", R"([{"op":"add","path":"/a/1","value":2}])"),
+            R"({"a":[1,2,3]})");
+  EXPECT_EQ(json_patched(R"({"a":[1]})", R"([{"op":"add","path":"/a/-","value":2}])"),
+            R"({"a":[1,2]})");
   EXPECT_EQ(json_patched(R"({"a":1,"b":2})", R"([{"op":"remove","path":"/a"}])"), R"({"b":2})");
   EXPECT_EQ(json_patched(R"({"a":1})", R"([{"op":"replace","path":"/a","value":{"x":null}}])"),
             R"({"a":{"x":null}})");
@@ -48,14 +52,16 @@ TEST(JsonPatch, TestComparesDeeply) {
   EXPECT_EQ(json_patched(R"({"a":{"x":[1]}})", R"([{"op":"test","path":"/a","value":{"x":[1]}}])"),
             R"({"a":{"x":[1]}})");
   EXPECT_EQ(json_patched(R"({"a":1})", R"([{"op":"test","path":"/a","value":2}])"), kUnfit);
-  EXPECT_EQ(json_patched(R"({"a":1})", R"([{"op":"test","path":"/b","value":null}])"), R"({"a":1})");
+  EXPECT_EQ(json_patched(R"({"a":1})", R"([{"op":"test","path":"/b","value":null}])"),
+            R"({"a":1})");
 }
 
 TEST(JsonPatch, RefusesWhatDoesNotFit) {
   for (const char* patch :
        {R"([{"op":"remove","path":"/z"}])", R"([{"op":"add","path":"/z/y","value":1}])",
-        R"([{"op":"add","path":"/l/9","value":1}])", R"([{"op":"foo","path":"/a"}])", R"([{"op":"add"}])",
-        R"([{"op":"move","from":"/z","path":"/a"}])", R"([{"op":"replace","path":"/l/x","value":1}])"}) {
+        R"([{"op":"add","path":"/l/9","value":1}])", R"([{"op":"foo","path":"/a"}])",
+        R"([{"op":"add"}])", R"([{"op":"move","from":"/z","path":"/a"}])",
+        R"([{"op":"replace","path":"/l/x","value":1}])"}) {
     EXPECT_EQ(json_patched(R"({"a":1,"l":[]})", patch), kUnfit) << patch;
   }
   EXPECT_EQ(json_patched("{}", "{}"),
@@ -81,13 +87,15 @@ TEST(MergePatch, FollowsTheStandard) {
             "map[string]interface {}");
 }
 
-constexpr const char* kTwo = R"({"containers":[{"name":"a","image":"1"},{"name":"b","image":"2"}]})";
+constexpr const char* kTwo =
+    R"({"containers":[{"name":"a","image":"1"},{"name":"b","image":"2"}]})";
 
 TEST(StrategicPatch, MergesItemsByKey) {
   EXPECT_EQ(strategic(kTwo, R"({"containers":[{"name":"b","image":"3"}]})"),
             R"({"containers":[{"name":"a","image":"1"},{"name":"b","image":"3"}]})");
-  EXPECT_EQ(strategic(kTwo, R"({"containers":[{"name":"c","image":"3"}]})"),
-            R"({"containers":[{"name":"c","image":"3"},{"name":"a","image":"1"},{"name":"b","image":"2"}]})");
+  EXPECT_EQ(
+      strategic(kTwo, R"({"containers":[{"name":"c","image":"3"}]})"),
+      R"({"containers":[{"name":"c","image":"3"},{"name":"a","image":"1"},{"name":"b","image":"2"}]})");
 }
 
 TEST(StrategicPatch, Directives) {
@@ -95,21 +103,25 @@ TEST(StrategicPatch, Directives) {
             R"({"containers":[{"name":"b","image":"2"}]})");
   EXPECT_EQ(strategic(kTwo, R"({"containers":[{"$patch":"replace"},{"name":"z","image":"9"}]})"),
             R"({"containers":[{"name":"z","image":"9"}]})");
-  EXPECT_EQ(strategic(R"({"nodeSelector":{"a":"1"}})", R"({"nodeSelector":{"$patch":"replace","b":"2"}})"),
+  EXPECT_EQ(strategic(R"({"nodeSelector":{"a":"1"}})",
+                      R"({"nodeSelector":{"$patch":"replace","b":"2"}})"),
             R"({"nodeSelector":{"b":"2"}})");
   EXPECT_EQ(strategic(R"({"nodeSelector":{"a":"1"}})", R"({"nodeSelector":{"$patch":"delete"}})"),
             R"({"nodeSelector":{}})");
-  EXPECT_EQ(strategic(R"({"volumes":[{"name":"v","configMap":{"name":"x"}}]})",
-                      R"({"volumes":[{"name":"v","$retainKeys":["name","emptyDir"],"emptyDir":{}}]})"),
-            R"({"volumes":[{"name":"v","emptyDir":{}}]})");
+  EXPECT_EQ(
+      strategic(R"({"volumes":[{"name":"v","configMap":{"name":"x"}}]})",
+                R"({"volumes":[{"name":"v","$retainKeys":["name","emptyDir"],"emptyDir":{}}]})"),
+      R"({"volumes":[{"name":"v","emptyDir":{}}]})");
 }
 
 TEST(StrategicPatch, ElementOrder) {
   EXPECT_EQ(strategic(kTwo, R"({"$setElementOrder/containers":[{"name":"b"},{"name":"a"}]})"),
             R"({"containers":[{"name":"b","image":"2"},{"name":"a","image":"1"}]})");
-  EXPECT_EQ(strategic(kTwo, R"({"$setElementOrder/containers":[{"name":"b"}],"containers":[{"name":"a"}]})"),
-            "error: The order in patch list:\n[map[name:a]]\n doesn't match $setElementOrder list:\n"
-            "[map[name:b]]\n");
+  EXPECT_EQ(
+      strategic(kTwo,
+                R"({"$setElementOrder/containers":[{"name":"b"}],"containers":[{"name":"a"}]})"),
+      "error: The order in patch list:\n[map[name:a]]\n doesn't match $setElementOrder list:\n"
+      "[map[name:b]]\n");
 }
 
 TEST(StrategicPatch, PrimitiveLists) {
@@ -130,7 +142,8 @@ TEST(StrategicPatch, SaysWhatIsWrong) {
   EXPECT_EQ(strategic(kTwo, R"({"containers":[{"name":"a","$patch":"zz"}]})"),
             "error: unknown patch type: zz in map: map[$patch:zz name:a]");
   EXPECT_EQ(strategic(kTwo, R"({"containers":5})"),
-            "error:  \"\" is invalid: patch: Invalid value: \"map[containers:5]\": cannot restore slice from "
+            "error:  \"\" is invalid: patch: Invalid value: \"map[containers:5]\": cannot restore "
+            "slice from "
             "int64");
 }
 

@@ -19,9 +19,15 @@ constexpr std::string_view kPropagations[] = {"Bidirectional", "HostToContainer"
 constexpr std::string_view kContainerResources[] = {
     "limits.cpu",   "limits.ephemeral-storage",   "limits.memory",
     "requests.cpu", "requests.ephemeral-storage", "requests.memory"};
-constexpr std::string_view kEnvFieldPaths[] = {
-    "metadata.name",     "metadata.namespace", "metadata.uid",  "spec.nodeName",
-    "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"};
+constexpr std::string_view kEnvFieldPaths[] = {"metadata.name",
+                                               "metadata.namespace",
+                                               "metadata.uid",
+                                               "spec.nodeName",
+                                               "spec.serviceAccountName",
+                                               "status.hostIP",
+                                               "status.hostIPs",
+                                               "status.podIP",
+                                               "status.podIPs"};
 constexpr const char* kPortRange = "must be between 1 and 65535, inclusive";
 constexpr const char* kOneOnly = "may not have more than one field specified at a time";
 
@@ -34,7 +40,8 @@ void validate_ports(json::Value ports, bool host_network, const Path& path, Fiel
     if (!name.empty()) {
       Problems problems = port_name_problems(name);
       report(problems, item.child("name"), name, errors);
-      if (problems.empty() && !names.insert(name).second) errors.duplicate(item.child("name"), name);
+      if (problems.empty() && !names.insert(name).second)
+        errors.duplicate(item.child("name"), name);
     }
     int64_t number = port["containerPort"].as_int();
     if (number == 0) {
@@ -69,8 +76,8 @@ void validate_host_ports(json::Value containers, const Path& path, std::set<std:
       Path item = ports.index(port_at++).child("hostPort");
       int64_t number = port["hostPort"].as_int();
       if (number == 0) continue;
-      std::string key = fmt::format("{}/{}/{}", port["protocol"].as_string(),
-                                    port["hostIP"].as_string(), number);
+      std::string key =
+          fmt::format("{}/{}/{}", port["protocol"].as_string(), port["hostIP"].as_string(), number);
       if (!seen.insert(key).second) errors.duplicate(item, key);
     }
   }
@@ -87,20 +94,23 @@ void validate_resource_field(json::Value reference, const Path& path, bool needs
     errors.required(path.child("resource"), "");
     return;
   }
-  bool huge = resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
+  bool huge =
+      resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
   if (!huge && !check_enum(resource, kContainerResources, path.child("resource"), errors)) return;
   std::string divisor = Quantity::from(reference["divisor"]).text();
   if (divisor == "0") return;
   static constexpr std::string_view kCpu[] = {"1m", "1"};
-  static constexpr std::string_view kBytes[] = {"1",  "1k",  "1M",  "1G",  "1T",  "1P", "1E",
+  static constexpr std::string_view kBytes[] = {"1",   "1k",  "1M",  "1G",  "1T",  "1P", "1E",
                                                 "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"};
   bool cpu = resource.ends_with(".cpu");
-  std::span<const std::string_view> allowed = cpu ? std::span<const std::string_view>(kCpu) : kBytes;
+  std::span<const std::string_view> allowed =
+      cpu ? std::span<const std::string_view>(kCpu) : kBytes;
   if (std::find(allowed.begin(), allowed.end(), divisor) != allowed.end()) return;
-  errors.invalid(path.child("divisor"), resource,
-                 cpu ? "only divisor's values 1m and 1 are supported with the cpu resource"
-                     : "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are "
-                       "supported with the memory resource");
+  errors.invalid(
+      path.child("divisor"), resource,
+      cpu ? "only divisor's values 1m and 1 are supported with the cpu resource"
+          : "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are "
+            "supported with the memory resource");
 }
 
 void validate_field_reference(json::Value reference, const Path& path, FieldErrors& errors) {
@@ -123,11 +133,13 @@ void validate_field_reference(json::Value reference, const Path& path, FieldErro
     if (!field.starts_with(map) || !field.substr(map.size()).starts_with("['")) continue;
     std::string_view key = field.substr(map.size() + 2);
     if (key.ends_with("']")) key.remove_suffix(2);
-    report(qualified_name_problems(map == "metadata.annotations" ? to_lower(key) : std::string(key)), path,
-           key, errors);
+    report(
+        qualified_name_problems(map == "metadata.annotations" ? to_lower(key) : std::string(key)),
+        path, key, errors);
     return;
   }
-  if (std::find(std::begin(kEnvFieldPaths), std::end(kEnvFieldPaths), field) == std::end(kEnvFieldPaths)) {
+  if (std::find(std::begin(kEnvFieldPaths), std::end(kEnvFieldPaths), field) ==
+      std::end(kEnvFieldPaths)) {
     errors.invalid(path.child("fieldPath"), field,
                    fmt::format("error converting fieldPath: field label not supported: {}", field));
   }
@@ -206,7 +218,8 @@ void validate_env(json::Value container, const Path& path, FieldErrors& errors) 
       }
     }
     if (sources == 0) {
-      errors.invalid(path.child("envFrom"), "", "must specify one of: `configMapRef` or `secretRef`");
+      errors.invalid(path.child("envFrom"), "",
+                     "must specify one of: `configMapRef` or `secretRef`");
     } else if (sources > 1) {
       errors.invalid(path.child("envFrom"), "", kOneOnly);
     }
@@ -247,14 +260,17 @@ void validate_mounts(const PodContext& pod, json::Value container, const Path& p
     std::string_view name = mount["name"].as_string();
     std::string_view target = mount["mountPath"].as_string();
     if (name.empty()) errors.required(item.child("name"), "");
-    if (name.empty() || !find_named(pod.spec["volumes"], name)) errors.not_found(item.child("name"), name);
+    if (name.empty() || !find_named(pod.spec["volumes"], name))
+      errors.not_found(item.child("name"), name);
     if (target.empty()) errors.required(item.child("mountPath"), "");
-    if (!targets.insert(target).second) errors.invalid(item.child("mountPath"), target, "must be unique");
+    if (!targets.insert(target).second)
+      errors.invalid(item.child("mountPath"), target, "must be unique");
     if (has_member(container["volumeDevices"], "name", name)) {
       errors.invalid(item.child("name"), name, "must not already exist in volumeDevices");
     }
     if (has_member(container["volumeDevices"], "devicePath", target)) {
-      errors.invalid(item.child("mountPath"), target, "must not already exist as a path in volumeDevices");
+      errors.invalid(item.child("mountPath"), target,
+                     "must not already exist as a path in volumeDevices");
     }
     std::string_view sub_path = mount["subPath"].as_string();
     std::string_view expression = mount["subPathExpr"].as_string();
@@ -271,13 +287,15 @@ void validate_mounts(const PodContext& pod, json::Value container, const Path& p
       bool privileged = container["securityContext"]["privileged"].as_bool();
       if (check_enum(propagation, kPropagations, mounts.child("mountPropagation"), errors) &&
           propagation == "Bidirectional" && !privileged) {
-        errors.forbidden(mounts.child("mountPropagation"),
-                         "Bidirectional mount propagation is available only to privileged containers");
+        errors.forbidden(
+            mounts.child("mountPropagation"),
+            "Bidirectional mount propagation is available only to privileged containers");
       }
     }
     std::string_view recursive = mount["recursiveReadOnly"].as_string();
     if (!recursive.empty() && recursive != "Disabled" && !mount["readOnly"].as_bool()) {
-      errors.forbidden(mounts.child("recursiveReadOnly"), "may only be specified when readOnly is true");
+      errors.forbidden(mounts.child("recursiveReadOnly"),
+                       "may only be specified when readOnly is true");
     }
   }
 }
@@ -296,17 +314,20 @@ void validate_devices(const PodContext& pod, json::Value container, const Path& 
     if (!volume) {
       errors.not_found(item.child("name"), name);
     } else if (!volume["persistentVolumeClaim"] && !volume["ephemeral"]) {
-      errors.invalid(item.child("name"), name,
-                     "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode");
+      errors.invalid(
+          item.child("name"), name,
+          "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode");
     }
     if (target.empty()) errors.required(item.child("devicePath"), "");
-    if (!targets.insert(target).second) errors.invalid(item.child("devicePath"), target, "must be unique");
+    if (!targets.insert(target).second)
+      errors.invalid(item.child("devicePath"), target, "must be unique");
     if (!target.empty()) validate_sub_path(target.substr(1), item.child("devicePath"), errors);
     if (has_member(container["volumeMounts"], "name", name)) {
       errors.invalid(item.child("name"), name, "must not already exist in volumeMounts");
     }
     if (has_member(container["volumeMounts"], "mountPath", target)) {
-      errors.invalid(item.child("devicePath"), target, "must not already exist as a path in volumeMounts");
+      errors.invalid(item.child("devicePath"), target,
+                     "must not already exist as a path in volumeMounts");
     }
   }
 }
@@ -330,7 +351,8 @@ void validate_http_get(json::Value action, const Path& path, FieldErrors& errors
 }
 
 // A probe's or hook's action; `grace_seconds` bounds a sleep.
-void validate_handler(json::Value handler, const Path& path, int64_t grace_seconds, FieldErrors& errors) {
+void validate_handler(json::Value handler, const Path& path, int64_t grace_seconds,
+                      FieldErrors& errors) {
   int handlers = 0;
   auto first = [&](const char* kind) {
     if (handlers++ == 0) return true;
@@ -352,9 +374,10 @@ void validate_handler(json::Value handler, const Path& path, int64_t grace_secon
   if (json::Value action = handler["sleep"]; action && first("sleep")) {
     int64_t seconds = action["seconds"].as_int();
     if (seconds < 0 || seconds > grace_seconds) {
-      errors.invalid(path.child("sleep"), seconds,
-                     fmt::format("must be non-negative and less than terminationGracePeriodSeconds ({})",
-                                 grace_seconds));
+      errors.invalid(
+          path.child("sleep"), seconds,
+          fmt::format("must be non-negative and less than terminationGracePeriodSeconds ({})",
+                      grace_seconds));
     }
   }
   if (handlers == 0) errors.required(path, "must specify a handler type");
@@ -365,8 +388,8 @@ enum class ProbeKind { kLiveness, kReadiness, kStartup };
 void validate_probe(json::Value probe, ProbeKind kind, const Path& path, FieldErrors& errors) {
   if (!probe) return;
   validate_handler(probe, path, INT64_MAX, errors);
-  for (const char* field :
-       {"initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"}) {
+  for (const char* field : {"initialDelaySeconds", "timeoutSeconds", "periodSeconds",
+                            "successThreshold", "failureThreshold"}) {
     check_not_negative(probe[field], path.child(field), errors);
   }
   json::Value grace = probe["terminationGracePeriodSeconds"];
@@ -374,7 +397,8 @@ void validate_probe(json::Value probe, ProbeKind kind, const Path& path, FieldEr
     errors.invalid(path.child("terminationGracePeriodSeconds"), grace.as_int(),
                    "must not be set for readinessProbes");
   } else if (grace && grace.as_int() <= 0) {
-    errors.invalid(path.child("terminationGracePeriodSeconds"), grace.as_int(), "must be greater than 0");
+    errors.invalid(path.child("terminationGracePeriodSeconds"), grace.as_int(),
+                   "must be greater than 0");
   }
   int64_t successes = probe["successThreshold"].as_int(1);
   if (kind != ProbeKind::kReadiness && successes != 1) {
@@ -391,7 +415,8 @@ void validate_lifecycle(const PodContext& pod, json::Value lifecycle, const Path
 }
 
 // What holds for containers of every sort.
-void validate_common(const PodContext& pod, json::Value container, const Path& path, FieldErrors& errors) {
+void validate_common(const PodContext& pod, json::Value container, const Path& path,
+                     FieldErrors& errors) {
   std::string_view name = container["name"].as_string();
   std::string_view image = container["image"].as_string();
   if (name.empty()) {
@@ -427,10 +452,12 @@ void validate_common(const PodContext& pod, json::Value container, const Path& p
 void validate_hooks_and_probes(const PodContext& pod, json::Value container, const Path& path,
                                FieldErrors& errors) {
   validate_lifecycle(pod, container["lifecycle"], path.child("lifecycle"), errors);
-  validate_probe(container["livenessProbe"], ProbeKind::kLiveness, path.child("livenessProbe"), errors);
+  validate_probe(container["livenessProbe"], ProbeKind::kLiveness, path.child("livenessProbe"),
+                 errors);
   validate_probe(container["readinessProbe"], ProbeKind::kReadiness, path.child("readinessProbe"),
                  errors);
-  validate_probe(container["startupProbe"], ProbeKind::kStartup, path.child("startupProbe"), errors);
+  validate_probe(container["startupProbe"], ProbeKind::kStartup, path.child("startupProbe"),
+                 errors);
 }
 
 void validate_init_container(const PodContext& pod, json::Value container, const Path& path,
@@ -443,8 +470,10 @@ void validate_init_container(const PodContext& pod, json::Value container, const
   }
   for (const char* field : {"lifecycle", "livenessProbe", "readinessProbe", "startupProbe"}) {
     json::Value value = container[field];
-    if (!value || (value.is_object() && value.empty() && std::string_view(field) == "lifecycle")) continue;
-    errors.forbidden(path.child(field), "may not be set for init containers without restartPolicy=Always");
+    if (!value || (value.is_object() && value.empty() && std::string_view(field) == "lifecycle"))
+      continue;
+    errors.forbidden(path.child(field),
+                     "may not be set for init containers without restartPolicy=Always");
   }
 }
 
@@ -452,7 +481,8 @@ void validate_ephemeral(const PodContext& pod, const Path& path, FieldErrors& er
   size_t at = 0;
   std::set<std::string_view> names;
   for (const char* list : {"containers", "initContainers"}) {
-    for (json::Value container : pod.spec[list].items()) names.insert(container["name"].as_string());
+    for (json::Value container : pod.spec[list].items())
+      names.insert(container["name"].as_string());
   }
   for (json::Value container : pod.spec["ephemeralContainers"].items()) {
     Path item = path.child("ephemeralContainers").index(at++);
@@ -464,8 +494,8 @@ void validate_ephemeral(const PodContext& pod, const Path& path, FieldErrors& er
         !find_named(pod.spec["initContainers"], target)) {
       errors.not_found(item.child("targetContainerName"), target);
     }
-    for (const char* field :
-         {"ports", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "resizePolicy"}) {
+    for (const char* field : {"ports", "lifecycle", "livenessProbe", "readinessProbe",
+                              "startupProbe", "resizePolicy"}) {
       json::Value value = container[field];
       if (value && !(value.is_array() && value.empty())) {
         errors.forbidden(item.child(field), "cannot be set for an Ephemeral Container");

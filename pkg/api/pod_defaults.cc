@@ -51,7 +51,8 @@ void default_pod_spec(json::Node spec) {
   for (const char* list : {"initContainers", "containers"}) {
     for (json::Node container : spec[list].items()) default_container(container, host_network);
   }
-  for (json::Node container : spec["ephemeralContainers"].items()) default_container(container, false);
+  for (json::Node container : spec["ephemeralContainers"].items())
+    default_container(container, false);
   for (json::Node volume : spec["volumes"].items()) {
     if (!has_source(volume)) volume.set_object("emptyDir");
   }

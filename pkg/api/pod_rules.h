@@ -1,6 +1,6 @@
 #pragma once
-// Rules on pod specs, shared by Pods and everything with a pod template: defaults that depend on other
-// fields, validation with upstream's paths and wording, quality of service. Pure.
+// Rules on pod specs, shared by Pods and everything with a pod template: defaults that depend on
+// other fields, validation with upstream's paths and wording, quality of service. Pure.
 
 #include <string_view>
 
@@ -41,7 +41,8 @@ void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors
 
 // Adds one cause for each problem.
 template <typename Problems>
-void report(const Problems& problems, const Path& path, std::string_view value, FieldErrors& errors) {
+void report(const Problems& problems, const Path& path, std::string_view value,
+            FieldErrors& errors) {
   for (const auto& problem : problems) errors.invalid(path, value, problem);
 }
 

@@ -29,7 +29,8 @@ void validate_node_expression(json::Value expression, const Path& path, FieldErr
     }
   } else if (op == "Gt" || op == "Lt") {
     if (values != 1) {
-      errors.required(path.child("values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
+      errors.required(path.child("values"),
+                      "must be specified single value when `operator` is 'Lt' or 'Gt'");
     }
   } else {
     errors.invalid(path.child("operator"), op, "not a valid selector operator");
@@ -43,8 +44,9 @@ void validate_node_field(json::Value requirement, const Path& path, FieldErrors&
   std::string_view key = requirement["key"].as_string();
   if (op == "In" || op == "NotIn") {
     if (requirement["values"].size() != 1) {
-      errors.required(path.child("values"),
-                      "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
+      errors.required(
+          path.child("values"),
+          "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
     }
   } else {
     errors.invalid(path.child("operator"), op, "not a valid selector operator");
@@ -55,8 +57,8 @@ void validate_node_field(json::Value requirement, const Path& path, FieldErrors&
   }
   size_t at = 0;
   for (json::Value value : requirement["values"].items()) {
-    report(dns_subdomain_problems(value.as_string()), path.child("values").index(at++), value.as_string(),
-           errors);
+    report(dns_subdomain_problems(value.as_string()), path.child("values").index(at++),
+           value.as_string(), errors);
   }
 }
 
@@ -124,7 +126,8 @@ void validate_pod_affinity(json::Value affinity, const Path& path, FieldErrors& 
 
 void validate_spread_item(json::Value constraint, const Path& item, FieldErrors& errors) {
   if (constraint["maxSkew"].as_int() <= 0) {
-    errors.invalid(item.child("maxSkew"), constraint["maxSkew"].as_int(), "must be greater than zero");
+    errors.invalid(item.child("maxSkew"), constraint["maxSkew"].as_int(),
+                   "must be greater than zero");
   }
   std::string_view action = constraint["whenUnsatisfiable"].as_string();
   if (constraint["topologyKey"].as_string().empty()) {
@@ -136,15 +139,19 @@ void validate_spread_item(json::Value constraint, const Path& item, FieldErrors&
       errors.invalid(item.child("minDomains"), domains.as_int(), "must be greater than zero");
     }
     if (action != "DoNotSchedule") {
-      errors.invalid(item.child("minDomains"), domains.as_int(),
-                     fmt::format("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}", action));
+      errors.invalid(
+          item.child("minDomains"), domains.as_int(),
+          fmt::format("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}",
+                      action));
     }
   }
   for (const char* policy : {"nodeAffinityPolicy", "nodeTaintsPolicy"}) {
-    if (constraint[policy]) check_enum(constraint[policy].as_string(), kInclusion, item.child(policy), errors);
+    if (constraint[policy])
+      check_enum(constraint[policy].as_string(), kInclusion, item.child(policy), errors);
   }
   if (!constraint["matchLabelKeys"].empty() && !constraint["labelSelector"]) {
-    errors.forbidden(item.child("matchLabelKeys"), "must not be specified when labelSelector is not set");
+    errors.forbidden(item.child("matchLabelKeys"),
+                     "must not be specified when labelSelector is not set");
   }
   validate_label_selector(constraint["labelSelector"], item.child("labelSelector"), errors);
 }
@@ -160,7 +167,8 @@ void validate_spread(json::Value constraints, const Path& path, FieldErrors& err
       json::Value later = constraints.at(other);
       if (later["topologyKey"].as_string() != key) continue;
       if (later["whenUnsatisfiable"].as_string() != action) continue;
-      errors.duplicate(item.child("{topologyKey, whenUnsatisfiable}"), fmt::format("{{{}, {}}}", key, action));
+      errors.duplicate(item.child("{topologyKey, whenUnsatisfiable}"),
+                       fmt::format("{{{}, {}}}", key, action));
       break;
     }
     ++at;
@@ -180,7 +188,8 @@ void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors
     if (!key.empty()) report(qualified_name_problems(key), item.child("key"), key, errors);
     if (key.empty() && op != "Exists") {
       errors.invalid(item.child("operator"), op,
-                     "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
+                     "operator must be Exists when `key` is empty, which means \"match all values "
+                     "and all keys\"");
     }
     if (toleration["tolerationSeconds"] && effect != "NoExecute") {
       errors.invalid(item.child("effect"), effect,
@@ -191,7 +200,8 @@ void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors
       if (!problems.empty()) errors.invalid(item.child("operator"), value, join(problems, ";"));
     } else if (op == "Exists") {
       if (!value.empty()) {
-        errors.invalid(item.child("operator"), value, "value must be empty when `operator` is 'Exists'");
+        errors.invalid(item.child("operator"), value,
+                       "value must be empty when `operator` is 'Exists'");
       }
     } else {
       static constexpr std::string_view kOperators[] = {"Equal", "Exists"};
@@ -215,7 +225,8 @@ void validate_pod_scheduling(json::Value spec, const Path& path, FieldErrors& er
     report(qualified_name_problems(name), item, name, errors);
     if (!gates.insert(name).second) errors.duplicate(item, name);
   }
-  validate_spread(spec["topologySpreadConstraints"], path.child("topologySpreadConstraints"), errors);
+  validate_spread(spec["topologySpreadConstraints"], path.child("topologySpreadConstraints"),
+                  errors);
 }
 
 }  // namespace wherry::api

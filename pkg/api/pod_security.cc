@@ -17,11 +17,26 @@ constexpr const char* kIdRange = "must be between 0 and 2147483647, inclusive";
 constexpr std::string_view kProfileTypes[] = {"Localhost", "RuntimeDefault", "Unconfined"};
 constexpr std::string_view kChangePolicies[] = {"Always", "OnRootMismatch"};
 constexpr std::string_view kProcMounts[] = {"Default", "Unmasked"};
-constexpr std::string_view kStandardResources[] = {
-    "cpu", "memory", "ephemeral-storage", "storage", "pods", "services", "replicationcontrollers",
-    "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims", "services.nodeports",
-    "services.loadbalancers", "requests.cpu", "requests.memory", "requests.ephemeral-storage",
-    "requests.storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage"};
+constexpr std::string_view kStandardResources[] = {"cpu",
+                                                   "memory",
+                                                   "ephemeral-storage",
+                                                   "storage",
+                                                   "pods",
+                                                   "services",
+                                                   "replicationcontrollers",
+                                                   "resourcequotas",
+                                                   "secrets",
+                                                   "configmaps",
+                                                   "persistentvolumeclaims",
+                                                   "services.nodeports",
+                                                   "services.loadbalancers",
+                                                   "requests.cpu",
+                                                   "requests.memory",
+                                                   "requests.ephemeral-storage",
+                                                   "requests.storage",
+                                                   "limits.cpu",
+                                                   "limits.memory",
+                                                   "limits.ephemeral-storage"};
 constexpr std::string_view kContainerResources[] = {"cpu", "memory", "ephemeral-storage"};
 
 bool contains(std::span<const std::string_view> list, std::string_view name) {
@@ -29,10 +44,12 @@ bool contains(std::span<const std::string_view> list, std::string_view name) {
 }
 
 void validate_id(json::Value id, const Path& path, FieldErrors& errors) {
-  if (id && (id.as_int() < 0 || id.as_int() > INT32_MAX)) errors.invalid(path, id.as_int(), kIdRange);
+  if (id && (id.as_int() < 0 || id.as_int() > INT32_MAX))
+    errors.invalid(path, id.as_int(), kIdRange);
 }
 
-void validate_profile(json::Value profile, std::string_view sort, const Path& path, FieldErrors& errors) {
+void validate_profile(json::Value profile, std::string_view sort, const Path& path,
+                      FieldErrors& errors) {
   if (!profile) return;
   std::string_view type = profile["type"].as_string();
   json::Value local = profile["localhostProfile"];
@@ -60,7 +77,8 @@ bool is_sysctl(std::string_view name) {
   for (std::string_view part : split(dotted, '.')) {
     auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
     if (part.empty() || !alnum(part.front()) || !alnum(part.back())) return false;
-    if (!std::all_of(part.begin(), part.end(), [&](char c) { return alnum(c) || c == '-' || c == '_'; })) {
+    if (!std::all_of(part.begin(), part.end(),
+                     [&](char c) { return alnum(c) || c == '-' || c == '_'; })) {
       return false;
     }
   }
@@ -85,13 +103,16 @@ void validate_sysctls(json::Value sysctls, const Path& path, FieldErrors& errors
   }
 }
 
-// Resources outside of kubernetes.io, named with a domain: counted in whole pieces, never overcommitted.
+// Resources outside of kubernetes.io, named with a domain: counted in whole pieces, never
+// overcommitted.
 bool is_extended(std::string_view name) {
-  return name.find('/') != std::string_view::npos && name.find("kubernetes.io/") == std::string_view::npos;
+  return name.find('/') != std::string_view::npos &&
+         name.find("kubernetes.io/") == std::string_view::npos;
 }
 bool is_huge_page(std::string_view name) { return name.starts_with("hugepages-"); }
 
-void validate_container_resource_name(std::string_view name, const Path& path, FieldErrors& errors) {
+void validate_container_resource_name(std::string_view name, const Path& path,
+                                      FieldErrors& errors) {
   report(qualified_name_problems(name), path, name, errors);
   if (name.find('/') == std::string_view::npos) {
     if (!contains(kStandardResources, name) && !is_huge_page(name)) {
@@ -158,12 +179,14 @@ void validate_container_security(json::Value context, const Path& path, FieldErr
   if (!escalation || escalation.as_bool()) return;
   json::Document shown = go_struct(schema::core_v1::kSecurityContext, context);
   if (context["privileged"].as_bool()) {
-    errors.invalid(path, shown.root(), "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+    errors.invalid(path, shown.root(),
+                   "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
   }
   for (json::Value added : context["capabilities"]["add"].items()) {
     if (added.as_string() == "CAP_SYS_ADMIN") {
-      errors.invalid(path, shown.root(),
-                     "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
+      errors.invalid(
+          path, shown.root(),
+          "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
     }
   }
 }
@@ -175,8 +198,10 @@ void validate_resource_amount(std::string_view name, json::Value amount, const P
     errors.invalid(path, quantity.text(), "must be greater than or equal to 0");
   }
   bool counted = is_extended(name) || name == "pods" || name == "services" || name == "secrets" ||
-                 name == "configmaps" || name == "replicationcontrollers" || name == "resourcequotas" ||
-                 name == "persistentvolumeclaims";
+                 name == "configmaps" || name == "replicationcontrollers" ||
+                 name == "resourcequotas" || name == "persistentvolumeclaims" ||
+                 name == "services.nodeports" || name == "services.loadbalancers" ||
+                 name.starts_with("count/");
   if (counted && !quantity.is_whole()) errors.invalid(path, quantity.text(), "must be an integer");
 }
 
@@ -195,8 +220,9 @@ void validate_container_resources(json::Value resources, const Path& path, Field
       if (is_huge_page(name)) {
         huge = true;
         if (!fits_page(name, quantity)) {
-          errors.invalid(item, quantity.text(),
-                         fmt::format("{} is not positive integer multiple of {}", quantity.text(), name));
+          errors.invalid(
+              item, quantity.text(),
+              fmt::format("{} is not positive integer multiple of {}", quantity.text(), name));
         }
       }
       if (!requested) continue;
@@ -204,10 +230,12 @@ void validate_container_resources(json::Value resources, const Path& path, Field
       Quantity limit = Quantity::from(limit_value);
       bool no_overcommit = is_extended(name) || is_huge_page(name);
       if (limit_value && no_overcommit && quantity != limit) {
-        errors.invalid(at, quantity.text(), fmt::format("must be equal to {} limit of {}", name, limit.text()));
-      } else if (limit_value && !no_overcommit && quantity > limit) {
         errors.invalid(at, quantity.text(),
-                       fmt::format("must be less than or equal to {} limit of {}", name, limit.text()));
+                       fmt::format("must be equal to {} limit of {}", name, limit.text()));
+      } else if (limit_value && !no_overcommit && quantity > limit) {
+        errors.invalid(
+            at, quantity.text(),
+            fmt::format("must be less than or equal to {} limit of {}", name, limit.text()));
       } else if (!limit_value && no_overcommit) {
         errors.required(path.child("limits"), "Limit must be set for non overcommitable resources");
       }

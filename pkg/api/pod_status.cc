@@ -25,7 +25,8 @@ bool condition_is_true(json::Value pod, std::string_view type) {
 // An init container that stays: it counts like the others.
 bool is_sidecar(json::Value pod, std::string_view name) {
   for (json::Value container : pod["spec"]["initContainers"].items()) {
-    if (container["name"].as_string() == name) return container["restartPolicy"].as_string() == "Always";
+    if (container["name"].as_string() == name)
+      return container["restartPolicy"].as_string() == "Always";
   }
   return false;
 }
@@ -47,7 +48,8 @@ void count_restarts(json::Value status, int64_t& restarts, std::string& last) {
 }
 
 // Goes through the init containers up to the one that is at work. True while the pod initialises.
-bool walk_init(json::Value pod, Summary& out, int64_t& sidecar_restarts, std::string& sidecar_last) {
+bool walk_init(json::Value pod, Summary& out, int64_t& sidecar_restarts,
+               std::string& sidecar_last) {
   size_t at = 0;
   for (json::Value status : pod["status"]["initContainerStatuses"].items()) {
     bool sidecar = is_sidecar(pod, status["name"].as_string());

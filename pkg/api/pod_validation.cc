@@ -11,7 +11,8 @@ namespace wherry::api {
 namespace {
 
 constexpr std::string_view kRestartPolicies[] = {"Always", "OnFailure", "Never"};
-constexpr std::string_view kDnsPolicies[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"};
+constexpr std::string_view kDnsPolicies[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default",
+                                             "None"};
 constexpr std::string_view kSystems[] = {"linux", "windows"};
 constexpr size_t kNameserversMax = 3;
 constexpr size_t kSearchesMax = 32;
@@ -19,7 +20,8 @@ constexpr size_t kSearchBytesMax = 2048;
 
 void validate_searches(json::Value searches, const Path& path, FieldErrors& errors) {
   if (searches.size() > kSearchesMax) {
-    errors.invalid(path, searches, fmt::format("must not have more than {} search paths", kSearchesMax));
+    errors.invalid(path, searches,
+                   fmt::format("must not have more than {} search paths", kSearchesMax));
   }
   size_t at = 0;
   size_t bytes = 0;
@@ -30,16 +32,18 @@ void validate_searches(json::Value searches, const Path& path, FieldErrors& erro
     std::string_view domain = text.ends_with('.') ? text.substr(0, text.size() - 1) : text;
     // Searches may hold underscores, as SRV names do.
     if (domain.empty() || is_dns_subdomain(replace_all(domain, "_", "a"))) continue;
-    errors.invalid(item, text,
-                   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', "
-                   "'-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', "
-                   "regex used for validation is "
-                   "'_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')");
+    errors.invalid(
+        item, text,
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', "
+        "'-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', "
+        "regex used for validation is "
+        "'_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')");
   }
   if (bytes > kSearchBytesMax + 1) {
-    errors.invalid(path, searches,
-                   fmt::format("must not have more than {} characters (including spaces) in the search list",
-                               kSearchBytesMax));
+    errors.invalid(
+        path, searches,
+        fmt::format("must not have more than {} characters (including spaces) in the search list",
+                    kSearchBytesMax));
   }
 }
 
@@ -64,8 +68,8 @@ void validate_dns(json::Value spec, const Path& path, FieldErrors& errors) {
   }
   size_t index = 0;
   for (json::Value server : servers.items()) {
-    report(ip_problems(server.as_string()), at.child("nameservers").index(index++), server.as_string(),
-           errors);
+    report(ip_problems(server.as_string()), at.child("nameservers").index(index++),
+           server.as_string(), errors);
   }
   validate_searches(config["searches"], at.child("searches"), errors);
   index = 0;
@@ -157,19 +161,23 @@ void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors) 
   }
   validate_pod_scheduling(spec, path, errors);
   validate_user_namespace(spec, path, errors);
-  validate_text(spec["serviceAccountName"], &dns_subdomain_problems, path.child("serviceAccountName"), errors);
+  validate_text(spec["serviceAccountName"], &dns_subdomain_problems,
+                path.child("serviceAccountName"), errors);
   validate_text(spec["nodeName"], &dns_subdomain_problems, path.child("nodeName"), errors);
   validate_lifetime(spec, path, errors);
   validate_text(spec["hostname"], &dns_label_problems, path.child("hostname"), errors);
   validate_text(spec["subdomain"], &dns_label_problems, path.child("subdomain"), errors);
   validate_tolerations(spec["tolerations"], path.child("tolerations"), errors);
   validate_aliases(spec["hostAliases"], path.child("hostAliases"), errors);
-  validate_text(spec["priorityClassName"], &dns_subdomain_problems, path.child("priorityClassName"), errors);
-  validate_text(spec["runtimeClassName"], &dns_subdomain_problems, path.child("runtimeClassName"), errors);
+  validate_text(spec["priorityClassName"], &dns_subdomain_problems, path.child("priorityClassName"),
+                errors);
+  validate_text(spec["runtimeClassName"], &dns_subdomain_problems, path.child("runtimeClassName"),
+                errors);
   for (auto [name, amount] : spec["overhead"].members()) {
     validate_resource_amount(name, amount, path.child("overhead").key(name), errors);
   }
-  if (json::Value os = spec["os"]) check_enum(os["name"].as_string(), kSystems, path.child("os"), errors);
+  if (json::Value os = spec["os"])
+    check_enum(os["name"].as_string(), kSystems, path.child("os"), errors);
 }
 
 void validate_pod_template(json::Value pod_template, const Path& path, FieldErrors& errors) {
@@ -186,7 +194,8 @@ void validate_pod_template(json::Value pod_template, const Path& path, FieldErro
 
 namespace {
 
-// Copies what an update may change from `before` into `after`, so that what still differs is at fault.
+// Copies what an update may change from `before` into `after`, so that what still differs is at
+// fault.
 void forgive_allowed(json::Value before, json::Node after) {
   for (const char* list : {"containers", "initContainers"}) {
     for (size_t i = 0; i < before[list].size(); ++i) {
@@ -207,8 +216,8 @@ void forgive_allowed(json::Value before, json::Node after) {
   }
 }
 
-bool same_count(json::Value before, json::Value after, const char* list, const char* sort, const Path& spec,
-                FieldErrors& errors) {
+bool same_count(json::Value before, json::Value after, const char* list, const char* sort,
+                const Path& spec, FieldErrors& errors) {
   if (before[list].size() == after[list].size()) return true;
   errors.forbidden(spec.child(list), fmt::format("pod updates may not add or remove {}", sort));
   return false;
@@ -228,19 +237,22 @@ void validate_added_tolerations(json::Value before, json::Value after, const Pat
                       old["value"].as_string() == now["value"].as_string());
     }
     if (!kept) {
-      errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
+      errors.forbidden(path,
+                       "existing toleration can not be modified except its tolerationSeconds");
       return;
     }
   }
 }
 
-void validate_deadline_update(json::Value before, json::Value after, const Path& path, FieldErrors& errors) {
+void validate_deadline_update(json::Value before, json::Value after, const Path& path,
+                              FieldErrors& errors) {
   json::Value old = before["activeDeadlineSeconds"];
   json::Value now = after["activeDeadlineSeconds"];
   if (now && old && now.as_int() > old.as_int()) {
     errors.invalid(path, now.as_int(), "must be less than or equal to previous value");
   }
-  if (!now && old) errors.invalid(path, now, "must not update from a positive integer to nil value");
+  if (!now && old)
+    errors.invalid(path, now, "must not update from a positive integer to nil value");
 }
 
 }  // namespace
@@ -250,7 +262,8 @@ void validate_pod_update(json::Value before, json::Value after, FieldErrors& err
   json::Value old_spec = before["spec"];
   json::Value new_spec = after["spec"];
   bool main_same = same_count(old_spec, new_spec, "containers", "containers", path, errors);
-  bool init_same = same_count(old_spec, new_spec, "initContainers", "init containers", path, errors);
+  bool init_same =
+      same_count(old_spec, new_spec, "initContainers", "init containers", path, errors);
   if (!main_same || !init_same) return;
   for (const char* list : {"containers", "initContainers"}) {
     for (size_t i = 0; i < new_spec[list].size(); ++i) {
@@ -260,18 +273,19 @@ void validate_pod_update(json::Value before, json::Value after, FieldErrors& err
     }
   }
   validate_deadline_update(old_spec, new_spec, path.child("activeDeadlineSeconds"), errors);
-  validate_added_tolerations(old_spec["tolerations"], new_spec["tolerations"], path.child("tolerations"),
-                             errors);
+  validate_added_tolerations(old_spec["tolerations"], new_spec["tolerations"],
+                             path.child("tolerations"), errors);
   json::Draft forgiven(new_spec);
   forgive_allowed(old_spec, forgiven.root());
   json::Draft old_copy(old_spec);
   if (json::equal(forgiven.root(), old_copy.root())) return;
-  errors.forbidden(path,
-                   "pod updates may not change fields other than "
-                   "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
-                   "`spec.tolerations` (only additions to existing tolerations),"
-                   "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
-                   "negative)");
+  errors.forbidden(
+      path,
+      "pod updates may not change fields other than "
+      "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
+      "`spec.tolerations` (only additions to existing tolerations),"
+      "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
+      "negative)");
 }
 
 }  // namespace wherry::api

@@ -10,10 +10,12 @@
 namespace wherry::api {
 namespace {
 
-constexpr std::string_view kHostPathTypes[] = {"",          "BlockDevice",  "CharDevice", "Directory",
-                                               "DirectoryOrCreate", "File", "FileOrCreate", "Socket"};
-constexpr std::string_view kDownwardPaths[] = {"metadata.annotations", "metadata.labels", "metadata.name",
-                                               "metadata.namespace", "metadata.uid"};
+constexpr std::string_view kHostPathTypes[] = {
+    "",     "BlockDevice",  "CharDevice", "Directory", "DirectoryOrCreate",
+    "File", "FileOrCreate", "Socket"};
+constexpr std::string_view kDownwardPaths[] = {"metadata.annotations", "metadata.labels",
+                                               "metadata.name", "metadata.namespace",
+                                               "metadata.uid"};
 constexpr const char* kModeRange = "must be a number between 0 and 0777 (octal), both inclusive";
 constexpr int64_t kTokenSecondsMin = 10 * 60;
 constexpr int64_t kTokenSecondsMax = int64_t{1} << 32;
@@ -79,13 +81,16 @@ void validate_downward_items(json::Value source, const Path& path, FieldErrors& 
     json::Value resource = item["resourceFieldRef"];
     if (field) {
       std::string_view text = field["fieldPath"].as_string();
-      bool keyed = text.starts_with("metadata.annotations['") || text.starts_with("metadata.labels['");
+      bool keyed =
+          text.starts_with("metadata.annotations['") || text.starts_with("metadata.labels['");
       if (text.empty()) {
         errors.required(path.child("fieldRef").child("fieldPath"), "");
       } else if (!keyed) {
         check_enum(text, kDownwardPaths, path.child("fieldRef").child("fieldPath"), errors);
       }
-      if (resource) errors.invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
+      if (resource)
+        errors.invalid(path, "resource",
+                       "fieldRef and resourceFieldRef can not be specified simultaneously");
     } else if (resource) {
       Path at = path.child("resourceFieldRef");
       std::string_view text = resource["resource"].as_string();
@@ -103,7 +108,8 @@ void validate_downward_items(json::Value source, const Path& path, FieldErrors& 
   }
 }
 
-void validate_token(json::Value token, const Path& source, const Path& projected, FieldErrors& errors) {
+void validate_token(json::Value token, const Path& source, const Path& projected,
+                    FieldErrors& errors) {
   Path path = source.child("serviceAccountToken");
   int64_t seconds = token["expirationSeconds"].as_int(3600);
   if (seconds < kTokenSecondsMin) {
@@ -158,7 +164,8 @@ void validate_host_path(json::Value source, const Path& path, FieldErrors& error
   } else if (has_parent_step(text)) {
     errors.invalid(path.child("path"), text, "must not contain '..'");
   }
-  if (source["type"]) check_enum(source["type"].as_string(), kHostPathTypes, path.child("type"), errors);
+  if (source["type"])
+    check_enum(source["type"].as_string(), kHostPathTypes, path.child("type"), errors);
 }
 
 void validate_empty_dir(json::Value source, const Path& path, FieldErrors& errors) {
@@ -183,19 +190,37 @@ struct NeededField {
   const char* field;
 };
 constexpr NeededField kNeeded[] = {
-    {"persistentVolumeClaim", "claimName"}, {"image", "reference"},       {"csi", "driver"},
-    {"ephemeral", "volumeClaimTemplate"},   {"gcePersistentDisk", "pdName"},
-    {"awsElasticBlockStore", "volumeID"},   {"gitRepo", "repository"},    {"iscsi", "targetPortal"},
-    {"iscsi", "iqn"},                       {"glusterfs", "endpoints"},   {"glusterfs", "path"},
-    {"rbd", "monitors"},                    {"rbd", "image"},             {"cephfs", "monitors"},
-    {"flexVolume", "driver"},               {"cinder", "volumeID"},       {"azureFile", "secretName"},
-    {"azureFile", "shareName"},             {"azureDisk", "diskName"},    {"azureDisk", "diskURI"},
-    {"vsphereVolume", "volumePath"},        {"quobyte", "registry"},      {"quobyte", "volume"},
-    {"portworxVolume", "volumeID"},         {"scaleIO", "gateway"},       {"scaleIO", "system"},
+    {"persistentVolumeClaim", "claimName"},
+    {"image", "reference"},
+    {"csi", "driver"},
+    {"ephemeral", "volumeClaimTemplate"},
+    {"gcePersistentDisk", "pdName"},
+    {"awsElasticBlockStore", "volumeID"},
+    {"gitRepo", "repository"},
+    {"iscsi", "targetPortal"},
+    {"iscsi", "iqn"},
+    {"glusterfs", "endpoints"},
+    {"glusterfs", "path"},
+    {"rbd", "monitors"},
+    {"rbd", "image"},
+    {"cephfs", "monitors"},
+    {"flexVolume", "driver"},
+    {"cinder", "volumeID"},
+    {"azureFile", "secretName"},
+    {"azureFile", "shareName"},
+    {"azureDisk", "diskName"},
+    {"azureDisk", "diskURI"},
+    {"vsphereVolume", "volumePath"},
+    {"quobyte", "registry"},
+    {"quobyte", "volume"},
+    {"portworxVolume", "volumeID"},
+    {"scaleIO", "gateway"},
+    {"scaleIO", "system"},
     {"scaleIO", "volumeName"},
 };
 
-void validate_source(std::string_view kind, json::Value source, const Path& path, FieldErrors& errors) {
+void validate_source(std::string_view kind, json::Value source, const Path& path,
+                     FieldErrors& errors) {
   if (kind == "emptyDir") validate_empty_dir(source, path, errors);
   if (kind == "hostPath") validate_host_path(source, path, errors);
   if (kind == "secret") validate_data_source(source, "secretName", path, errors);
@@ -215,12 +240,36 @@ void validate_source(std::string_view kind, json::Value source, const Path& path
 }
 
 // The order in which a second source is named as the one too many.
-constexpr std::string_view kSourceOrder[] = {
-    "emptyDir",   "hostPath",      "gitRepo",     "gcePersistentDisk", "awsElasticBlockStore", "secret",
-    "nfs",        "iscsi",         "glusterfs",   "flocker",           "persistentVolumeClaim", "rbd",
-    "cinder",     "cephfs",        "quobyte",     "downwardAPI",       "fc",                   "flexVolume",
-    "configMap",  "azureFile",     "vsphereVolume", "photonPersistentDisk", "portworxVolume",  "azureDisk",
-    "storageos",  "projected",     "scaleIO",     "csi",               "ephemeral",            "image"};
+constexpr std::string_view kSourceOrder[] = {"emptyDir",
+                                             "hostPath",
+                                             "gitRepo",
+                                             "gcePersistentDisk",
+                                             "awsElasticBlockStore",
+                                             "secret",
+                                             "nfs",
+                                             "iscsi",
+                                             "glusterfs",
+                                             "flocker",
+                                             "persistentVolumeClaim",
+                                             "rbd",
+                                             "cinder",
+                                             "cephfs",
+                                             "quobyte",
+                                             "downwardAPI",
+                                             "fc",
+                                             "flexVolume",
+                                             "configMap",
+                                             "azureFile",
+                                             "vsphereVolume",
+                                             "photonPersistentDisk",
+                                             "portworxVolume",
+                                             "azureDisk",
+                                             "storageos",
+                                             "projected",
+                                             "scaleIO",
+                                             "csi",
+                                             "ephemeral",
+                                             "image"};
 
 }  // namespace
 
@@ -246,7 +295,8 @@ void validate_volumes(json::Value volumes, const Path& path, FieldErrors& errors
     } else {
       Problems problems = dns_label_problems(name);
       report(problems, item.child("name"), name, errors);
-      if (problems.empty() && !names.insert(name).second) errors.duplicate(item.child("name"), name);
+      if (problems.empty() && !names.insert(name).second)
+        errors.duplicate(item.child("name"), name);
     }
   }
 }

@@ -30,7 +30,8 @@ void set_metadata(json::Node target, json::Value object, std::string_view versio
   target.set("metadata", object["metadata"]);
 }
 
-std::string two_units(int64_t major, const char* major_unit, int64_t minor, const char* minor_unit) {
+std::string two_units(int64_t major, const char* major_unit, int64_t minor,
+                      const char* minor_unit) {
   std::string out = std::to_string(major) + major_unit;
   if (minor != 0) out += std::to_string(minor) + minor_unit;
   return out;

@@ -126,7 +126,9 @@ Result<Unit> parse_suffix(std::string_view suffix) {
 }  // namespace
 
 Quantity Quantity::of(int64_t value, Format format) { return {Wide(value) * kBillion, format}; }
-Quantity Quantity::of_milli(int64_t value, Format format) { return {Wide(value) * 1'000'000, format}; }
+Quantity Quantity::of_milli(int64_t value, Format format) {
+  return {Wide(value) * 1'000'000, format};
+}
 
 Result<Quantity> Quantity::parse(std::string_view text) {
   if (text.empty()) return Error::bad_request("{}", kFormatWrong);

@@ -1,7 +1,7 @@
 #pragma once
-// Quantity: resource.Quantity, a decimal number with a unit suffix ("100m", "1.5Gi", "2e3"). Exact to
-// 1e-9, capped at +-(2^63-1) as upstream; finer fractions round away from zero. The format read is kept, so
-// that a canonical text stays in the units the user chose. A value type; pure.
+// Quantity: resource.Quantity, a decimal number with a unit suffix ("100m", "1.5Gi", "2e3"). Exact
+// to 1e-9, capped at +-(2^63-1) as upstream; finer fractions round away from zero. The format read
+// is kept, so that a canonical text stays in the units the user chose. A value type; pure.
 
 #include <compare>
 #include <cstdint>
@@ -27,13 +27,13 @@ class Quantity {
   static Quantity from(json::Value value);
   static Quantity from_text(std::string_view text);
 
-  std::string text() const;       // Canonical: "1500m", "1536Mi", "12e6".
-  int64_t value() const;          // Rounded up to a whole number; saturates.
-  int64_t milli_value() const;    // Rounded up to a thousandth; saturates.
+  std::string text() const;     // Canonical: "1500m", "1536Mi", "12e6".
+  int64_t value() const;        // Rounded up to a whole number; saturates.
+  int64_t milli_value() const;  // Rounded up to a thousandth; saturates.
   double as_double() const;
   bool is_zero() const { return nano_ == 0; }
   int sign() const { return nano_ < 0 ? -1 : nano_ > 0 ? 1 : 0; }
-  bool is_whole() const;          // No fraction.
+  bool is_whole() const;  // No fraction.
   Format format() const { return format_; }
 
   // The left side's format stays; a zero left side takes the right one's.

@@ -29,8 +29,12 @@ std::string subjects(json::Value binding, std::string_view kind) {
   }
   return join(names, ", ");
 }
-void users_cell(json::Value binding, Time, json::Node cells) { cells.push(subjects(binding, "User")); }
-void groups_cell(json::Value binding, Time, json::Node cells) { cells.push(subjects(binding, "Group")); }
+void users_cell(json::Value binding, Time, json::Node cells) {
+  cells.push(subjects(binding, "User"));
+}
+void groups_cell(json::Value binding, Time, json::Node cells) {
+  cells.push(subjects(binding, "Group"));
+}
 void accounts_cell(json::Value binding, Time, json::Node cells) {
   cells.push(subjects(binding, "ServiceAccount"));
 }
@@ -40,7 +44,10 @@ constexpr Column kBindingColumns[] = {
     {.name = "Role", .description = "Role that is granted.", .cell = &role_cell},
     kAgeColumn,
     {.name = "Users", .description = "Users it is granted to.", .priority = 1, .cell = &users_cell},
-    {.name = "Groups", .description = "Groups it is granted to.", .priority = 1, .cell = &groups_cell},
+    {.name = "Groups",
+     .description = "Groups it is granted to.",
+     .priority = 1,
+     .cell = &groups_cell},
     {.name = "ServiceAccounts",
      .description = "Service accounts it is granted to.",
      .priority = 1,
@@ -48,7 +55,8 @@ constexpr Column kBindingColumns[] = {
 };
 
 void binding_defaults(json::Node binding) {
-  if (json::Node role = binding["roleRef"]; role.is_object() && role["apiGroup"].as_string().empty()) {
+  if (json::Node role = binding["roleRef"];
+      role.is_object() && role["apiGroup"].as_string().empty()) {
     role.set("apiGroup", kGroup);
   }
   for (json::Node subject : binding["subjects"].items()) {
@@ -59,13 +67,15 @@ void binding_defaults(json::Node binding) {
 }
 
 void validate_rule(json::Value rule, bool namespaced, const Path& path, FieldErrors& errors) {
-  if (rule["verbs"].empty()) errors.required(path.child("verbs"), "verbs must contain at least one value");
+  if (rule["verbs"].empty())
+    errors.required(path.child("verbs"), "verbs must contain at least one value");
   if (!rule["nonResourceURLs"].empty()) {
     if (namespaced) {
       errors.invalid(path.child("nonResourceURLs"), rule["nonResourceURLs"],
                      "namespaced rules cannot apply to non-resource URLs");
     }
-    if (!rule["apiGroups"].empty() || !rule["resources"].empty() || !rule["resourceNames"].empty()) {
+    if (!rule["apiGroups"].empty() || !rule["resources"].empty() ||
+        !rule["resourceNames"].empty()) {
       errors.invalid(path.child("nonResourceURLs"), rule["nonResourceURLs"],
                      "rules cannot apply to both regular resources and non-resource URLs");
     }
@@ -90,7 +100,8 @@ void validate_cluster_role(json::Value role, FieldErrors& errors) {
   validate_rules(role, false, errors);
   size_t at = 0;
   for (json::Value selector : role["aggregationRule"]["clusterRoleSelectors"].items()) {
-    validate_label_selector(selector, Path("aggregationRule").child("clusterRoleSelectors").index(at++), errors);
+    validate_label_selector(
+        selector, Path("aggregationRule").child("clusterRoleSelectors").index(at++), errors);
   }
 }
 
@@ -105,7 +116,8 @@ void validate_subject(json::Value subject, bool namespaced, const Path& path, Fi
   if (kind == "ServiceAccount") {
     if (!name.empty()) report(dns_subdomain_problems(name), path.child("name"), name, errors);
     if (!group.empty()) errors.not_supported(path.child("apiGroup"), group, kNoGroup);
-    if (!namespaced && subject["namespace"].as_string().empty()) errors.required(path.child("namespace"), "");
+    if (!namespaced && subject["namespace"].as_string().empty())
+      errors.required(path.child("namespace"), "");
   } else if (kind == "User" || kind == "Group") {
     if (group != kGroup) errors.not_supported(path.child("apiGroup"), group, kRbacGroup);
   } else {
@@ -122,7 +134,8 @@ void validate_binding_of(json::Value binding, bool namespaced, FieldErrors& erro
   if (role["apiGroup"].as_string() != kGroup) {
     errors.not_supported(path.child("apiGroup"), role["apiGroup"].as_string(), kGroups);
   }
-  std::span<const std::string_view> kinds = namespaced ? std::span<const std::string_view>(kBoth) : kCluster;
+  std::span<const std::string_view> kinds =
+      namespaced ? std::span<const std::string_view>(kBoth) : kCluster;
   check_enum(role["kind"].as_string(), kinds, path.child("kind"), errors);
   std::string_view name = role["name"].as_string();
   if (name.empty()) {
@@ -135,7 +148,9 @@ void validate_binding_of(json::Value binding, bool namespaced, FieldErrors& erro
     validate_subject(subject, namespaced, Path("subjects").index(at++), errors);
   }
 }
-void validate_binding(json::Value binding, FieldErrors& errors) { validate_binding_of(binding, true, errors); }
+void validate_binding(json::Value binding, FieldErrors& errors) {
+  validate_binding_of(binding, true, errors);
+}
 void validate_cluster_binding(json::Value binding, FieldErrors& errors) {
   validate_binding_of(binding, false, errors);
 }

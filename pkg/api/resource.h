@@ -1,6 +1,7 @@
 #pragma once
-// Resource: a kind is one constant row. Routing, discovery, OpenAPI, validation, printing and storage read
-// the row; verbs are generic code. Hooks are pure functions special to the kind. Any thread.
+// Resource: a kind is one constant row. Routing, discovery, OpenAPI, validation, printing and
+// storage read the row; verbs are generic code. Hooks are pure functions special to the kind. Any
+// thread.
 
 #include <span>
 #include <string>
@@ -17,8 +18,9 @@ namespace wherry::api {
 
 enum class Scope : uint8_t { kNamespaced, kCluster };
 
-// A column of the kind's table. `priority` 1 shows with -o wide only. Name and Age are explicit columns,
-// in upstream's order. The cell is a JSON value pushed onto `cells` (string, number or bool).
+// A column of the kind's table. `priority` 1 shows with -o wide only. Name and Age are explicit
+// columns, in upstream's order. The cell is a JSON value pushed onto `cells` (string, number or
+// bool).
 struct Column {
   std::string_view name;
   std::string_view type = "string";  // "string", "integer", "date", "boolean", "number".
@@ -30,7 +32,7 @@ struct Column {
 
 // A field usable in field selectors beside metadata.name and metadata.namespace.
 struct SelectableField {
-  std::string_view path;                          // "spec.nodeName".
+  std::string_view path;                               // "spec.nodeName".
   std::string (*value)(json::Value object) = nullptr;  // Null: the string (or bool) at `path`.
 };
 
@@ -38,13 +40,13 @@ struct SelectableField {
 struct Subresource {
   std::string_view name;  // "status", "scale", "binding", "log", "exec", ...
   std::string_view kind;  // Kind it answers with: "Pod", "Scale", "Binding", "PodExecOptions".
-  std::string_view group = {}, version = {};  // When they differ from the resource's own.
+  std::string_view group = {}, version = {};     // When they differ from the resource's own.
   std::span<const std::string_view> verbs = {};  // "get", "patch", "update", "create".
-  const Struct* schema = nullptr;  // Body type; null for the resource's own or none.
+  const Struct* schema = nullptr;                // Body type; null for the resource's own or none.
 };
 
 struct Resource {
-  std::string_view group;    // "" for core.
+  std::string_view group;  // "" for core.
   std::string_view version;
   std::string_view kind;
   std::string_view plural;
@@ -54,14 +56,15 @@ struct Resource {
   Scope scope = Scope::kNamespaced;
   std::span<const std::string_view> verbs = {};  // Empty: the eight standard ones.
   const Struct* schema = nullptr;
-  std::span<const Column> columns = {};          // Empty: Name and Created At/Age only.
+  std::span<const Column> columns = {};  // Empty: Name and Created At/Age only.
   std::span<const Subresource> subresources = {};
   std::span<const SelectableField> selectable_fields = {};
-  bool lazy = false;          // Events, Leases: live in memory, reach the disk late.
-  bool graceful_delete = false;  // Pods: deletionTimestamp first, removed at the end of the grace period.
+  bool lazy = false;  // Events, Leases: live in memory, reach the disk late.
+  bool graceful_delete =
+      false;  // Pods: deletionTimestamp first, removed at the end of the grace period.
   bool status_subresource = false;  // status is written only through /status (and reset on create).
   bool status_on_create = false;    // Not reset on create after all: Nodes register with one.
-  bool generation = false;    // metadata.generation counts changes outside metadata and status.
+  bool generation = false;  // metadata.generation counts changes outside metadata and status.
   bool unconditional_update = true;  // PUT without resourceVersion overwrites.
   bool create_on_update = false;     // PUT of what is not there creates it.
 
@@ -72,22 +75,25 @@ struct Resource {
   void (*prepare_update)(json::Value before, json::Node after, Time now) = nullptr;
   void (*validate)(json::Value object, FieldErrors& errors) = nullptr;
   void (*validate_update)(json::Value before, json::Value after, FieldErrors& errors) = nullptr;
-  void (*validate_status_update)(json::Value before, json::Value after, FieldErrors& errors) = nullptr;
+  void (*validate_status_update)(json::Value before, json::Value after,
+                                 FieldErrors& errors) = nullptr;
   bool (*valid_name)(std::string_view name, std::string* why) = nullptr;  // Null: DNS subdomain.
   // Legacy Warning headers for what the object uses.
   std::vector<std::string> (*warnings)(json::Value object) = nullptr;
   // Conditions of the object's row in a Table ("conditions" of `row`): Pods that have ended.
   void (*row_conditions)(json::Value object, json::Node row) = nullptr;
-  // Fields that a main-resource write never takes from the caller; null: "status" if the kind has that
-  // subresource.
+  // Fields that a main-resource write never takes from the caller; null: "status" if the kind has
+  // that subresource.
   std::span<const std::string_view> reset_fields = {};
-  // For a second served version of a kind: the row whose form is stored, and the conversions between this
-  // row's form and that one. Both rewrite the object in place, apiVersion and kind included.
+  // For a second served version of a kind: the row whose form is stored, and the conversions
+  // between this row's form and that one. Both rewrite the object in place, apiVersion and kind
+  // included.
   const Resource* stored_as = nullptr;
   void (*to_stored)(json::Node object) = nullptr;
   void (*from_stored)(json::Node object) = nullptr;
 
-  std::string group_resource() const {  // "pods", "deployments.apps": the store's and messages' name.
+  std::string group_resource()
+      const {  // "pods", "deployments.apps": the store's and messages' name.
     return group.empty() ? std::string(plural) : std::string(plural) + "." + std::string(group);
   }
   std::string api_version() const {

@@ -30,7 +30,8 @@ void requestor_cell(json::Value request, Time, json::Node cells) {
 }
 void duration_cell(json::Value request, Time, json::Node cells) {
   json::Value seconds = request["spec"]["expirationSeconds"];
-  cells.push(seconds ? human_duration(std::chrono::seconds(seconds.as_int())) : std::string("<none>"));
+  cells.push(seconds ? human_duration(std::chrono::seconds(seconds.as_int()))
+                     : std::string("<none>"));
 }
 void condition_cell(json::Value request, Time, json::Node cells) {
   std::string text;
@@ -54,8 +55,12 @@ constexpr Column kRequestColumns[] = {
     kAgeColumn,
     {.name = "SignerName", .description = "Who is to sign.", .cell = &signer_cell},
     {.name = "Requestor", .description = "Who asks.", .cell = &requestor_cell},
-    {.name = "RequestedDuration", .description = "How long it is to be good.", .cell = &duration_cell},
-    {.name = "Condition", .description = "Whether it was approved and issued.", .cell = &condition_cell},
+    {.name = "RequestedDuration",
+     .description = "How long it is to be good.",
+     .cell = &duration_cell},
+    {.name = "Condition",
+     .description = "Whether it was approved and issued.",
+     .cell = &condition_cell},
 };
 
 void validate_request(json::Value request, FieldErrors& errors) {
@@ -69,10 +74,13 @@ void validate_request(json::Value request, FieldErrors& errors) {
   if (signer.empty()) {
     errors.required(path.child("signerName"), "");
   } else if (signer.find('/') == std::string_view::npos) {
-    errors.invalid(path.child("signerName"), signer, "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+    errors.invalid(
+        path.child("signerName"), signer,
+        "must be a fully qualified domain and path of the form 'example.com/signer-name'");
   }
   if (json::Value seconds = spec["expirationSeconds"]; seconds && seconds.as_int() < 600) {
-    errors.invalid(path.child("expirationSeconds"), seconds.as_int(), "may not specify a duration less than 600 seconds (10 minutes)");
+    errors.invalid(path.child("expirationSeconds"), seconds.as_int(),
+                   "may not specify a duration less than 600 seconds (10 minutes)");
   }
 }
 
@@ -98,8 +106,8 @@ constexpr std::string_view kAuthorization = "authorization.k8s.io";
 }  // namespace
 
 constinit const Resource kSelfSubjectReviews =
-    review(kAuthentication, "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview", Scope::kCluster,
-           &schema::authentication_v1::kSelfSubjectReview);
+    review(kAuthentication, "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview",
+           Scope::kCluster, &schema::authentication_v1::kSelfSubjectReview);
 constinit const Resource kTokenReviews =
     review(kAuthentication, "TokenReview", "tokenreviews", "tokenreview", Scope::kCluster,
            &schema::authentication_v1::kTokenReview);
@@ -108,11 +116,12 @@ constinit const Resource kLocalSubjectAccessReviews =
            "localsubjectaccessreview", Scope::kNamespaced,
            &schema::authorization_v1::kLocalSubjectAccessReview);
 constinit const Resource kSelfSubjectAccessReviews =
-    review(kAuthorization, "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview",
-           Scope::kCluster, &schema::authorization_v1::kSelfSubjectAccessReview);
-constinit const Resource kSelfSubjectRulesReviews =
-    review(kAuthorization, "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview",
-           Scope::kCluster, &schema::authorization_v1::kSelfSubjectRulesReview);
+    review(kAuthorization, "SelfSubjectAccessReview", "selfsubjectaccessreviews",
+           "selfsubjectaccessreview", Scope::kCluster,
+           &schema::authorization_v1::kSelfSubjectAccessReview);
+constinit const Resource kSelfSubjectRulesReviews = review(
+    kAuthorization, "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview",
+    Scope::kCluster, &schema::authorization_v1::kSelfSubjectRulesReview);
 constinit const Resource kSubjectAccessReviews =
     review(kAuthorization, "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview",
            Scope::kCluster, &schema::authorization_v1::kSubjectAccessReview);

@@ -80,8 +80,10 @@ TEST(Rows, LookUp) {
 constexpr const char* kMeta = R"("metadata":{"name":"x","namespace":"default"})";
 
 TEST(PodRules, Defaults) {
-  json::Document pod = made(resource("pods"), std::string("{") + kMeta +
-      R"(,"spec":{"containers":[{"name":"c","image":"i:1","resources":{"limits":{"cpu":"0.5"}}},
+  json::Document pod = made(
+      resource("pods"),
+      std::string("{") + kMeta +
+          R"(,"spec":{"containers":[{"name":"c","image":"i:1","resources":{"limits":{"cpu":"0.5"}}},
       {"name":"d","image":"r:5000/i"}],"volumes":[{"name":"v"}]}})");
   json::Value spec = pod.root()["spec"];
   EXPECT_EQ(spec["containers"].at(0)["imagePullPolicy"].as_string(), "IfNotPresent");
@@ -95,22 +97,26 @@ TEST(PodRules, Defaults) {
 
 TEST(PodRules, Faults) {
   auto pod = [](std::string_view spec) {
-    return faults(resource("pods"), std::string("{") + kMeta + ",\"spec\":" + std::string(spec) + "}");
+    return faults(resource("pods"),
+                  std::string("{") + kMeta + ",\"spec\":" + std::string(spec) + "}");
   };
   EXPECT_EQ(pod(R"({"containers":[{"name":"c","image":"i"}]})"), "");
   EXPECT_EQ(pod("{}"), "Pod \"x\" is invalid: spec.containers: Required value");
   EXPECT_EQ(pod(R"({"containers":[{"name":"c","image":"i"},{"name":"c","image":"i"}]})"),
             "Pod \"x\" is invalid: spec.containers[1].name: Duplicate value: \"c\"");
   EXPECT_EQ(pod(R"({"restartPolicy":"x","containers":[{"name":"c","image":"i"}]})"),
-            "Pod \"x\" is invalid: spec.restartPolicy: Unsupported value: \"x\": supported values: \"Always\", "
+            "Pod \"x\" is invalid: spec.restartPolicy: Unsupported value: \"x\": supported values: "
+            "\"Always\", "
             "\"OnFailure\", \"Never\"");
-  EXPECT_EQ(pod(R"({"containers":[{"name":"c","image":"i","volumeMounts":[{"name":"v","mountPath":"/a"}]}]})"),
-            "Pod \"x\" is invalid: spec.containers[0].volumeMounts[0].name: Not found: \"v\"");
+  EXPECT_EQ(
+      pod(R"({"containers":[{"name":"c","image":"i","volumeMounts":[{"name":"v","mountPath":"/a"}]}]})"),
+      "Pod \"x\" is invalid: spec.containers[0].volumeMounts[0].name: Not found: \"v\"");
 }
 
 TEST(PodRules, OnlySomeFieldsMayChange) {
   const Resource& pods = resource("pods");
-  std::string head = std::string("{") + R"("metadata":{"name":"x","namespace":"d","resourceVersion":"1"})" +
+  std::string head = std::string("{") +
+                     R"("metadata":{"name":"x","namespace":"d","resourceVersion":"1"})" +
                      R"(,"spec":{"nodeName":"n","containers":[{"name":"c","image":")";
   json::Document before = made(pods, head + "i\"}]}}");
   json::Document image = made(pods, head + "j\"}]}}");
@@ -123,20 +129,24 @@ TEST(PodRules, OnlySomeFieldsMayChange) {
 }
 
 TEST(PodTable, Cells) {
-  EXPECT_EQ(cells(resource("pods"), R"({"metadata":{"name":"web","creationTimestamp":"2026-01-02T02:04:05Z"},
+  EXPECT_EQ(
+      cells(resource("pods"),
+            R"({"metadata":{"name":"web","creationTimestamp":"2026-01-02T02:04:05Z"},
       "spec":{"nodeName":"n1","containers":[{"name":"a"},{"name":"b"}]},
       "status":{"phase":"Running","podIPs":[{"ip":"10.42.0.5"}],"containerStatuses":[
       {"name":"a","ready":true,"restartCount":3,"state":{"running":{}},
        "lastState":{"terminated":{"finishedAt":"2026-01-02T02:59:05Z"}}},
       {"name":"b","ready":false,"restartCount":0,"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}})"),
-            R"j(["web","1/2","CrashLoopBackOff","3 (5m ago)","60m","10.42.0.5","n1","<none>","<none>"])j");
-  EXPECT_EQ(cells(resource("pods"), R"({"metadata":{"name":"w","deletionTimestamp":"2026-01-02T02:04:05Z"},
+      R"j(["web","1/2","CrashLoopBackOff","3 (5m ago)","60m","10.42.0.5","n1","<none>","<none>"])j");
+  EXPECT_EQ(cells(resource("pods"),
+                  R"({"metadata":{"name":"w","deletionTimestamp":"2026-01-02T02:04:05Z"},
       "spec":{"containers":[{"name":"a"}]},"status":{"phase":"Running"}})"),
             R"(["w","0/1","Terminating","0","<unknown>","<none>","<none>","<none>","<none>"])");
-  EXPECT_EQ(cells(resource("pods"), R"({"metadata":{"name":"w"},"spec":{"initContainers":[{"name":"i"},
+  EXPECT_EQ(
+      cells(resource("pods"), R"({"metadata":{"name":"w"},"spec":{"initContainers":[{"name":"i"},
       {"name":"j"}],"containers":[{"name":"a"}]},"status":{"phase":"Pending","initContainerStatuses":[
       {"name":"i","state":{"terminated":{"exitCode":0}}},{"name":"j","state":{"running":{}}}]}})"),
-            R"(["w","0/1","Init:1/2","0","<unknown>","<none>","<none>","<none>","<none>"])");
+      R"(["w","0/1","Init:1/2","0","<unknown>","<none>","<none>","<none>","<none>"])");
 }
 
 TEST(ServiceTable, Cells) {
@@ -147,38 +157,48 @@ TEST(ServiceTable, Cells) {
 
 TEST(DeploymentRules, DefaultsAndFaults) {
   const Resource& row = resource("deployments.apps");
-  constexpr const char* kGood = R"({"metadata":{"name":"d","namespace":"n"},"spec":{"selector":{"matchLabels":
+  constexpr const char* kGood =
+      R"({"metadata":{"name":"d","namespace":"n"},"spec":{"selector":{"matchLabels":
       {"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}}})";
   json::Document object = made(row, kGood);
-  EXPECT_EQ(object.root()["spec"]["strategy"].dump(),
-            R"({"type":"RollingUpdate","rollingUpdate":{"maxUnavailable":"25%","maxSurge":"25%"}})");
+  EXPECT_EQ(
+      object.root()["spec"]["strategy"].dump(),
+      R"({"type":"RollingUpdate","rollingUpdate":{"maxUnavailable":"25%","maxSurge":"25%"}})");
   EXPECT_EQ(object.root()["spec"]["progressDeadlineSeconds"].as_int(), 600);
   EXPECT_EQ(faults(row, kGood), "");
-  EXPECT_EQ(faults(row, R"({"metadata":{"name":"d","namespace":"n"},"spec":{"selector":{"matchLabels":
+  EXPECT_EQ(
+      faults(row, R"({"metadata":{"name":"d","namespace":"n"},"spec":{"selector":{"matchLabels":
       {"x":"y"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}}})"),
-            "Deployment.apps \"d\" is invalid: spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: "
-            "`selector` does not match template `labels`");
+      "Deployment.apps \"d\" is invalid: spec.template.metadata.labels: Invalid value: "
+      "{\"a\":\"b\"}: "
+      "`selector` does not match template `labels`");
 }
 
 TEST(Meta, Rules) {
   const Resource& row = resource("configmaps");
-  EXPECT_EQ(faults(row, R"({"metadata":{"namespace":"n"}})"),
-            "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required");
-  EXPECT_EQ(faults(row, R"({"metadata":{"name":"x","namespace":"n","finalizers":["x"]}})"),
-            "ConfigMap \"x\" is invalid: metadata.finalizers[0]: Invalid value: \"x\": name is neither a "
-            "standard finalizer name nor is it fully qualified");
-  EXPECT_EQ(faults(resource("namespaces"), R"({"metadata":{"name":"a.b"}})"),
-            "Namespace \"a.b\" is invalid: metadata.name: Invalid value: \"a.b\": must not contain dots");
+  EXPECT_EQ(
+      faults(row, R"({"metadata":{"namespace":"n"}})"),
+      "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required");
+  EXPECT_EQ(
+      faults(row, R"({"metadata":{"name":"x","namespace":"n","finalizers":["x"]}})"),
+      "ConfigMap \"x\" is invalid: metadata.finalizers[0]: Invalid value: \"x\": name is neither a "
+      "standard finalizer name nor is it fully qualified");
+  EXPECT_EQ(
+      faults(resource("namespaces"), R"({"metadata":{"name":"a.b"}})"),
+      "Namespace \"a.b\" is invalid: metadata.name: Invalid value: \"a.b\": must not contain dots");
 }
 
 TEST(Meta, ImmutableConfigMap) {
   const Resource& row = resource("configmaps");
-  json::Document before = made(row, std::string("{") + kMeta + R"(,"immutable":true,"data":{"a":"1"}})");
-  json::Document after = made(row, std::string("{") + kMeta + R"(,"immutable":true,"data":{"a":"2"}})");
+  json::Document before =
+      made(row, std::string("{") + kMeta + R"(,"immutable":true,"data":{"a":"1"}})");
+  json::Document after =
+      made(row, std::string("{") + kMeta + R"(,"immutable":true,"data":{"a":"2"}})");
   Result<void> result = validate_update(row, before.root(), after.root());
   ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.error().message(),
-            "ConfigMap \"x\" is invalid: data: Forbidden: field is immutable when `immutable` is set");
+  EXPECT_EQ(
+      result.error().message(),
+      "ConfigMap \"x\" is invalid: data: Forbidden: field is immutable when `immutable` is set");
 }
 
 TEST(Meta, GenerationCountsSpecChanges) {
@@ -199,24 +219,26 @@ TEST(HumanDuration, LooksAsKubectlPrintsIt) {
     const char* text;
   };
   for (const Case& c : {Case{5s, "5s"}, Case{119s, "119s"}, Case{120s, "2m"}, Case{123s, "2m3s"},
-                        Case{11min, "11m"}, Case{179min, "179m"}, Case{180min, "3h"}, Case{190min, "3h10m"},
-                        Case{9h, "9h"}, Case{48h, "2d"}, Case{53h, "2d5h"}, Case{24h * 9, "9d"},
-                        Case{24h * 740, "2y10d"}, Case{24h * 365 * 9, "9y"}, Case{-1s, "0s"},
-                        Case{-5s, "<invalid>"}}) {
+                        Case{11min, "11m"}, Case{179min, "179m"}, Case{180min, "3h"},
+                        Case{190min, "3h10m"}, Case{9h, "9h"}, Case{48h, "2d"}, Case{53h, "2d5h"},
+                        Case{24h * 9, "9d"}, Case{24h * 740, "2y10d"}, Case{24h * 365 * 9, "9y"},
+                        Case{-1s, "0s"}, Case{-5s, "<invalid>"}}) {
     EXPECT_EQ(human_duration(c.age), c.text);
   }
 }
 
 TEST(Table, HeadersAndObjects) {
-  json::Document object = json::Document::parse(R"({"metadata":{"name":"x"},"data":{"a":"b"}})").value();
+  json::Document object =
+      json::Document::parse(R"({"metadata":{"name":"x"},"data":{"a":"b"}})").value();
   json::Value items[] = {object.root()};
   TableOptions options;
   options.include_object = IncludeObject::kNone;
   options.headers = false;
   json::Draft table = make_table(resource("configmaps"), items, options, kNow, {});
-  EXPECT_EQ(table.dump(),
-            R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{},"columnDefinitions":null,)"
-            R"("rows":[{"cells":["x",1,"<unknown>"],"object":null}]})");
+  EXPECT_EQ(
+      table.dump(),
+      R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{},"columnDefinitions":null,)"
+      R"("rows":[{"cells":["x",1,"<unknown>"],"object":null}]})");
 }
 
 }  // namespace

@@ -10,8 +10,21 @@
 namespace wherry::api {
 namespace {
 
-enum class Token { kEnd, kIdentifier, kComma, kOpen, kClose, kNot, kEqual, kDoubleEqual, kNotEqual,
-                   kGreater, kLess, kIn, kNotIn };
+enum class Token {
+  kEnd,
+  kIdentifier,
+  kComma,
+  kOpen,
+  kClose,
+  kNot,
+  kEqual,
+  kDoubleEqual,
+  kNotEqual,
+  kGreater,
+  kLess,
+  kIn,
+  kNotIn
+};
 
 struct Lexeme {
   Token token = Token::kEnd;
@@ -33,7 +46,9 @@ std::vector<Lexeme> lex(std::string_view text) {
     if (!is_special(text[at])) {
       while (at < text.size() && !is_special(text[at]) && !is_space(text[at])) ++at;
       std::string_view word = text.substr(start, at - start);
-      Token token = word == "in" ? Token::kIn : word == "notin" ? Token::kNotIn : Token::kIdentifier;
+      Token token = word == "in"      ? Token::kIn
+                    : word == "notin" ? Token::kNotIn
+                                      : Token::kIdentifier;
       out.push_back({token, word});
       continue;
     }
@@ -173,13 +188,14 @@ class Parser {
   }
 
   static Result<void> check_values(const Requirement& requirement) {
-    bool numeric = requirement.op == Operator::kGreaterThan || requirement.op == Operator::kLessThan;
+    bool numeric =
+        requirement.op == Operator::kGreaterThan || requirement.op == Operator::kLessThan;
     for (size_t i = 0; i < requirement.values.size(); ++i) {
       const std::string& value = requirement.values[i];
       if (numeric && !parse_int(value)) {
         return Error::bad_request(
-            "values[{}]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer", i,
-            quote(value));
+            "values[{}]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer",
+            i, quote(value));
       }
       Problems problems = label_value_problems(value);
       if (!problems.empty()) {
@@ -223,7 +239,8 @@ std::string requirement_text(const Requirement& requirement) {
     case Operator::kEquals: return requirement.key + "=" + first;
     case Operator::kNotEquals: return requirement.key + "!=" + first;
     case Operator::kIn: return requirement.key + " in (" + join(requirement.values, ",") + ")";
-    case Operator::kNotIn: return requirement.key + " notin (" + join(requirement.values, ",") + ")";
+    case Operator::kNotIn:
+      return requirement.key + " notin (" + join(requirement.values, ",") + ")";
     case Operator::kExists: return requirement.key;
     case Operator::kDoesNotExist: return "!" + requirement.key;
     case Operator::kGreaterThan: return requirement.key + ">" + first;
@@ -301,27 +318,30 @@ bool Selector::matches(const Object& object) const {
   if (nothing_) return false;
   if (requirements_.empty()) return true;
   std::vector<Object::Label> labels = object.labels();
-  return std::all_of(requirements_.begin(), requirements_.end(), [&](const Requirement& requirement) {
-    auto found = std::find_if(labels.begin(), labels.end(), [&](const Object::Label& label) {
-      return label.key == requirement.key;
-    });
-    if (found == labels.end()) return satisfied(requirement, std::nullopt);
-    return satisfied(requirement, found->value);
-  });
+  return std::all_of(
+      requirements_.begin(), requirements_.end(), [&](const Requirement& requirement) {
+        auto found = std::find_if(labels.begin(), labels.end(), [&](const Object::Label& label) {
+          return label.key == requirement.key;
+        });
+        if (found == labels.end()) return satisfied(requirement, std::nullopt);
+        return satisfied(requirement, found->value);
+      });
 }
 
 bool Selector::matches_labels(json::Value labels) const {
   if (nothing_) return false;
-  return std::all_of(requirements_.begin(), requirements_.end(), [&](const Requirement& requirement) {
-    json::Value value = labels[requirement.key];
-    if (!value) return satisfied(requirement, std::nullopt);
-    return satisfied(requirement, value.as_string());
-  });
+  return std::all_of(requirements_.begin(), requirements_.end(),
+                     [&](const Requirement& requirement) {
+                       json::Value value = labels[requirement.key];
+                       if (!value) return satisfied(requirement, std::nullopt);
+                       return satisfied(requirement, value.as_string());
+                     });
 }
 
 std::string Selector::text() const {
   std::vector<std::string> parts;
-  for (const Requirement& requirement : requirements_) parts.push_back(requirement_text(requirement));
+  for (const Requirement& requirement : requirements_)
+    parts.push_back(requirement_text(requirement));
   return join(parts, ",");
 }
 
@@ -348,7 +368,8 @@ Result<std::string> unescape(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     char c = text[i];
     if (c == '\\') {
-      if (i + 1 == text.size()) return Error::bad_request("invalid field selector: invalid escape sequence: \\");
+      if (i + 1 == text.size())
+        return Error::bad_request("invalid field selector: invalid escape sequence: \\");
       c = text[++i];
       if (c != '\\' && c != ',' && c != '=') {
         return Error::bad_request("invalid field selector: invalid escape sequence: \\{}", c);

@@ -1,4 +1,5 @@
-// Selectors and quantities from query strings and bodies: what parses prints, and prints the same again.
+// Selectors and quantities from query strings and bodies: what parses prints, and prints the same
+// again.
 
 #include <cstdint>
 

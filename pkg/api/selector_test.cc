@@ -19,11 +19,12 @@ std::string fault(std::string_view text) {
 
 TEST(Selector, Matches) {
   constexpr const char* kLabels = R"({"a":"b","n":"5"})";
-  for (const char* yes : {"", "a=b", "a==b", "a", "a in (x,b)", "a notin (x)", "!z", "z!=1", "n>4", "n<6",
-                          "a=b,n=5", "z notin (b)"}) {
+  for (const char* yes : {"", "a=b", "a==b", "a", "a in (x,b)", "a notin (x)", "!z", "z!=1", "n>4",
+                          "n<6", "a=b,n=5", "z notin (b)"}) {
     EXPECT_TRUE(matches(yes, kLabels)) << yes;
   }
-  for (const char* no : {"a=c", "z", "!a", "a!=b", "a in (x)", "n>5", "n<5", "a>1", "a=b,z=1", "a="}) {
+  for (const char* no :
+       {"a=c", "z", "!a", "a!=b", "a in (x)", "n>5", "n<5", "a>1", "a=b,z=1", "a="}) {
     EXPECT_FALSE(matches(no, kLabels)) << no;
   }
 }
@@ -33,11 +34,13 @@ TEST(Selector, SaysWhatIsWrong) {
   EXPECT_EQ(fault("a in"), "unable to parse requirement: found '' expected: '('");
   EXPECT_EQ(fault("a in (b"), "unable to parse requirement: found '', expected: ',' or ')'");
   EXPECT_EQ(fault("a,"), "found '', expected: identifier after ','");
-  EXPECT_EQ(fault("a b"), "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt");
+  EXPECT_EQ(fault("a b"),
+            "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt");
   EXPECT_EQ(fault("a=b=c"), "found '=', expected: ',' or 'end of string'");
-  EXPECT_EQ(fault("a>b"),
-            "unable to parse requirement: values[0]: Invalid value: \"b\": for 'Gt', 'Lt' operators, the "
-            "value must be an integer");
+  EXPECT_EQ(
+      fault("a>b"),
+      "unable to parse requirement: values[0]: Invalid value: \"b\": for 'Gt', 'Lt' operators, the "
+      "value must be an integer");
 }
 
 TEST(Selector, FromLabelSelector) {
@@ -68,7 +71,8 @@ TEST(FieldSelector, Parses) {
 }
 
 TEST(FieldSelector, SaysWhatIsWrong) {
-  EXPECT_EQ(parse_field_selector("a").error().message(), "invalid selector: 'a'; can't understand 'a'");
+  EXPECT_EQ(parse_field_selector("a").error().message(),
+            "invalid selector: 'a'; can't understand 'a'");
   EXPECT_EQ(parse_field_selector("a=b\\x").error().message(),
             "invalid field selector: invalid escape sequence: \\x");
   EXPECT_EQ(parse_field_selector("a=b=c").error().message(),

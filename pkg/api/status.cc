@@ -159,7 +159,8 @@ Error error_from_status(json::Value body, int http_code) {
     return Error::make(code_from({}, http_code), "the server answered with status {}", http_code);
   }
   int code = static_cast<int>(body["code"].as_int(http_code));
-  Error error(code_from(body["reason"].as_string(), code), std::string(body["message"].as_string()));
+  Error error(code_from(body["reason"].as_string(), code),
+              std::string(body["message"].as_string()));
   json::Value details = body["details"];
   ErrorDetails& out = error.details();
   out.name = details["name"].as_string();
@@ -176,7 +177,8 @@ Error error_from_status(json::Value body, int http_code) {
 }
 
 Error not_found(std::string_view resource, std::string_view name) {
-  return about(Code::kNotFound, resource, name, fmt::format("{} {} not found", resource, quote(name)));
+  return about(Code::kNotFound, resource, name,
+               fmt::format("{} {} not found", resource, quote(name)));
 }
 
 Error already_exists(std::string_view resource, std::string_view name) {
@@ -185,14 +187,16 @@ Error already_exists(std::string_view resource, std::string_view name) {
 }
 
 Error conflict(std::string_view resource, std::string_view name, std::string_view detail) {
-  return about(Code::kConflict, resource, name,
-               fmt::format("Operation cannot be fulfilled on {} {}: {}", resource, quote(name), detail));
+  return about(
+      Code::kConflict, resource, name,
+      fmt::format("Operation cannot be fulfilled on {} {}: {}", resource, quote(name), detail));
 }
 
 Error modified(std::string_view resource, std::string_view name) {
-  return conflict(resource, name,
-                  "the object has been modified; please apply your changes to the latest version and "
-                  "try again");
+  return conflict(
+      resource, name,
+      "the object has been modified; please apply your changes to the latest version and "
+      "try again");
 }
 
 Error forbidden(std::string_view resource, std::string_view name, std::string_view detail) {
@@ -230,7 +234,8 @@ Error invalid(std::string_view group, std::string_view kind, std::string_view na
   if (!group.empty()) qualified += "." + std::string(group);
   Error error = Error::invalid("{} {} is invalid: {}: {}", qualified, quote(name), cause.field,
                                cause.message);
-  error.details() = {std::string(name), std::string(group), std::string(kind), {}, {std::move(cause)}, 0};
+  error.details() = {
+      std::string(name), std::string(group), std::string(kind), {}, {std::move(cause)}, 0};
   return error;
 }
 
@@ -252,9 +257,10 @@ Error too_large(std::string_view message) {
 
 Error precondition_failed(std::string_view resource, std::string_view name, std::string_view field,
                           std::string_view wanted, std::string_view actual) {
-  return conflict(resource, name,
-                  fmt::format("Precondition failed: {0} in precondition: {1}, {0} in object meta: {2}",
-                              field, wanted, actual));
+  return conflict(
+      resource, name,
+      fmt::format("Precondition failed: {0} in precondition: {1}, {0} in object meta: {2}", field,
+                  wanted, actual));
 }
 
 }  // namespace wherry::api

@@ -45,7 +45,8 @@ TEST(FieldErrors, OneFaultStandsAlone) {
   FieldErrors errors;
   errors.invalid(Path("spec").child("ports").index(0).child("port"), int64_t{0}, "must be more");
   Error error = errors.to_error("", "Service", "s");
-  EXPECT_EQ(error.message(), "Service \"s\" is invalid: spec.ports[0].port: Invalid value: 0: must be more");
+  EXPECT_EQ(error.message(),
+            "Service \"s\" is invalid: spec.ports[0].port: Invalid value: 0: must be more");
   EXPECT_EQ(error.details().causes.at(0).reason, "FieldValueInvalid");
 }
 
@@ -57,7 +58,8 @@ TEST(FieldErrors, SeveralFaultsAreListedOnce) {
   errors.not_supported(Path("b"), "x", kKnown);
   Error error = errors.to_error("apps", "Deployment", "d");
   EXPECT_EQ(error.message(),
-            "Deployment.apps \"d\" is invalid: [a: Required value, b: Unsupported value: \"x\": supported "
+            "Deployment.apps \"d\" is invalid: [a: Required value, b: Unsupported value: \"x\": "
+            "supported "
             "values: \"A\", \"B\"]");
   EXPECT_EQ(error.details().causes.size(), 3u);
 }

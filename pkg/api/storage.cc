@@ -45,7 +45,9 @@ constexpr Column kClassColumns[] = {
      .description = "Name, unique among the kind in its namespace.",
      .cell = &class_name_cell},
     {.name = "Provisioner", .description = "Who makes its volumes.", .cell = &provisioner_cell},
-    {.name = "ReclaimPolicy", .description = "What becomes of released volumes.", .cell = &reclaim_cell},
+    {.name = "ReclaimPolicy",
+     .description = "What becomes of released volumes.",
+     .cell = &reclaim_cell},
     {.name = "VolumeBindingMode", .description = "When volumes are bound.", .cell = &binding_cell},
     {.name = "AllowVolumeExpansion",
      .description = "Whether its volumes can grow.",
@@ -65,7 +67,8 @@ void validate_class(json::Value object, FieldErrors& errors) {
   if (provisioner.empty()) {
     errors.required(Path("provisioner"), "");
   } else {
-    report(qualified_name_problems(to_lower(provisioner)), Path("provisioner"), provisioner, errors);
+    report(qualified_name_problems(to_lower(provisioner)), Path("provisioner"), provisioner,
+           errors);
   }
   check_enum(object["reclaimPolicy"].as_string(), kReclaim, Path("reclaimPolicy"), errors);
   check_enum(object["volumeBindingMode"].as_string(), kModes, Path("volumeBindingMode"), errors);
@@ -81,13 +84,15 @@ void validate_class_update(json::Value before, json::Value after, FieldErrors& e
   if (!json::equal(before["reclaimPolicy"], after["reclaimPolicy"])) {
     errors.forbidden(Path("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
   }
-  validate_immutable(before["volumeBindingMode"], after["volumeBindingMode"], Path("volumeBindingMode"),
-                     errors);
+  validate_immutable(before["volumeBindingMode"], after["volumeBindingMode"],
+                     Path("volumeBindingMode"), errors);
 }
 
 // ---- VolumeAttributesClass
 
-void driver_name_cell(json::Value object, Time, json::Node cells) { cells.push(object["driverName"].as_string()); }
+void driver_name_cell(json::Value object, Time, json::Node cells) {
+  cells.push(object["driverName"].as_string());
+}
 constexpr Column kAttributesColumns[] = {
     kNameColumn,
     {.name = "DriverName", .description = "Driver it is for.", .cell = &driver_name_cell},
@@ -95,7 +100,8 @@ constexpr Column kAttributesColumns[] = {
 };
 void validate_attributes(json::Value object, FieldErrors& errors) {
   if (object["driverName"].as_string().empty()) errors.required(Path("driverName"), "");
-  if (object["parameters"].empty()) errors.required(Path("parameters"), "must contain at least one key/value pair");
+  if (object["parameters"].empty())
+    errors.required(Path("parameters"), "must contain at least one key/value pair");
 }
 void validate_attributes_update(json::Value before, json::Value after, FieldErrors& errors) {
   for (const char* field : {"driverName", "parameters"}) {
@@ -121,10 +127,16 @@ void attached_cell(json::Value object, Time, json::Node cells) {
 }
 constexpr Column kAttachmentColumns[] = {
     kNameColumn,
-    {.name = "Attacher", .format = "name", .description = "Driver that attaches.", .cell = &attacher_cell},
+    {.name = "Attacher",
+     .format = "name",
+     .description = "Driver that attaches.",
+     .cell = &attacher_cell},
     {.name = "PV", .description = "Volume.", .cell = &attached_volume_cell},
     {.name = "Node", .description = "Node it is attached to.", .cell = &attached_node_cell},
-    {.name = "Attached", .type = "boolean", .description = "Whether it is.", .cell = &attached_cell},
+    {.name = "Attached",
+     .type = "boolean",
+     .description = "Whether it is.",
+     .cell = &attached_cell},
     kAgeColumn,
 };
 
@@ -173,7 +185,9 @@ constexpr Column kDriverColumns[] = {
      .type = "boolean",
      .description = "Whether it states free space.",
      .cell = &capacity_cell},
-    {.name = "TokenRequests", .description = "Audiences of tokens it gets.", .cell = &token_requests_cell},
+    {.name = "TokenRequests",
+     .description = "Audiences of tokens it gets.",
+     .cell = &token_requests_cell},
     {.name = "RequiresRepublish",
      .type = "boolean",
      .description = "Whether it wants to be called again.",
@@ -183,19 +197,34 @@ constexpr Column kDriverColumns[] = {
 };
 constexpr Column kNodeColumns[] = {
     kNameColumn,
-    {.name = "Drivers", .type = "integer", .description = "Drivers on the node.", .cell = &drivers_cell},
+    {.name = "Drivers",
+     .type = "integer",
+     .description = "Drivers on the node.",
+     .cell = &drivers_cell},
     kAgeColumn,
 };
 constexpr Column kCapacityColumns[] = {kNameColumn, kCreatedColumn};
 
+void validate_node(json::Value object, FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value driver : object["spec"]["drivers"].items()) {
+    Path path = Path("spec").child("drivers").index(at++);
+    for (const char* field : {"name", "nodeID"}) {
+      if (driver[field].as_string().empty()) errors.required(path.child(field), "");
+    }
+  }
+}
+
 void driver_defaults(json::Node object) {
   json::Node spec = object.ensure_object("spec");
   if (!spec["attachRequired"]) spec.set("attachRequired", true);
-  for (const char* field : {"podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount"}) {
+  for (const char* field :
+       {"podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount"}) {
     if (!spec[field]) spec.set(field, false);
   }
   if (!spec["fsGroupPolicy"]) spec.set("fsGroupPolicy", "ReadWriteOnceWithFSType");
-  if (spec["volumeLifecycleModes"].empty()) spec.set_array("volumeLifecycleModes").push("Persistent");
+  if (spec["volumeLifecycleModes"].empty())
+    spec.set_array("volumeLifecycleModes").push("Persistent");
 }
 
 }  // namespace
@@ -266,6 +295,7 @@ constinit const Resource kCsiNodes = {
     .schema = &schema::storage_v1::kCSINode,
     .columns = kNodeColumns,
     .unconditional_update = false,
+    .validate = &validate_node,
 };
 
 constinit const Resource kCsiStorageCapacities = {

@@ -1,5 +1,5 @@
-// Strategic merge patch. Spec: Kubernetes documentation "Update API Objects in Place Using kubectl patch"
-// and the API conventions on strategic merge; texts of errors as upstream answers them.
+// Strategic merge patch. Spec: Kubernetes documentation "Update API Objects in Place Using kubectl
+// patch" and the API conventions on strategic merge; texts of errors as upstream answers them.
 
 #include <algorithm>
 
@@ -35,7 +35,9 @@ struct Place {
   const Struct* type = nullptr;
   const TypeRef* element = nullptr;  // Of a map whose values are structs.
 
-  const Field* find(std::string_view name) const { return type != nullptr ? type->find(name) : nullptr; }
+  const Field* find(std::string_view name) const {
+    return type != nullptr ? type->find(name) : nullptr;
+  }
 };
 
 Place place_of(const TypeRef* type) {
@@ -82,8 +84,8 @@ bool has_orders(Node patch) {
   return false;
 }
 
-// A part of the patch that meets nothing in the original is taken as it stands, without directives and
-// nulls: there is nothing for them to act on.
+// A part of the patch that meets nothing in the original is taken as it stands, without directives
+// and nulls: there is nothing for them to act on.
 void take_new(Node target, Node patch) {
   if (patch.is_object()) {
     target.assign_object();
@@ -227,7 +229,8 @@ class StrategicMerger {
           plain.push_back(item);
           continue;
         }
-        return unplanned("map: {} does not contain declared merge key: {}", go_text(item), merge_key);
+        return unplanned("map: {} does not contain declared merge key: {}", go_text(item),
+                         merge_key);
       }
       if (!directive) {
         plain.push_back(item);
@@ -240,11 +243,13 @@ class StrategicMerger {
     if (replaces) target.clear();
     Place place = place_of(field.type.element);
     for (Node item : plain) {
-      std::optional<size_t> at = replaces ? std::nullopt : find_item(target.items(), item, merge_key);
+      std::optional<size_t> at =
+          replaces ? std::nullopt : find_item(target.items(), item, merge_key);
       if (at) {
         TRY(merge_map(target.at(*at), item, place));
       } else {
-        // As it stands: upstream leaves directives inside of a new item to the decoder, which drops them.
+        // As it stands: upstream leaves directives inside of a new item to the decoder, which drops
+        // them.
         target.push(item);
       }
     }
@@ -260,9 +265,9 @@ class StrategicMerger {
     }
   }
 
-  // Items the patch names stand in its order. The others (which the client may not know) keep theirs: each
-  // goes before the first named item that stood after it on the server, searching on from where the last
-  // one went.
+  // Items the patch names stand in its order. The others (which the client may not know) keep
+  // theirs: each goes before the first named item that stood after it on the server, searching on
+  // from where the last one went.
   static void reorder(Node target, const std::vector<Node>& order, const std::vector<Node>& server,
                       std::string_view merge_key) {
     std::vector<Node> named;
@@ -326,8 +331,8 @@ class StrategicMerger {
       size_t at = from;
       while (at < wanted.size() && !same_item(wanted[at], item, field.patch_merge_key)) ++at;
       if (at == wanted.size()) {
-        return unplanned("The order in patch list:\n{}\n doesn't match {} list:\n{}\n", go_text(items),
-                         "$setElementOrder", go_text(order));
+        return unplanned("The order in patch list:\n{}\n doesn't match {} list:\n{}\n",
+                         go_text(items), "$setElementOrder", go_text(order));
       }
       from = at + 1;
     }
@@ -347,7 +352,8 @@ std::string_view go_type(Node value) {
   }
 }
 
-// The first value that does not fit its type, in the words of upstream's converter; empty when all do.
+// The first value that does not fit its type, in the words of upstream's converter; empty when all
+// do.
 std::string misfit(const TypeRef& type, Node value) {
   if (!value || value.is_null()) return {};
   switch (type.kind) {
@@ -387,8 +393,9 @@ std::string misfit(const TypeRef& type, Node value) {
 Result<json::Draft> strategic_merge_patch(const Struct& schema, json::Value original,
                                           json::Value patch) {
   if (!patch.is_object()) {
-    return Error::bad_request("json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-                              json::type_name(patch.type()));
+    return Error::bad_request(
+        "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+        json::type_name(patch.type()));
   }
   json::Draft draft(original);
   json::Draft change(patch);

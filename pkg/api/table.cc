@@ -129,7 +129,8 @@ const Resource& resource(std::string_view group_resource) {
   for (const Resource* row : kResources) {
     if (!group_resource.starts_with(row->plural)) continue;
     std::string_view rest = group_resource.substr(row->plural.size());
-    bool same = row->group.empty() ? rest.empty() : rest.starts_with('.') && rest.substr(1) == row->group;
+    bool same =
+        row->group.empty() ? rest.empty() : rest.starts_with('.') && rest.substr(1) == row->group;
     if (same) return *row;
   }
   CHECK(group_resource == "a built-in resource");

@@ -1,6 +1,6 @@
 #pragma once
-// Table and PartialObjectMetadata: the forms of objects that kubectl and metadata-only clients ask for.
-// Columns come from the resource row. Pure.
+// Table and PartialObjectMetadata: the forms of objects that kubectl and metadata-only clients ask
+// for. Columns come from the resource row. Pure.
 
 #include <span>
 #include <string>
@@ -16,7 +16,7 @@ enum class IncludeObject { kNone, kMetadata, kObject };
 
 struct TableOptions {
   IncludeObject include_object = IncludeObject::kMetadata;
-  bool headers = true;  // columnDefinitions; a watch sends them with its first event only.
+  bool headers = true;         // columnDefinitions; a watch sends them with its first event only.
   std::string version = "v1";  // Of meta.k8s.io: "v1" or "v1beta1".
 };
 

@@ -97,8 +97,8 @@ std::string Shape::element_of(json::Value item) const {
     }
     // A key that is left out counts as its default.
     const Field* field = structure != nullptr ? structure->find(key) : nullptr;
-    Result<json::Document> fallback =
-        json::Document::parse(field != nullptr && !field->default_json.empty() ? field->default_json : "null");
+    Result<json::Document> fallback = json::Document::parse(
+        field != nullptr && !field->default_json.empty() ? field->default_json : "null");
     if (fallback.ok() && !fallback->root().is_null()) {
       draft.root().set(key, fallback->root());
     } else {
@@ -115,8 +115,8 @@ namespace {
 void compare_into(const Shape& shape, json::Value before, json::Value after, FieldSet& changed,
                   FieldSet& removed);
 
-void compare_child(const Shape& shape, const std::string& element, json::Value before, json::Value after,
-                   FieldSet& changed, FieldSet& removed) {
+void compare_child(const Shape& shape, const std::string& element, json::Value before,
+                   json::Value after, FieldSet& changed, FieldSet& removed) {
   FieldSet child_changed, child_removed;
   compare_into(shape, before, after, child_changed, child_removed);
   if (!child_changed.empty()) changed.children[element].add(child_changed);
@@ -143,8 +143,8 @@ void compare_items(const Shape& shape, json::Value before, json::Value after, Fi
     std::string element = shape.element_of(item);
     if (!seen.insert(element).second) continue;
     auto old = old_items.find(element);
-    compare_child(shape.item(), element, old == old_items.end() ? json::Value() : old->second, item, changed,
-                  removed);
+    compare_child(shape.item(), element, old == old_items.end() ? json::Value() : old->second, item,
+                  changed, removed);
   }
   for (const auto& [element, item] : old_items) {
     if (!seen.contains(element)) compare_child(shape.item(), element, item, {}, changed, removed);
@@ -222,7 +222,8 @@ FieldSet fields_stated(const Shape& shape, json::Value object) {
 
 namespace {
 
-// Both lists: the applied one's order rules, items of the other stand where they did among the shared ones.
+// Both lists: the applied one's order rules, items of the other stand where they did among the
+// shared ones.
 void merge_items(const Shape& shape, json::Node target, json::Value config) {
   json::Draft old_draft(target);
   json::Document old_list = old_draft.freeze();
@@ -248,7 +249,8 @@ void merge_items(const Shape& shape, json::Node target, json::Value config) {
     json::Node merged = target.at(target.size() - 1);
     if (shape.form(false) == Form::kMapList) merge_applied(shape.item(), merged, right[at]);
   };
-  // Shared items appear in the applied order; one that is not next in it is passed over and comes later.
+  // Shared items appear in the applied order; one that is not next in it is passed over and comes
+  // later.
   std::set<std::string> in_left(left_keys.begin(), left_keys.end());
   auto next_shared = [&](size_t from) {
     while (from < right.size() && !in_left.contains(right_keys[from])) ++from;
@@ -264,7 +266,8 @@ void merge_items(const Shape& shape, json::Node target, json::Value config) {
         continue;
       }
       size_t next = next_shared(r);
-      if (in_right.contains(left_keys[l]) && next < right.size() && right_keys[next] != left_keys[l]) {
+      if (in_right.contains(left_keys[l]) && next < right.size() &&
+          right_keys[next] != left_keys[l]) {
         ++l;
         continue;
       }
@@ -314,14 +317,15 @@ bool has_members(const FieldSet& set) {
 
 }  // namespace
 
-void remove_unowned(const Shape& shape, json::Node target, const FieldSet& last, const FieldSet& owned) {
+void remove_unowned(const Shape& shape, json::Node target, const FieldSet& last,
+                    const FieldSet& owned) {
   static const FieldSet kNothing;
   for (const auto& [element, child] : last.children) {
     const FieldSet* owners = owned.find(element);
     if (owners == nullptr) owners = &kNothing;
     bool named = element.starts_with("f:");
-    // A member goes when nobody holds anything below it; a list item when nobody holds the item itself,
-    // since what is left of it would have no key.
+    // A member goes when nobody holds anything below it; a list item when nobody holds the item
+    // itself, since what is left of it would have no key.
     bool in_last = child.member || (named && has_members(child));
     bool goes = in_last && !(named ? has_members(*owners) : owners->member);
     if (named && target.is_object()) {
@@ -359,8 +363,7 @@ std::string type_fault(const TypeRef& type, json::Value value) {
   auto got = [&] { return "got &{" + go_text(value) + "}"; };
   switch (type.kind) {
     case Kind::kString:
-    case Kind::kBytes:
-      return value.is_string() ? std::string() : "expected string, " + got();
+    case Kind::kBytes: return value.is_string() ? std::string() : "expected string, " + got();
     case Kind::kBool: return value.is_bool() ? std::string() : "expected boolean, " + got();
     case Kind::kInt32:
     case Kind::kInt64:

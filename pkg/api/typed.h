@@ -1,7 +1,7 @@
 #pragma once
-// Objects seen through their schema as server-side apply sees them: which parts are merged and which are one
-// value, which list items belong together, what changed between two objects, which fields an object states.
-// Pure.
+// Objects seen through their schema as server-side apply sees them: which parts are merged and
+// which are one value, which list items belong together, what changed between two objects, which
+// fields an object states. Pure.
 
 #include <string>
 
@@ -27,8 +27,8 @@ class Shape {
 
   // `value` decides only where there is no schema.
   Form form(bool is_object) const;
-  Shape member(std::string_view name) const;  // Of a struct or map.
-  Shape item() const;                         // Of a list.
+  Shape member(std::string_view name) const;   // Of a struct or map.
+  Shape item() const;                          // Of a list.
   bool declares(std::string_view name) const;  // The schema names this member.
   bool free() const { return free_; }          // Takes any structure.
   const TypeRef* type() const { return type_; }
@@ -57,7 +57,8 @@ FieldSet fields_stated(const Shape& shape, json::Value object);
 void merge_applied(const Shape& shape, json::Node target, json::Value config);
 
 // Takes out of `target` what `last` holds and nobody in `owned` does.
-void remove_unowned(const Shape& shape, json::Node target, const FieldSet& last, const FieldSet& owned);
+void remove_unowned(const Shape& shape, json::Node target, const FieldSet& last,
+                    const FieldSet& owned);
 
 // That `config` fits its schema and no list item stands twice; kInternal with upstream's text
 // (".spec.foo: field not declared in schema").

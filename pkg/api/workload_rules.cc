@@ -55,24 +55,28 @@ void validate_counts(json::Value spec, const Path& path, std::span<const char* c
   for (const char* field : fields) check_not_negative(spec[field], path.child(field), errors);
 }
 
-void validate_immutable(json::Value before, json::Value after, const Path& path, FieldErrors& errors) {
+void validate_immutable(json::Value before, json::Value after, const Path& path,
+                        FieldErrors& errors) {
   if (!json::equal(before, after)) errors.invalid(path, after, "field is immutable");
 }
 
-void validate_int_or_percent(json::Value value, Percent limit, const Path& path, FieldErrors& errors) {
+void validate_int_or_percent(json::Value value, Percent limit, const Path& path,
+                             FieldErrors& errors) {
   if (!value) return;
   if (!value.is_string()) {
     check_not_negative(value, path, errors);
     return;
   }
   std::string_view text = value.as_string();
-  std::string_view digits = text.ends_with('%') ? text.substr(0, text.size() - 1) : std::string_view();
+  std::string_view digits =
+      text.ends_with('%') ? text.substr(0, text.size() - 1) : std::string_view();
   bool numeric = !digits.empty() && std::all_of(digits.begin(), digits.end(),
                                                 [](char c) { return c >= '0' && c <= '9'; });
   if (!numeric) {
-    errors.invalid(path, text,
-                   "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  "
-                   "or '93%', regex used for validation is '[0-9]+%')");
+    errors.invalid(
+        path, text,
+        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  "
+        "or '93%', regex used for validation is '[0-9]+%')");
   } else if (limit == Percent::kAtMostWhole && parse_int(digits).value_or(INT64_MAX) > 100) {
     errors.invalid(path, text, "must not be greater than 100%");
   }

@@ -13,18 +13,21 @@ namespace wherry::api {
 // spec.template of a workload.
 void default_template(json::Node object);
 
-// spec.selector is there, is sound, and picks the template's pods; `empty_text` says what an empty one is.
+// spec.selector is there, is sound, and picks the template's pods; `empty_text` says what an empty
+// one is.
 void validate_selector_and_labels(json::Value spec, const Path& path, std::string_view empty_text,
                                   FieldErrors& errors);
 // The template's own rules, and that its pods restart for ever.
 void validate_workload_template(json::Value spec, const Path& path, FieldErrors& errors);
 void validate_counts(json::Value spec, const Path& path, std::span<const char* const> fields,
                      FieldErrors& errors);
-void validate_immutable(json::Value before, json::Value after, const Path& path, FieldErrors& errors);
+void validate_immutable(json::Value before, json::Value after, const Path& path,
+                        FieldErrors& errors);
 
 // "25%" or a number that is not negative; a percentage is at most 100 when `at_most_whole`.
 enum class Percent { kAny, kAtMostWhole };
-void validate_int_or_percent(json::Value value, Percent limit, const Path& path, FieldErrors& errors);
+void validate_int_or_percent(json::Value value, Percent limit, const Path& path,
+                             FieldErrors& errors);
 // 0 and "0%".
 bool is_zero_count(json::Value value);
 
