@@ -37,6 +37,8 @@ std::unique_ptr<Admission> namespace_lifecycle(const store::Store& store);
 std::unique_ptr<Admission> service_account(const store::Store& store);
 // Pods tolerate a node that is not ready or unreachable for 300 s, unless they say otherwise.
 std::unique_ptr<Admission> default_tolerations();
+// A new Node takes no pods until it is seen to be ready.
+std::unique_ptr<Admission> node_taint();
 // Pods get the number of their PriorityClass.
 std::unique_ptr<Admission> priority(const store::Store& store);
 

@@ -127,6 +127,13 @@ Result<Revision> version_of(json::Value object) {
   return static_cast<Revision>(*version);
 }
 
+void put_in_order(const api::Struct* schema, json::Draft& object) {
+  if (schema == nullptr) return;
+  json::Document document = object.freeze();
+  Result<json::Draft> ordered = api::decode(*schema, document.root());
+  if (ordered.ok()) object = std::move(ordered).value();
+}
+
 bool has_finalizers(json::Value object) { return !object["metadata"]["finalizers"].empty(); }
 
 bool ready_to_go(json::Value before, json::Value after) {

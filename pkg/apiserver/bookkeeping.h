@@ -31,6 +31,9 @@ void carry_over(json::Value before, json::Node after);
 // metadata.resourceVersion as a number; 0 when absent. kUnknown when it is no number.
 Result<Revision> version_of(json::Value object);
 
+// What was put in along the way stands at the end; clients see fields in the order of their declaration.
+void put_in_order(const api::Struct* schema, json::Draft& object);
+
 bool has_finalizers(json::Value object);
 // Whether nothing but finalizers kept the object: it goes with this update.
 bool ready_to_go(json::Value before, json::Value after);

@@ -241,7 +241,11 @@ void write_error(http::Response& response, const Error& error, const Wanted& wan
   bool generic = shown.is(Code::kMethodNotAllowed) || shown.is(Code::kNotFound) ||
                  shown.is(Code::kInvalid) || shown.message().starts_with("415: ") ||
                  shown.message().starts_with("406: ");
-  if (generic) status.root().ensure_object("details");
+  if (generic && !status.root()["details"]) {
+    status.root().remove("code");  // It stands last.
+    status.root().set_object("details");
+    status.root().set("code", api::http_status(shown.code()));
+  }
   if (shown.details().retry_after_seconds > 0) {
     response.headers.set("Retry-After", std::to_string(shown.details().retry_after_seconds));
   }

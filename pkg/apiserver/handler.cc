@@ -16,6 +16,16 @@ bool known_method(std::string_view method) {
          method == "PATCH" || method == "DELETE";
 }
 
+// Kinds on their way out say so with every answer.
+std::string_view deprecation(const Resource& resource) {
+  if (!resource.group.empty()) return {};
+  if (resource.plural == "endpoints") {
+    return "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+  }
+  if (resource.plural == "componentstatuses") return "v1 ComponentStatus is deprecated in v1.19+";
+  return {};
+}
+
 }  // namespace
 
 void Handler::handle(http::Request& request, http::Response& response) {
@@ -53,6 +63,9 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
                  "the server does not allow this method on the requested resource");
   }
   Call call{request, response, route, {}};
+  if (std::string_view text = deprecation(*route.target.resource); !text.empty()) {
+    call.context.warnings.emplace_back(text);
+  }
   call.context.user = std::move(user);
   call.context.user_agent = request.headers.get("User-Agent");
   Result<void> done = answer_resource(call);

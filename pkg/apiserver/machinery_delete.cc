@@ -135,9 +135,11 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
   if (grace == 0 && !held && (!first || !graceful)) {
     Deleted deleted = TRY(gone(target, live, before, options));
     // The answer shows the mark, though nobody will find it in the store.
+    put_in_order(target.resource->schema, object);
     if (graceful || is_namespace) deleted.object = TRY(loose_object(object, deleted.object->revision()));
     return deleted;
   }
+  put_in_order(target.resource->schema, object);
   json::Document after = object.freeze();
   if (json::equal(before, after.root())) return Deleted{live, false};
   if (options.dry_run) return Deleted{TRY(loose_object(object, live->revision())), false};

@@ -270,19 +270,25 @@ Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::V
   std::string token =
       options_.tokens->issue(subject, binding, audiences, clock_.now(), std::chrono::seconds(seconds));
 
-  json::Draft answer(body);
+  json::Draft answer;
   json::Node root = answer.root();
   root.set("kind", "TokenRequest");
   root.set("apiVersion", "authentication.k8s.io/v1");
-  json::Node meta = root.ensure_object("metadata");
+  json::Node meta = root.set_object("metadata");
   meta.set("name", target.name);
   meta.set("namespace", target.ns);
   meta.set("uid", account->uid());
   meta.set("creationTimestamp", format_time(clock_.now()));
-  json::Node answer_spec = root.ensure_object("spec");
+  json::Node answer_spec = root.set_object("spec");
+  json::Node audience_list = answer_spec.set_array("audiences");
+  for (const std::string& audience : audiences) audience_list.push(audience);
+  if (audiences.empty()) audience_list.push(options_.tokens->issuer());
   answer_spec.set("expirationSeconds", seconds);
-  if (!spec["boundObjectRef"]) answer_spec.set_null("boundObjectRef");
-  if (audiences.empty()) answer_spec.set_array("audiences").push(options_.tokens->issuer());
+  if (spec["boundObjectRef"]) {
+    answer_spec.set("boundObjectRef", spec["boundObjectRef"]);
+  } else {
+    answer_spec.set_null("boundObjectRef");
+  }
   json::Node status = root.set_object("status");
   status.set("token", token);
   status.set("expirationTimestamp", format_time(expires));

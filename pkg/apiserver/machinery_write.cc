@@ -27,14 +27,6 @@ void fill_defaults(const Resource& resource, json::Node object) {
   if (resource.apply_defaults != nullptr) resource.apply_defaults(object);
 }
 
-// What was put in along the way stands at the end; clients see fields in the order of their declaration.
-void put_in_order(const Resource& resource, json::Draft& object) {
-  if (resource.schema == nullptr) return;
-  json::Document document = object.freeze();
-  Result<json::Draft> ordered = api::decode(*resource.schema, document.root());
-  if (ordered.ok()) object = std::move(ordered).value();
-}
-
 void warn(Context& context, const Resource& resource, json::Value object) {
   if (resource.warnings == nullptr) return;
   for (std::string& text : resource.warnings(object)) context.warnings.push_back(std::move(text));
@@ -44,6 +36,18 @@ std::string manager_of(const Context& context, const WriteOptions& options) {
   if (!options.field_manager.empty()) return options.field_manager;
   std::string manager = api::manager_from_user_agent(context.user_agent);
   return manager.empty() ? "unknown" : manager;
+}
+
+// That a patched object cannot be decoded is the patch's fault: 422 where a whole body is 400.
+Error patch_refusal(Error error, json::Value patched) {
+  constexpr std::string_view kMark = " cannot be handled as a ";
+  size_t at = error.message().find(kMark);
+  if (at == std::string::npos) return error;
+  at = error.message().find(": ", at);
+  if (at == std::string::npos) return error;
+  api::FieldErrors errors;
+  errors.invalid(api::Path("patch"), patched.dump(), error.message().substr(at + 2));
+  return errors.to_error("", "", "");
 }
 
 // What the normalise callback of an apply needs.
@@ -118,6 +122,13 @@ Result<void> Machinery::admit(Context& context, Operation operation, const Targe
 
 void Machinery::track(Context& context, const Target& target, json::Value before, json::Node after,
                       const WriteOptions& options) const {
+  // An object whose fields nobody owns stays so until somebody applies it.
+  bool owned = !before["metadata"]["managedFields"].empty() ||
+               !after["metadata"]["managedFields"].empty();
+  if (before && !owned) {
+    after["metadata"].remove("managedFields");
+    return;
+  }
   api::track_update(target.resource->schema, before, after,
                     tracking(context, target, options, clock_.now()));
 }
@@ -170,7 +181,7 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     reservation = TRY(services_.reserve(json::Value(), root, options.dry_run));
   }
 
-  put_in_order(resource, object);
+  put_in_order(resource.schema, object);
   root = object.root();
   for (int attempt = 1;; ++attempt) {
     json::Document frozen = object.freeze();
@@ -238,8 +249,9 @@ Result<json::Draft> Machinery::patched(Context& context, const Target& target, P
                        "application/apply-patch+yaml");
   }
   json::Document document = merged.freeze();
-  json::Draft object = TRY(decode_body(context, target, document.root(), options));
-  TRY(fit_to_target(target, object.root()));
+  Result<json::Draft> object = decode_body(context, target, document.root(), options);
+  if (!object.ok()) return patch_refusal(std::move(object).error(), document.root());
+  TRY(fit_to_target(target, object->root()));
   return object;
 }
 
@@ -375,9 +387,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
     track(context, tracked, before, root, options);
   }
   if (how.part == Part::kFinalize) {
-    json::Draft kept(before);
-    kept.root().ensure_object("spec").set("finalizers", root["spec"]["finalizers"]);
-    root.assign(kept.root());
+    root.set("status", before["status"]);
   } else if (how.part != Part::kWhole) {
     if (how.part == Part::kMain) {
       TRY(admit(context, Operation::kUpdate, target, before, root));
@@ -393,7 +403,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
     reservation = TRY(services_.reserve(before, root, options.dry_run));
   }
 
-  put_in_order(resource, object);
+  put_in_order(resource.schema, object);
   json::Document frozen = object.freeze();
   if (how.part == Part::kStatus) {
     TRY(api::validate_status_update(resource, before, frozen.root()));

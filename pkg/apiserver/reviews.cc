@@ -1,6 +1,7 @@
 #include "apiserver/reviews.h"
 
 #include "apiserver/authorise.h"
+#include "apiserver/bookkeeping.h"
 #include "base/strings.h"
 
 namespace wherry::apiserver {
@@ -176,9 +177,10 @@ std::optional<Result<json::Draft>> answer_review(const User& user, const Target&
                                                  Time now) {
   std::string name = target.resource->group_resource();
   for (const Entry& entry : kReviews) {
-    if (entry.group_resource == name) {
-      return entry.answer({user, target, body, authenticator, now});
-    }
+    if (entry.group_resource != name) continue;
+    Result<json::Draft> answer = entry.answer({user, target, body, authenticator, now});
+    if (answer.ok()) put_in_order(target.resource->schema, *answer);
+    return answer;
   }
   return std::nullopt;
 }

@@ -118,6 +118,7 @@ class WatchStream final : public http::EventSource, public store::Watcher {
   }
 
   void bookmark(Revision revision, bool initial_events_end) {
+    marked_ = revision;
     connection_->post_unlimited(encode_bookmark(*target_.resource, revision, initial_events_end,
                                                 options_.wanted, options_.include_object));
   }
@@ -136,7 +137,7 @@ class WatchStream final : public http::EventSource, public store::Watcher {
   }
 
   void deadline(http::HubConnection& connection) override {
-    if (options_.bookmarks) bookmark(last_, false);
+    if (options_.bookmarks && last_ > marked_) bookmark(last_, false);
     connection.close();
   }
 
@@ -181,7 +182,8 @@ class WatchStream final : public http::EventSource, public store::Watcher {
   const Clock& clock_;
   std::shared_ptr<http::HubConnection> connection_;  // Set once, before any event.
   bool headers_sent_ = false;                        // Feed's thread, after the opening one.
-  std::atomic<Revision> last_{0};
+  std::atomic<Revision> last_{0};    // Of the newest event or bookmark.
+  std::atomic<Revision> marked_{0};  // Of the newest bookmark.
 
   Mutex mutex_;
   bool ended_ GUARDED_BY(mutex_) = false;

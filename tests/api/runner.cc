@@ -115,6 +115,20 @@ bool is_uuid(std::string_view text) {
   return true;
 }
 
+// UUIDs inside a longer text.
+std::string without_uids(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    if (is_uuid(text.substr(i, 36))) {
+      out += "<uid>";
+      i += 36;
+    } else {
+      out += text[i++];
+    }
+  }
+  return out;
+}
+
 // Replaces "kube-api-access-x1y2z" and the like, and the names that generateName made.
 std::string steady_text(std::string_view key, std::string_view text) {
   if (is_uuid(text)) return "<uid>";
@@ -129,7 +143,7 @@ std::string steady_text(std::string_view key, std::string_view text) {
   if (age) return "<age>";
   constexpr std::string_view kVolume = "kube-api-access-";
   if (text.starts_with(kVolume)) return std::string(kVolume) + "<suffix>";
-  return std::string(text);
+  return without_uids(text);
 }
 
 void steady(std::string_view key, json::Node node) {
