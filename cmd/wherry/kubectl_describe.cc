@@ -17,14 +17,15 @@ namespace {
 
 constexpr char kKubernetesVersion[] = "v1.36.3";
 
-// "matchLabels" as "Match Labels".
+// "matchLabels" as "Match Labels", "podIPs" as "Pod IPs".
 std::string heading(std::string_view name) {
   std::string out;
   for (size_t i = 0; i < name.size(); ++i) {
     char c = name[i];
     bool upper = std::isupper(static_cast<unsigned char>(c)) != 0;
     bool after_lower = i > 0 && std::islower(static_cast<unsigned char>(name[i - 1])) != 0;
-    bool before_lower = i + 1 < name.size() && std::islower(static_cast<unsigned char>(name[i + 1])) != 0;
+    bool before_lower = i + 1 < name.size() && name.substr(i + 1) != "s" &&
+                        std::islower(static_cast<unsigned char>(name[i + 1])) != 0;
     if (upper && i > 0 && (after_lower || before_lower)) out += ' ';
     out += i == 0 ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
   }

@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "kubectl_flags.h"
 #include "os/file.h"
+#include "os/mount.h"
 #include "os/process.h"
 #include "stop.h"
 
@@ -49,6 +50,15 @@ Result<void> check_data_dir(const std::string& data_dir) {
     }
   }
   return {};
+}
+
+// The folder may be a mount of its own, on images with a read-only root.
+Result<void> remove_config_folder() {
+  for (const std::string& name : TRY(os::list_directory(kConfigFolder))) {
+    TRY(os::remove_tree(std::string(kConfigFolder) + "/" + name));
+  }
+  if (os::is_mount_point(kConfigFolder)) return {};
+  return os::remove_tree(kConfigFolder);
 }
 
 void remove_service_files(Steps& steps, const std::vector<InstalledItem>& items) {
@@ -95,8 +105,7 @@ int uninstall(const Flags& flags) {
   }
   remove_service_files(steps, items);
   if (os::exists(kConfigFolder)) {
-    steps.run(std::string("remove ") + kConfigFolder,
-              [] { return os::remove_tree(kConfigFolder); });
+    steps.run(std::string("remove ") + kConfigFolder, [] { return remove_config_folder(); });
   }
   return steps.exit_code();
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # install.sh with a stand-in for the program, in a mount namespace where the folders it writes to
-# are empty. Needs root. The real program is installed by the tests in tests/e2e.
+# are empty; then node.sh with the real one. Needs root.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -14,6 +14,9 @@ if [ -z "${INSTALL_TEST_INSIDE:-}" ]; then
   [ -d /etc/wherry ] || { mkdir /etc/wherry && made=1; }
   INSTALL_TEST_INSIDE=1 unshare -m --propagation private tests/install/run.sh
   code=$?
+  if [ -x "${WHERRY:-}" ]; then
+    unshare -mn --propagation private tests/install/node.sh || code=1
+  fi
   [ -z "$made" ] || rmdir /etc/wherry
   exit $code
 fi
