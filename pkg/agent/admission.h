@@ -1,16 +1,16 @@
 #pragma once
-// Admission: whether this node takes a pod that was assigned to it. A pod that does not fit is Failed for
-// good, with the reasons that upstream's node agent gives. Pure, but for the table of who was admitted.
+// Admission: whether this node takes a pod that was assigned to it. A pod that does not fit is
+// Failed for good, with the reasons that upstream's node agent gives. Pure, but for the table of
+// who was admitted.
 
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "agent/pod.h"
-#include "api/quantity.h"
+#include "api/placement.h"
 #include "base/mutex.h"
 #include "json/json.h"
 
@@ -23,8 +23,8 @@ struct Refusal {
 
 // What a pod takes from the node.
 struct PodDemand {
-  std::map<std::string, api::Quantity> requests;  // By resource name, the effective sums.
-  std::set<std::string> host_ports;               // "TCP/0.0.0.0/8080".
+  api::Resources requests;
+  std::vector<api::PortUse> host_ports;
 };
 PodDemand demand_of(const Pod& pod);
 
@@ -35,7 +35,8 @@ std::optional<Refusal> refusal_of(const Pod& pod, const std::vector<PodDemand>& 
 // The pods that hold resources of this node. Any thread.
 class AdmissionTable {
  public:
-  // Admits and remembers, in one step. Without `check` the pod is taken as it is (it was admitted before).
+  // Admits and remembers, in one step. Without `check` the pod is taken as it is (it was admitted
+  // before).
   std::optional<Refusal> admit(const Pod& pod, json::Value node, bool check) EXCLUDES(mutex_);
   void release(const std::string& uid) EXCLUDES(mutex_);
 

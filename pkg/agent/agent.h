@@ -1,14 +1,14 @@
 #pragma once
-// Agent: the node's part of the cluster. It keeps this machine's Node and Lease, runs the pods that are
-// assigned to it, and answers for their logs and processes.
+// Agent: the node's part of the cluster. It keeps this machine's Node and Lease, runs the pods that
+// are assigned to it, and answers for their logs and processes.
 //
-//   <data-dir>/agent/pods/UID/   pod.json, record.json, sandbox/, volumes/, etc/, logs/, containers/
-//   <data-dir>/agent/memory/     a tmpfs: secrets and tokens of all pods
+//   <data-dir>/agent/pods/UID/   pod.json, record.json, sandbox/, volumes/, etc/, logs/,
+//   containers/ <data-dir>/agent/memory/     a tmpfs: secrets and tokens of all pods
 //   <data-dir>/agent/manifests/  static pods, read at start
 //   <data-dir>/agent/seccomp/    Localhost profiles
 //
-// The constructor subscribes to the cache, so it comes before the cache is started; start() comes after.
-// stop() lets go of everything and leaves the pods running; a later Agent takes them over.
+// The constructor subscribes to the cache, so it comes before the cache is started; start() comes
+// after. stop() lets go of everything and leaves the pods running; a later Agent takes them over.
 //
 // Threads: pod workers (one per core, at least two), status writers (2), chores (1), reaper (1),
 // events (1), tasks and pulls on demand.
@@ -41,14 +41,14 @@ namespace wherry::agent {
 struct AgentOptions {
   std::string node_name;
   std::string node_ip;
-  std::string data_dir;      // /var/lib/wherry
-  std::string pod_cidr;      // This node's.
+  std::string data_dir;  // /var/lib/wherry
+  std::string pod_cidr;  // This node's.
   std::vector<std::string> cluster_dns;
   std::string cluster_domain = "cluster.local";
   std::map<std::string, std::string> node_labels;
   bool control_plane = false;
   std::string kubelet_version = "v1.36.3+wherry";
-  std::string runtime_version;  // "runc://1.1.5"
+  std::string runtime_version;            // "runc://1.1.5"
   std::string cgroup_root = "/kubepods";  // Differs where two agents share a machine.
   uint64_t log_bytes_max = 10 << 20;
   int log_files_max = 5;
@@ -69,16 +69,16 @@ class Agent {
   Agent(AgentOptions options, AgentParts parts);
   ~Agent();
 
-  // Takes over what an earlier run left, then works. With the cache synced, pods on disk that the API no
-  // longer knows are taken away; without (no server yet) they run until on_synced().
+  // Takes over what an earlier run left, then works. With the cache synced, pods on disk that the
+  // API no longer knows are taken away; without (no server yet) they run until on_synced().
   Result<void> start(bool cache_synced = true);
   void on_synced();
   void stop();
 
   client::NodeApi& node_api();
 
-  // For `stop --workloads` and uninstall, on a stopped agent's data: ends all pods of the data dir and
-  // takes away their sandboxes and mounts.
+  // For `stop --workloads` and uninstall, on a stopped agent's data: ends all pods of the data dir
+  // and takes away their sandboxes and mounts.
   static Result<void> remove_all_pods(const std::string& data_dir, container::Driver& driver,
                                       network::PodNetwork* network);
 
@@ -119,7 +119,7 @@ class Agent {
     std::shared_ptr<PodWorker> worker;
     References references;
     std::string ns, name;
-    bool seen = false;       // In the API.
+    bool seen = false;  // In the API.
     bool is_static = false;
   };
   mutable Mutex mutex_;

@@ -109,8 +109,8 @@ void add_service_variables(json::Value service, Environment* out) {
       (*out)[name + "_SERVICE_PORT_" + variable_name(port_name)] = number;
     }
     std::string protocol(port["protocol"].as_string("TCP"));
-    std::string host = ip.find(':') == std::string_view::npos ? std::string(ip)
-                                                              : "[" + std::string(ip) + "]";
+    std::string host =
+        ip.find(':') == std::string_view::npos ? std::string(ip) : "[" + std::string(ip) + "]";
     std::string url = to_lower(protocol) + "://" + host + ":" + number;
     if (first) (*out)[name + "_PORT"] = url;
     std::string link = name + "_PORT_" + number + "_" + to_upper(protocol);
@@ -165,11 +165,12 @@ Result<Environment> make_environment(const Pod& pod, json::Value container,
 std::vector<std::string> expand_arguments(json::Value list, const Environment& environment) {
   std::vector<std::string> out;
   for (json::Value item : list.items()) {
-    out.push_back(expand(item.as_string(), [&](std::string_view name) -> std::optional<std::string> {
-      auto found = environment.find(std::string(name));
-      if (found == environment.end()) return std::nullopt;
-      return found->second;
-    }));
+    out.push_back(
+        expand(item.as_string(), [&](std::string_view name) -> std::optional<std::string> {
+          auto found = environment.find(std::string(name));
+          if (found == environment.end()) return std::nullopt;
+          return found->second;
+        }));
   }
   return out;
 }

@@ -1,7 +1,7 @@
 #pragma once
 // The environment, command and arguments of a container: Service variables, envFrom, env with its
-// sources, and $(VAR) expansion, in that order of precedence. Pure: what it reads of the cluster comes
-// through EnvironmentSources.
+// sources, and $(VAR) expansion, in that order of precedence. Pure: what it reads of the cluster
+// comes through EnvironmentSources.
 
 #include <functional>
 #include <map>
@@ -24,8 +24,8 @@ struct EnvironmentSources {
   // Null when there is no such object in the pod's namespace.
   std::function<api::ObjectPtr(std::string_view name)> config_map;
   std::function<api::ObjectPtr(std::string_view name)> secret;
-  std::vector<api::ObjectPtr> services;         // Of the pod's namespace.
-  api::ObjectPtr kubernetes_service;            // default/kubernetes: every pod gets that one.
+  std::vector<api::ObjectPtr> services;  // Of the pod's namespace.
+  api::ObjectPtr kubernetes_service;     // default/kubernetes: every pod gets that one.
   PodFacts facts;
   NodeResources allocatable;
 };
@@ -33,8 +33,8 @@ struct EnvironmentSources {
 // FOO_SERVICE_HOST and the Docker link style variables of each Service that has a cluster address.
 void add_service_variables(json::Value service, Environment* out);
 
-// Errors are what the status shows under CreateContainerConfigError, such as `configmap "x" not found`
-// and `couldn't find key k in ConfigMap ns/x`.
+// Errors are what the status shows under CreateContainerConfigError, such as `configmap "x" not
+// found` and `couldn't find key k in ConfigMap ns/x`.
 Result<Environment> make_environment(const Pod& pod, json::Value container,
                                      const EnvironmentSources& sources);
 

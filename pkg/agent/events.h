@@ -1,7 +1,7 @@
 #pragma once
-// EventQueue: Events about pods and the node, written through client::EventRecorder by one thread of its
-// own, so that no pod waits for the API. At most kQueueMax wait; beyond that new ones are dropped. Any
-// thread may record.
+// EventQueue: Events about pods and the node, written through client::EventRecorder by one thread
+// of its own, so that no pod waits for the API. At most kQueueMax wait; beyond that new ones are
+// dropped. Any thread may record.
 
 #include <string>
 #include <string_view>

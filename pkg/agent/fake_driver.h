@@ -1,6 +1,6 @@
 #pragma once
-// FakeDriver: pods without processes, for tests. Containers run until the test says that they exit, or
-// until a signal that they obey. One thread.
+// FakeDriver: pods without processes, for tests. Containers run until the test says that they exit,
+// or until a signal that they obey. One thread.
 
 #include <csignal>
 #include <functional>
@@ -29,8 +29,7 @@ class FakeDriver final : public container::Driver {
  public:
   explicit FakeDriver(const Clock& clock)
       : clock_(clock),
-        cgroups_(
-            *os::Cgroups::parse("30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")) {}
+        cgroups_(*os::Cgroups::parse("30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")) {}
 
   Result<std::unique_ptr<container::Sandbox>> create(
       const container::SandboxConfig& config) override;
@@ -62,8 +61,8 @@ class FakeDriver final : public container::Driver {
   std::map<std::string, std::shared_ptr<FakePod>> pods;  // By uid.
   std::vector<std::string> calls;                        // "start ID", "kill ID 15", ...
   std::function<void(const std::string& uid)> on_event;
-  bool obey_term = true;        // Containers end on SIGTERM.
-  std::string fail_create;      // Message of the next create_container.
+  bool obey_term = true;    // Containers end on SIGTERM.
+  std::string fail_create;  // Message of the next create_container.
   std::string fail_start;
   container::Sandbox::ExecResult exec_result;
 

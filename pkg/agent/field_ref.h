@@ -1,6 +1,6 @@
 #pragma once
-// Values of a pod's own fields, as fieldRef shows them in environment variables and downward API volumes.
-// Pure.
+// Values of a pod's own fields, as fieldRef shows them in environment variables and downward API
+// volumes. Pure.
 
 #include <string>
 #include <string_view>
@@ -18,8 +18,8 @@ struct PodFacts {
   std::string node_name;
 };
 
-// `field_path` as in ObjectFieldSelector: "metadata.name", "metadata.annotations['x']", "status.podIP",
-// and for volumes the whole of "metadata.labels" as key="value" lines.
+// `field_path` as in ObjectFieldSelector: "metadata.name", "metadata.annotations['x']",
+// "status.podIP", and for volumes the whole of "metadata.labels" as key="value" lines.
 Result<std::string> field_value(const Pod& pod, const PodFacts& facts, std::string_view field_path);
 
 }  // namespace wherry::agent

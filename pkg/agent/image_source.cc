@@ -16,7 +16,8 @@ struct Match {
 
 // "https://index.docker.io/v1/" and "registry.example.com/team" alike, as host and path.
 std::string normal_key(std::string_view key) {
-  if (size_t scheme = key.find("://"); scheme != std::string_view::npos) key = key.substr(scheme + 3);
+  if (size_t scheme = key.find("://"); scheme != std::string_view::npos)
+    key = key.substr(scheme + 3);
   while (key.ends_with('/')) key.remove_suffix(1);
   std::string text(key);
   if (text.ends_with("/v1") || text.ends_with("/v2")) text.resize(text.size() - 3);
@@ -77,9 +78,8 @@ std::vector<container::Credentials> credentials_for(std::string_view image,
       if (fits(key, *reference)) matches.push_back({key.size(), credentials_of(entry)});
     }
   }
-  std::stable_sort(matches.begin(), matches.end(), [](const Match& a, const Match& b) {
-    return a.specificity > b.specificity;
-  });
+  std::stable_sort(matches.begin(), matches.end(),
+                   [](const Match& a, const Match& b) { return a.specificity > b.specificity; });
   std::vector<container::Credentials> out;
   for (Match& match : matches) out.push_back(std::move(match.credentials));
   return out;

@@ -1,6 +1,6 @@
 #pragma once
-// ImageSource: what pods need of images, as a seam over container::ImageStore; and the credentials that
-// imagePullSecrets give. Any thread.
+// ImageSource: what pods need of images, as a seam over container::ImageStore; and the credentials
+// that imagePullSecrets give. Any thread.
 
 #include <stop_token>
 #include <string>
@@ -46,8 +46,8 @@ class StoredImages final : public ImageSource {
   container::ImageStore& store_;
 };
 
-// Those of a kubernetes.io/dockerconfigjson or dockercfg Secret that fit the registry of `image`, the
-// most specific first.
+// Those of a kubernetes.io/dockerconfigjson or dockercfg Secret that fit the registry of `image`,
+// the most specific first.
 std::vector<container::Credentials> credentials_for(std::string_view image,
                                                     const std::vector<api::ObjectPtr>& secrets);
 

@@ -1,7 +1,8 @@
 #pragma once
-// KeyedPool: a few threads that work on keys. A key is worked on by one thread at a time; wakes that come
-// while it waits or runs fold into one more run; a run may ask to be called again later. There is no timer
-// thread: one idle worker waits for the earliest moment. Any thread may call wake and forget.
+// KeyedPool: a few threads that work on keys. A key is worked on by one thread at a time; wakes
+// that come while it waits or runs fold into one more run; a run may ask to be called again later.
+// There is no timer thread: one idle worker waits for the earliest moment. Any thread may call wake
+// and forget.
 
 #include <condition_variable>
 #include <functional>
@@ -31,9 +32,11 @@ class KeyedPool {
 
   void wake(std::string_view key) EXCLUDES(mutex_);
   void wake_after(std::string_view key, Duration delay) EXCLUDES(mutex_);
-  void forget(std::string_view key) EXCLUDES(mutex_);  // Drops its timer and its place in the queue.
+  void forget(std::string_view key)
+      EXCLUDES(mutex_);  // Drops its timer and its place in the queue.
 
-  // For tests, instead of start(): runs on this thread what is due, and what that wakes. Gives the count.
+  // For tests, instead of start(): runs on this thread what is due, and what that wakes. Gives the
+  // count.
   int run_due() EXCLUDES(mutex_);
 
  private:
@@ -61,8 +64,8 @@ class KeyedPool {
   std::vector<std::jthread> threads_;
 };
 
-// TaskRunner: runs functions that may block (probes, hooks, pulls) on threads made on demand, up to a
-// limit; more wait in line. The seam lets tests run them by hand.
+// TaskRunner: runs functions that may block (probes, hooks, pulls) on threads made on demand, up to
+// a limit; more wait in line. The seam lets tests run them by hand.
 class TaskRunner {
  public:
   virtual ~TaskRunner() = default;

@@ -81,12 +81,13 @@ off_t file_tail_offset(int fd, int64_t lines, int64_t* missing) {
   return 0;
 }
 
-// Follows by inotify; a second passes at most between two looks at `stopped`, since that is how streams
-// tell that their client has gone.
+// Follows by inotify; a second passes at most between two looks at `stopped`, since that is how
+// streams tell that their client has gone.
 class Follower {
  public:
   explicit Follower(const std::string& path) : fd_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
-    if (fd_) ::inotify_add_watch(fd_.get(), path.c_str(), IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF);
+    if (fd_)
+      ::inotify_add_watch(fd_.get(), path.c_str(), IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF);
   }
   // True when the file was moved away: a new one is written.
   bool wait() {
@@ -126,7 +127,9 @@ std::optional<LogLine> parse_log_line(std::string_view line) {
 }
 
 LogFilter::LogFilter(const client::LogOptions& options, Time now)
-    : timestamps_(options.timestamps), since_(options.since_time), bytes_left_(options.limit_bytes) {
+    : timestamps_(options.timestamps),
+      since_(options.since_time),
+      bytes_left_(options.limit_bytes) {
   if (options.since_seconds) since_ = now - std::chrono::seconds(*options.since_seconds);
 }
 

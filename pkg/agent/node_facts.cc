@@ -90,10 +90,9 @@ void read_node_facts(const std::string& data_dir, NodeFacts* facts) {
     facts->disk_bytes = static_cast<int64_t>(disk->total_bytes);
     double free_share =
         static_cast<double>(disk->available_bytes) / static_cast<double>(disk->total_bytes);
-    double inodes_share = disk->total_inodes == 0
-                              ? 1.0
-                              : static_cast<double>(disk->free_inodes) /
-                                    static_cast<double>(disk->total_inodes);
+    double inodes_share = disk->total_inodes == 0 ? 1.0
+                                                  : static_cast<double>(disk->free_inodes) /
+                                                        static_cast<double>(disk->total_inodes);
     facts->disk_pressure = free_share < kDiskLowShare || inodes_share < kInodesLowShare;
   }
   std::string loadavg = line_of("/proc/loadavg");  // "0.1 0.2 0.3 1/234 5678"

@@ -55,9 +55,9 @@ MonotonicTime NodeKeeper::keep_status() {
     client::PatchOptions options;
     options.subresource = "status";
     options.field_manager = "kubelet";
-    Result<client::ObjectPtr> done = client_.patch(api::resource("nodes"), "", node_name_,
-                                                   client::PatchType::kStrategic, frozen.root(),
-                                                   options);
+    Result<client::ObjectPtr> done =
+        client_.patch(api::resource("nodes"), "", node_name_, client::PatchType::kStrategic,
+                      frozen.root(), options);
     if (!done.ok()) {
       log::warn("status of node {}: {}", node_name_, done.error().message());
       return now + kRetry;

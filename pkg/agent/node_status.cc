@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kPodsMax = 110;
 constexpr int64_t kImagesMax = 50;
-constexpr int64_t kMemoryKept = 100 << 20;  // Below that pods are evicted, so nobody may plan with it.
+constexpr int64_t kMemoryKept = 100
+                                << 20;  // Below that pods are evicted, so nobody may plan with it.
 
 std::string kibibytes(int64_t bytes) { return std::to_string(bytes / 1024) + "Ki"; }
 
@@ -50,11 +51,11 @@ void put_condition(json::Node list, std::string_view type, bool holds, std::stri
 }
 
 void put_conditions(const NodeFacts& facts, json::Node list) {
-  put_condition(list, "MemoryPressure", facts.memory_pressure,
-                facts.memory_pressure ? "KubeletHasInsufficientMemory"
-                                      : "KubeletHasSufficientMemory",
-                facts.memory_pressure ? "kubelet has insufficient memory available"
-                                      : "kubelet has sufficient memory available");
+  put_condition(
+      list, "MemoryPressure", facts.memory_pressure,
+      facts.memory_pressure ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
+      facts.memory_pressure ? "kubelet has insufficient memory available"
+                            : "kubelet has sufficient memory available");
   put_condition(list, "DiskPressure", facts.disk_pressure,
                 facts.disk_pressure ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
                 facts.disk_pressure ? "kubelet has disk pressure" : "kubelet has no disk pressure");
@@ -100,7 +101,8 @@ json::Draft node_object(const NodeFacts& facts) {
   json::Node meta = root.set_object("metadata");
   meta.set("name", facts.name);
   put_labels(facts, meta.set_object("labels"));
-  meta.set_object("annotations").set("volumes.kubernetes.io/controller-managed-attach-detach", "true");
+  meta.set_object("annotations")
+      .set("volumes.kubernetes.io/controller-managed-attach-detach", "true");
   json::Node spec = root.set_object("spec");
   if (!facts.pod_cidr.empty()) {
     spec.set("podCIDR", facts.pod_cidr);
@@ -168,8 +170,8 @@ json::Draft node_status_patch(json::Value node, json::Value wanted, Time now, bo
     json::Node item = conditions.push_object();
     for (auto [key, value] : condition.members()) item.set(key, value);
     item.set("lastHeartbeatTime", stamp);
-    std::string_view changed = same_status ? old["lastTransitionTime"].as_string(stamp)
-                                           : std::string_view(stamp);
+    std::string_view changed =
+        same_status ? old["lastTransitionTime"].as_string(stamp) : std::string_view(stamp);
     item.set("lastTransitionTime", changed);
   }
   if (news) status.set("conditions", conditions);

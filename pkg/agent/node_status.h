@@ -1,6 +1,6 @@
 #pragma once
-// The Node object of this machine: capacity, conditions, addresses, what runs on it. The facts are read
-// from the machine by read_node_facts; the rest is pure.
+// The Node object of this machine: capacity, conditions, addresses, what runs on it. The facts are
+// read from the machine by read_node_facts; the rest is pure.
 
 #include <cstdint>
 #include <map>
@@ -43,7 +43,8 @@ json::Draft node_object(const NodeFacts& facts);
 // The status this agent answers for, without heartbeat times.
 json::Draft node_status(const NodeFacts& facts, const std::vector<container::Image>& images);
 // A strategic merge patch of the node's status, or an absent root when nothing has changed and no
-// heartbeat is due. Resources that clients have added to capacity survive, since only ours are named.
+// heartbeat is due. Resources that clients have added to capacity survive, since only ours are
+// named.
 json::Draft node_status_patch(json::Value node, json::Value wanted, Time now, bool heartbeat);
 // A merge patch of labels and podCIDR; absent root when they are as they should be.
 json::Draft node_metadata_patch(json::Value node, const NodeFacts& facts);

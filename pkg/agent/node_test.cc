@@ -37,9 +37,8 @@ TEST(NodeStatus, ClientsResourcesSurvive) {
   EXPECT_EQ(wanted.root()["capacity"]["memory"].as_string(), "4194304Ki");
   EXPECT_EQ(wanted.root()["capacity"]["hugepages-2Mi"].as_string(), "0");
   Time now(1'700'000'000s);
-  json::Document node = json::Document::parse(
-                            R"({"status":{"capacity":{"example.com/foo":"5"}}})")
-                            .value();
+  json::Document node =
+      json::Document::parse(R"({"status":{"capacity":{"example.com/foo":"5"}}})").value();
   json::Draft patch = node_status_patch(node.root(), wanted.root(), now, true);
   EXPECT_FALSE(patch.root()["status"]["capacity"]["example.com/foo"]);
   EXPECT_EQ(patch.root()["status"]["conditions"].size(), 4u);
@@ -85,12 +84,12 @@ TEST(Admission, HostPortsAndSelectors) {
       R"({"containers":[{"name":"c","ports":[{"hostPort":80,"containerPort":80,"hostIP":"127.0.0.1"}]}]})");
   EXPECT_TRUE(refusal_of(other_ip, {demand_of(a)}, node.root()));
   EXPECT_FALSE(refusal_of(other_ip, {}, node.root()));
-  EXPECT_FALSE(refusal_of(pod_of(R"({"nodeSelector":{"disk":"ssd"},"containers":[]})"), {},
-                          node.root()));
-  EXPECT_EQ(refusal_of(pod_of(R"({"nodeSelector":{"disk":"hdd"},"containers":[]})"), {},
-                       node.root())
-                ->reason,
-            "NodeAffinity");
+  EXPECT_FALSE(
+      refusal_of(pod_of(R"({"nodeSelector":{"disk":"ssd"},"containers":[]})"), {}, node.root()));
+  EXPECT_EQ(
+      refusal_of(pod_of(R"({"nodeSelector":{"disk":"hdd"},"containers":[]})"), {}, node.root())
+          ->reason,
+      "NodeAffinity");
 }
 
 TEST(Resources, QosAndLimits) {
@@ -106,9 +105,9 @@ TEST(Resources, QosAndLimits) {
   EXPECT_EQ(limits.cpu_shares, 512u);
   EXPECT_EQ(limits.cpu_quota_us, 100'000);
   EXPECT_EQ(limits.memory_limit_bytes, -1);
-  EXPECT_EQ(container_limits(pod_of(R"({"containers":[{"name":"c"}]})").container("c").spec)
-                .cpu_shares,
-            2u);
+  EXPECT_EQ(
+      container_limits(pod_of(R"({"containers":[{"name":"c"}]})").container("c").spec).cpu_shares,
+      2u);
 }
 
 TEST(Plan, CrashDelayDoublesAndForgets) {
@@ -152,8 +151,9 @@ TEST(Security, RunAsNonRoot) {
   Pod pod = pod_of(
       R"({"securityContext":{"runAsNonRoot":true,"fsGroup":7},"containers":[{"name":"c"}]})");
   json::Value c = pod.container("c").spec;
-  EXPECT_EQ(security_settings(pod, c, image, "/s").error().message(),
-            "container has runAsNonRoot and image will run as root (pod: \"p_ns(u1)\", container: c)");
+  EXPECT_EQ(
+      security_settings(pod, c, image, "/s").error().message(),
+      "container has runAsNonRoot and image will run as root (pod: \"p_ns(u1)\", container: c)");
   image.config.user = "nginx";
   EXPECT_EQ(security_settings(pod, c, image, "/s").error().message(),
             "container has runAsNonRoot and image has non-numeric user (nginx), cannot verify user "
@@ -255,10 +255,11 @@ TEST(Credentials, FitTheRegistry) {
 }
 
 TEST(StaticPods, GetANameAndAUid) {
-  api::ObjectPtr pod =
-      static_pod("kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {containers: [{name: c, image: i}]}\n",
-                 "n1")
-          .value();
+  api::ObjectPtr pod = static_pod(
+                           "kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {containers: "
+                           "[{name: c, image: i}]}\n",
+                           "n1")
+                           .value();
   EXPECT_EQ(pod->name(), "x-n1");
   EXPECT_EQ(pod->ns(), "default");
   EXPECT_EQ(pod->uid().size(), 36u);

@@ -93,8 +93,8 @@ Result<void> add_token(const Pod& pod, json::Value source, unsigned default_mode
                        const PayloadSources& sources, Payload* out) {
   std::string path(source["path"].as_string());
   if (!safe_relative_path(path)) return Error::invalid("invalid path: {}", path);
-  std::string token = TRY(sources.token(source["audience"].as_string(),
-                                        source["expirationSeconds"].as_int(3600)));
+  std::string token =
+      TRY(sources.token(source["audience"].as_string(), source["expirationSeconds"].as_int(3600)));
   PayloadFile file{std::move(token), default_mode, {}};
   if (pod.spec()["securityContext"]["fsGroup"]) {
     file.mode = 0600;
@@ -127,7 +127,8 @@ Result<Payload> make_payload(const Pod& pod, json::Value volume, const PayloadSo
   } else if (json::Value secret = volume["secret"]) {
     TRY(add_object(pod, secret, true, mode_of(secret["defaultMode"], 0644), sources, &out));
   } else if (json::Value downward = volume["downwardAPI"]) {
-    TRY(add_downward(pod, downward["items"], mode_of(downward["defaultMode"], 0644), sources, &out));
+    TRY(add_downward(pod, downward["items"], mode_of(downward["defaultMode"], 0644), sources,
+                     &out));
   } else if (json::Value projected = volume["projected"]) {
     unsigned mode = mode_of(projected["defaultMode"], 0644);
     for (json::Value part : projected["sources"].items()) {

@@ -1,6 +1,6 @@
 #pragma once
-// Payload: the files of a configMap, secret, downwardAPI or projected volume, computed before anything is
-// written. Pure: objects come through PayloadSources.
+// Payload: the files of a configMap, secret, downwardAPI or projected volume, computed before
+// anything is written. Pure: objects come through PayloadSources.
 
 #include <cstdint>
 #include <functional>

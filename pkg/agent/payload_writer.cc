@@ -68,8 +68,8 @@ Result<void> write_files(const std::string& folder, const Payload& payload,
       TRY(os::change_mode(parent, 0755));
       if (fs_group) TRY(os::change_owner(parent, static_cast<uid_t>(-1), *fs_group));
     }
-    os::Fd fd = TRY(os::open_file(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                                  file.mode));
+    os::Fd fd = TRY(
+        os::open_file(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, file.mode));
     TRY(os::write_all(fd.get(), file.content));
     TRY(os::change_mode(target, file.mode));  // The umask must not narrow it.
     if (file.owner || fs_group) {

@@ -1,5 +1,6 @@
 #pragma once
-// Writes a Payload into a volume's folder so that readers see the old files or the new ones, never a mix:
+// Writes a Payload into a volume's folder so that readers see the old files or the new ones, never
+// a mix:
 //
 //   VOLUME/..2024_05_06_07_08_09.123456789/    the files
 //   VOLUME/..data -> ..2024_...                switched by rename

@@ -124,7 +124,8 @@ Duration next_crash_delay(const ContainerRecord& container, Time now) {
 std::string duration_text(Duration duration) {
   int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
   if (seconds < 60) return std::to_string(seconds) + "s";
-  if (seconds < 3600) return std::to_string(seconds / 60) + "m" + std::to_string(seconds % 60) + "s";
+  if (seconds < 3600)
+    return std::to_string(seconds / 60) + "m" + std::to_string(seconds % 60) + "s";
   return std::to_string(seconds / 3600) + "h" + std::to_string(seconds / 60 % 60) + "m" +
          std::to_string(seconds % 60) + "s";
 }

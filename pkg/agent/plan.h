@@ -1,7 +1,7 @@
 #pragma once
-// plan(): which containers of a pod to start now, which to wait for, and whether the pod is through. It
-// is the one place that knows the order of init containers, sidecars and app containers, restart
-// policies and crash back-off. Pure.
+// plan(): which containers of a pod to start now, which to wait for, and whether the pod is
+// through. It is the one place that knows the order of init containers, sidecars and app
+// containers, restart policies and crash back-off. Pure.
 
 #include <optional>
 #include <string>
@@ -32,7 +32,8 @@ Plan plan(const Pod& pod, const PodRecord& record, Time now);
 
 // Whether a container that ended so is started again.
 bool restarts(const Pod& pod, const ContainerView& view, const Termination& ended);
-// The delay that holds after the restart made at `now`; doubles, and starts anew after ten quiet minutes.
+// The delay that holds after the restart made at `now`; doubles, and starts anew after ten quiet
+// minutes.
 Duration next_crash_delay(const ContainerRecord& container, Time now);
 
 // Whole seconds and minutes as Go prints durations: "10s", "1m20s", "5m0s".

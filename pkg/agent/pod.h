@@ -1,7 +1,7 @@
 #pragma once
-// Pod: what the agent asks of a core/v1 Pod over and over, as views into one parsed document. A Pod is
-// cheap to make and holds its document, so values taken from it live as long as it does. Pure; a copy may
-// go to another thread.
+// Pod: what the agent asks of a core/v1 Pod over and over, as views into one parsed document. A Pod
+// is cheap to make and holds its document, so values taken from it live as long as it does. Pure; a
+// copy may go to another thread.
 
 #include <cstdint>
 #include <optional>
@@ -15,8 +15,8 @@
 
 namespace wherry::agent {
 
-// A restartable init container ("sidecar") is an init container with restartPolicy Always: it is started
-// in its turn and then runs beside the others.
+// A restartable init container ("sidecar") is an init container with restartPolicy Always: it is
+// started in its turn and then runs beside the others.
 enum class ContainerKind { kInit, kSidecar, kApp, kEphemeral };
 
 struct ContainerView {

@@ -147,8 +147,8 @@ bool PodWorker::ensure_image(const ContainerView& view, ContainerRecord& contain
   client::Reference about = reference_to(pod_, view.kind, view.name());
   Result<container::Reference> parsed = container::Reference::parse(name);
   if (!parsed.ok()) {
-    std::string message = "Failed to apply default image tag " + quote(name) + ": " +
-                          parsed.error().message();
+    std::string message =
+        "Failed to apply default image tag " + quote(name) + ": " + parsed.error().message();
     if (container.waiting_reason != "InvalidImageName") {
       context_.events.warning(about, "InspectFailed", message);
     }
@@ -205,13 +205,14 @@ void PodWorker::begin_pull(const ContainerView& view, ContainerRecord& container
   std::string name = container.name;
   auto credentials = credentials_for(image, secrets);
   MonotonicTime begun = context_.clock.monotonic();
-  context_.pulls.run([self = shared_from_this(), image, name, credentials,
-                      begun](const std::stop_token& stop) {
-    auto result = std::make_shared<Result<container::Image>>(
-        self->context_.images.pull(image, credentials, stop));
-    Duration took = self->context_.clock.monotonic() - begun;
-    self->post([worker = self.get(), name, result, took] { worker->end_pull(name, *result, took); });
-  });
+  context_.pulls.run(
+      [self = shared_from_this(), image, name, credentials, begun](const std::stop_token& stop) {
+        auto result = std::make_shared<Result<container::Image>>(
+            self->context_.images.pull(image, credentials, stop));
+        Duration took = self->context_.clock.monotonic() - begun;
+        self->post(
+            [worker = self.get(), name, result, took] { worker->end_pull(name, *result, took); });
+      });
 }
 
 void PodWorker::end_pull(const std::string& name, const Result<container::Image>& result,
@@ -228,9 +229,9 @@ void PodWorker::end_pull(const std::string& name, const Result<container::Image>
     container->pull_error.clear();
     context_.events.normal(
         about, "Pulled",
-        fmt::format("Successfully pulled image {} in {} ({} including waiting). Image size: {} bytes.",
-                    quote(view.image()), elapsed_text(took), elapsed_text(took),
-                    result->size_bytes));
+        fmt::format(
+            "Successfully pulled image {} in {} ({} including waiting). Image size: {} bytes.",
+            quote(view.image()), elapsed_text(took), elapsed_text(took), result->size_bytes));
     return;
   }
   std::string why = result.error().message();
@@ -267,8 +268,7 @@ Result<container::ContainerConfig> PodWorker::configure(const ContainerView& vie
                                                         const container::Image& image) {
   json::Value spec = view.spec;
   Environment environment = TRY(make_environment(pod_, spec, environment_sources()));
-  SecuritySettings security =
-      TRY(security_settings(pod_, spec, image, context_.seccomp_dir));
+  SecuritySettings security = TRY(security_settings(pod_, spec, image, context_.seccomp_dir));
   container::ContainerConfig config;
   config.id = container_id(uid_, container.name, container.attempt);
   config.name = container.name;
@@ -311,8 +311,8 @@ void PodWorker::begin_post_start(const ContainerView& view, ContainerRecord& con
   HandlerTarget about = target(view, container);
   context_.tasks.run([self = shared_from_this(), about, name, id](const std::stop_token& stop) {
     // As long as it takes: upstream gives no limit but the pod's own end.
-    Result<void> done = self->context_.probes.hook(
-        about, about.container["lifecycle"]["postStart"], std::chrono::hours(1), stop);
+    Result<void> done = self->context_.probes.hook(about, about.container["lifecycle"]["postStart"],
+                                                   std::chrono::hours(1), stop);
     std::string why = done.ok() ? std::string() : done.error().message();
     self->post([worker = self.get(), name, id, why] {
       ContainerRecord* record = worker->record_.find(name);

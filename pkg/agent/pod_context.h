@@ -1,6 +1,6 @@
 #pragma once
-// PodContext: what every pod worker of a node shares. The members live longer than any worker; those that
-// are objects take care of their own threads.
+// PodContext: what every pod worker of a node shares. The members live longer than any worker;
+// those that are objects take care of their own threads.
 
 #include <functional>
 #include <memory>
@@ -34,11 +34,11 @@ struct PodContext {
   // Constant.
   std::string node_name;
   std::vector<std::string> host_ips;
-  std::string pods_dir;     // <data-dir>/agent/pods
-  std::string memory_dir;   // A tmpfs for secrets.
+  std::string pods_dir;    // <data-dir>/agent/pods
+  std::string memory_dir;  // A tmpfs for secrets.
   std::string seccomp_dir;
   std::string cgroup_root = "/kubepods";
-  DnsOptions dns;           // Without the host's resolv.conf, which is read anew for each pod.
+  DnsOptions dns;  // Without the host's resolv.conf, which is read anew for each pod.
   NodeResources allocatable;
   int64_t memory_capacity_bytes = 0;
 

@@ -1,6 +1,6 @@
 #pragma once
-// Contents of the small files that every container finds: /etc/hosts, /etc/hostname, /etc/resolv.conf.
-// Pure.
+// Contents of the small files that every container finds: /etc/hosts, /etc/hostname,
+// /etc/resolv.conf. Pure.
 
 #include <string>
 #include <string_view>
@@ -13,7 +13,7 @@ namespace wherry::agent {
 struct DnsOptions {
   std::vector<std::string> cluster_dns;  // Addresses; empty when there is no cluster DNS.
   std::string cluster_domain = "cluster.local";
-  std::string host_resolv_conf;          // Content of the host's file.
+  std::string host_resolv_conf;  // Content of the host's file.
 };
 
 // "web-0.web.default.svc.cluster.local"; empty when the pod has no subdomain.

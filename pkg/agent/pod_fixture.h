@@ -1,6 +1,6 @@
 #pragma once
-// PodFixture: one pod worker in a world of fakes, for tests. Time stands still until moved; tasks run when
-// the test says so.
+// PodFixture: one pod worker in a world of fakes, for tests. Time stands still until moved; tasks
+// run when the test says so.
 
 #include <functional>
 #include <map>
@@ -197,7 +197,8 @@ class PodFixture {
         .memory_dir = folder->path() + "/memory",
         .seccomp_dir = folder->path() + "/seccomp",
         .dns = {{"10.43.0.10"}, "cluster.local", ""},
-        .allocatable = {api::Quantity::of(2), api::Quantity::of(1 << 30), api::Quantity::of(1 << 30)},
+        .allocatable = {api::Quantity::of(2), api::Quantity::of(1 << 30),
+                        api::Quantity::of(1 << 30)},
         .memory_capacity_bytes = 1 << 30,
         .driver = driver,
         .images = images,

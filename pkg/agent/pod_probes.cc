@@ -50,15 +50,16 @@ void PodWorker::run_probe(const ContainerView& view, ContainerRecord& container,
   std::string name = container.name;
   std::string id = container.id;
   HandlerTarget about = target(view, container);
-  context_.tasks.run([self = shared_from_this(), about, kind, timeout, name,
-                      id](const std::stop_token& stop) {
-    ProbeResult result = self->context_.probes.probe(about, about.container[probe_field(kind)],
-                                                     timeout, stop);
-    if (stop.stop_requested()) return;  // The server goes; what it saw while going says nothing.
-    self->post([worker = self.get(), name, id, kind, result] {
-      worker->end_probe(name, id, kind, result);
-    });
-  });
+  context_.tasks.run(
+      [self = shared_from_this(), about, kind, timeout, name, id](const std::stop_token& stop) {
+        ProbeResult result =
+            self->context_.probes.probe(about, about.container[probe_field(kind)], timeout, stop);
+        if (stop.stop_requested())
+          return;  // The server goes; what it saw while going says nothing.
+        self->post([worker = self.get(), name, id, kind, result] {
+          worker->end_probe(name, id, kind, result);
+        });
+      });
 }
 
 void PodWorker::end_probe(const std::string& name, const std::string& id, ProbeKind kind,
@@ -73,8 +74,7 @@ void PodWorker::end_probe(const std::string& name, const std::string& id, ProbeK
   client::Reference about = reference_to(pod_, view.kind, name);
   std::string title(probe_title(kind));
   switch (result.outcome) {
-    case ProbeResult::Outcome::kSuccess:
-      break;
+    case ProbeResult::Outcome::kSuccess: break;
     case ProbeResult::Outcome::kWarning:
       context_.events.warning(about, "ProbeWarning", title + " probe warning: " + result.output);
       break;
@@ -101,12 +101,12 @@ void PodWorker::end_probe(const std::string& name, const std::string& id, ProbeK
       }
       if (!readiness) container->ready = true;
     } else if (!passing && container->kill == KillStage::kNone) {
-      Duration limit = state.grace_seconds() ? std::chrono::seconds(*state.grace_seconds())
-                                             : grace();
+      Duration limit =
+          state.grace_seconds() ? std::chrono::seconds(*state.grace_seconds()) : grace();
       for (ProbeState& other : states->second) other.hold();
       container->kill_to_restart = true;
-      std::string_view title_of = view.kind == ContainerKind::kSidecar ? "Init container "
-                                                                       : "Container ";
+      std::string_view title_of =
+          view.kind == ContainerKind::kSidecar ? "Init container " : "Container ";
       std::string message = std::string(title_of) + name + " failed " + to_lower(title) + " probe";
       if (pod_.restart_policy() != "Never" || view.kind == ContainerKind::kSidecar) {
         message += ", will be restarted";

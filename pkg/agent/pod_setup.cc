@@ -125,7 +125,8 @@ bool PodWorker::admit() {
 bool PodWorker::past_deadline() {
   json::Value seconds = pod_.spec()["activeDeadlineSeconds"];
   if (!seconds || !record_.start_time) return false;
-  Duration left = *record_.start_time + std::chrono::seconds(seconds.as_int()) - context_.clock.now();
+  Duration left =
+      *record_.start_time + std::chrono::seconds(seconds.as_int()) - context_.clock.now();
   if (left > Duration::zero()) {
     after(left);
     return false;
@@ -276,8 +277,8 @@ Result<std::string> PodWorker::service_account_token(std::string_view audience, 
 }
 
 Result<std::string> PodWorker::claim_path(std::string_view name) {
-  client::ObjectPtr claim = TRY(
-      context_.client.get(api::resource("persistentvolumeclaims"), pod_.ns(), name));
+  client::ObjectPtr claim =
+      TRY(context_.client.get(api::resource("persistentvolumeclaims"), pod_.ns(), name));
   json::Document claim_document = claim->document();
   std::string_view volume_name = claim_document.root()["spec"]["volumeName"].as_string();
   if (volume_name.empty()) {
@@ -343,7 +344,8 @@ void PodWorker::apply_plan() {
     if (container != nullptr && view.spec) start(view, *container);
   }
   if (!todo.start.empty() && !record_.initialized) {
-    // A sidecar without a startup probe has started at once; the next one need not wait for an event.
+    // A sidecar without a startup probe has started at once; the next one need not wait for an
+    // event.
     Plan more = plan(pod_, record_, now);
     if (more.start != todo.start && !more.start.empty()) context_.wake(uid_);
     if (more.initialized) context_.wake(uid_);

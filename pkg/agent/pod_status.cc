@@ -73,8 +73,8 @@ void put_state(const ContainerRecord& container, bool initialized, bool has_init
   } else if (waits(container)) {
     json::Node waiting = state.set_object("waiting");
     bool init = container.kind == ContainerKind::kInit || container.kind == ContainerKind::kSidecar;
-    std::string_view reason = has_init && (init || !initialized) ? "PodInitializing"
-                                                                 : "ContainerCreating";
+    std::string_view reason =
+        has_init && (init || !initialized) ? "PodInitializing" : "ContainerCreating";
     if (!container.waiting_reason.empty()) reason = container.waiting_reason;
     waiting.set("reason", reason);
     if (!container.waiting_message.empty()) waiting.set("message", container.waiting_message);
@@ -198,7 +198,8 @@ Condition containers_ready_condition(const PodRecord& record, std::string_view p
   Condition condition{"ContainersReady", true, "", ""};
   std::vector<std::string> unready;
   for (const ContainerRecord& container : record.containers) {
-    bool counts = container.kind == ContainerKind::kApp || container.kind == ContainerKind::kSidecar;
+    bool counts =
+        container.kind == ContainerKind::kApp || container.kind == ContainerKind::kSidecar;
     if (counts && !is_ready(container)) unready.push_back(container.name);
   }
   if (phase == "Succeeded" || phase == "Failed") {
@@ -229,8 +230,8 @@ Condition ready_condition(const Pod& pod, const Condition& containers) {
       messages.push_back("corresponding condition of pod readiness gate " + quote(type) +
                          " does not exist.");
     } else if (found["status"].as_string() != "True") {
-      messages.push_back("the status of pod readiness gate " + quote(type) + " is not \"True\", but " +
-                         std::string(found["status"].as_string()));
+      messages.push_back("the status of pod readiness gate " + quote(type) +
+                         " is not \"True\", but " + std::string(found["status"].as_string()));
     }
   }
   if (messages.empty()) return condition;
@@ -327,8 +328,8 @@ json::Draft status_patch(json::Value current, json::Value wanted, std::string_vi
       if (json::equal(item["type"], condition["type"])) old = item;
     }
     bool same = true;
-    for (std::string_view key : {"status", "reason", "message", "observedGeneration",
-                                 "lastTransitionTime"}) {
+    for (std::string_view key :
+         {"status", "reason", "message", "observedGeneration", "lastTransitionTime"}) {
       same = same && json::equal(old[key], condition[key]);
     }
     if (same) continue;

@@ -27,8 +27,8 @@ std::string_view pod_phase(const Pod& pod, const PodRecord& record, bool termina
 // transition times are taken over from there where the condition has not changed.
 json::Draft pod_status(const Pod& pod, const PodRecord& record, const StatusInputs& inputs);
 
-// The strategic merge patch that brings `current` (what the API holds) to `wanted`; absent root when
-// they agree already.
+// The strategic merge patch that brings `current` (what the API holds) to `wanted`; absent root
+// when they agree already.
 json::Draft status_patch(json::Value current, json::Value wanted, std::string_view uid);
 
 }  // namespace wherry::agent

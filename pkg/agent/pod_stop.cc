@@ -19,12 +19,12 @@ constexpr Duration kKillAgain = std::chrono::seconds(5);
 // "SIGUSR1", "usr1", "10" or empty.
 int signal_number(std::string_view text) {
   static const std::map<std::string, int> kNames = {
-      {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT},   {"KILL", SIGKILL},
-      {"TERM", SIGTERM}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2},   {"ABRT", SIGABRT},
-      {"ALRM", SIGALRM}, {"CONT", SIGCONT}, {"STOP", SIGSTOP},   {"TSTP", SIGTSTP},
-      {"PIPE", SIGPIPE}, {"TTIN", SIGTTIN}, {"WINCH", SIGWINCH}, {"PWR", SIGPWR},
+      {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT},     {"KILL", SIGKILL},
+      {"TERM", SIGTERM}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2},     {"ABRT", SIGABRT},
+      {"ALRM", SIGALRM}, {"CONT", SIGCONT}, {"STOP", SIGSTOP},     {"TSTP", SIGTSTP},
+      {"PIPE", SIGPIPE}, {"TTIN", SIGTTIN}, {"WINCH", SIGWINCH},   {"PWR", SIGPWR},
       {"URG", SIGURG},   {"IO", SIGIO},     {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF},
-      {"TRAP", SIGTRAP}, {"BUS", SIGBUS},   {"CHLD", SIGCHLD},   {"TTOU", SIGTTOU},
+      {"TRAP", SIGTRAP}, {"BUS", SIGBUS},   {"CHLD", SIGCHLD},     {"TTOU", SIGTTOU},
   };
   if (std::optional<int64_t> number = parse_int(text)) return static_cast<int>(*number);
   std::string name = to_upper(text);
@@ -89,8 +89,8 @@ bool PodWorker::stop_containers() {
       ContainerView view = pod_.container(container.name);
       begin_kill(view, container, "Stopping container " + container.name, left);
     } else {
-      container.kill_deadline = std::min(container.kill_deadline,
-                                         std::max(stop_deadline_, context_.clock.monotonic()));
+      container.kill_deadline =
+          std::min(container.kill_deadline, std::max(stop_deadline_, context_.clock.monotonic()));
     }
     step_kill(container);
   }
@@ -111,20 +111,20 @@ void PodWorker::begin_kill(const ContainerView& view, ContainerRecord& container
   std::string name = container.name;
   std::string id = container.id;
   HandlerTarget target_of = target(view, container);
-  context_.tasks.run([self = shared_from_this(), target_of, name, id, about,
-                      limit](const std::stop_token& stop) {
-    Result<void> done = self->context_.probes.hook(
-        target_of, target_of.container["lifecycle"]["preStop"], limit, stop);
-    if (!done.ok()) {
-      log::debug("{}", done.error().message());
-      self->context_.events.warning(about, "FailedPreStopHook", "PreStopHook failed");
-    }
-    self->post([worker = self.get(), name, id] {
-      ContainerRecord* record = worker->record_.find(name);
-      if (record == nullptr || record->id != id || !record->running()) return;
-      if (record->kill == KillStage::kPreStop) worker->send_stop_signal(*record);
-    });
-  });
+  context_.tasks.run(
+      [self = shared_from_this(), target_of, name, id, about, limit](const std::stop_token& stop) {
+        Result<void> done = self->context_.probes.hook(
+            target_of, target_of.container["lifecycle"]["preStop"], limit, stop);
+        if (!done.ok()) {
+          log::debug("{}", done.error().message());
+          self->context_.events.warning(about, "FailedPreStopHook", "PreStopHook failed");
+        }
+        self->post([worker = self.get(), name, id] {
+          ContainerRecord* record = worker->record_.find(name);
+          if (record == nullptr || record->id != id || !record->running()) return;
+          if (record->kill == KillStage::kPreStop) worker->send_stop_signal(*record);
+        });
+      });
 }
 
 void PodWorker::send_stop_signal(ContainerRecord& container) {

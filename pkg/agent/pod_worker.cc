@@ -287,9 +287,8 @@ std::string PodWorker::termination_message(const ContainerRecord& container, int
   Result<std::string> text =
       os::read_file(volumes_.termination_file(container.name, container.attempt));
   if (text.ok() && !text->empty()) {
-    return text->size() > kTerminationBytesMax
-               ? text->substr(text->size() - kTerminationBytesMax)
-               : *text;
+    return text->size() > kTerminationBytesMax ? text->substr(text->size() - kTerminationBytesMax)
+                                               : *text;
   }
   json::Value spec = pod_.container(container.name).spec;
   bool fall_back = spec["terminationMessagePolicy"].as_string() == "FallbackToLogsOnError";

@@ -1,14 +1,17 @@
 #pragma once
-// PodWorker: the state machine of one pod. Each pass() compares the pod that is wanted with what is known
-// to run, takes the steps that are possible now, and says when it wants to run again; nothing in it waits
-// for long. Slow work (pulls, hooks, probes) runs elsewhere and comes back as a message.
+// PodWorker: the state machine of one pod. Each pass() compares the pod that is wanted with what is
+// known to run, takes the steps that are possible now, and says when it wants to run again; nothing
+// in it waits for long. Slow work (pulls, hooks, probes) runs elsewhere and comes back as a
+// message.
 //
-// Threads: set_wanted, set_gone, refresh_volumes, post and snapshot from any thread; pass() from one at a
-// time. The first pass continues what an earlier server has begun: it reads the pod's record and takes over
-// its sandbox. Tasks hold the worker by shared_ptr, so that a late answer always finds it.
+// Threads: set_wanted, set_gone, refresh_volumes, post and snapshot from any thread; pass() from
+// one at a time. The first pass continues what an earlier server has begun: it reads the pod's
+// record and takes over its sandbox. Tasks hold the worker by shared_ptr, so that a late answer
+// always finds it.
 //
-// A pod's way: admission, volumes, sandbox and network, containers by plan(); then, once it is deleted,
-// finished or failed: preStop hooks and signals, sandbox and network away, final status, final delete.
+// A pod's way: admission, volumes, sandbox and network, containers by plan(); then, once it is
+// deleted, finished or failed: preStop hooks and signals, sandbox and network away, final status,
+// final delete.
 
 #include <functional>
 #include <map>
@@ -49,7 +52,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   ~PodWorker();
 
   void set_wanted(api::ObjectPtr pod) EXCLUDES(mutex_);
-  void set_gone() EXCLUDES(mutex_);        // No longer in the API.
+  void set_gone() EXCLUDES(mutex_);         // No longer in the API.
   void refresh_volumes() EXCLUDES(mutex_);  // An object that it refers to has changed.
   void evict(const std::string& reason, const std::string& message) EXCLUDES(mutex_);
   std::shared_ptr<const PodSnapshot> snapshot() const EXCLUDES(mutex_);
@@ -92,8 +95,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
   // pod_containers.cc
   void start(const ContainerView& view, ContainerRecord& container);
-  bool ensure_image(const ContainerView& view, ContainerRecord& container,
-                    container::Image* image);
+  bool ensure_image(const ContainerView& view, ContainerRecord& container, container::Image* image);
   void begin_pull(const ContainerView& view, ContainerRecord& container);
   void end_pull(const std::string& name, const Result<container::Image>& result, Duration took);
   void wait(const ContainerView& view, ContainerRecord& container, std::string_view reason,

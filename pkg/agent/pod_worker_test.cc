@@ -16,7 +16,8 @@ TEST(PodWorker, StartsAPod) {
   PodFixture f(kPlain);
   f.run();
   ASSERT_NE(f.driver.find("u1"), nullptr);
-  EXPECT_EQ(f.driver.calls, (std::vector<std::string>{"sandbox u1", "create u1_c_0", "start u1_c_0"}));
+  EXPECT_EQ(f.driver.calls,
+            (std::vector<std::string>{"sandbox u1", "create u1_c_0", "start u1_c_0"}));
   EXPECT_EQ(f.statuses.status()["phase"].as_string(), "Running");
   EXPECT_EQ(f.statuses.status()["podIP"].as_string(), "10.42.0.2");
   EXPECT_EQ(f.statuses.status()["hostIP"].as_string(), "192.168.0.1");
@@ -226,8 +227,9 @@ TEST(PodWorker, MissingVolumeSourceKeepsItWaiting) {
           "volumeMounts":[{"name":"v","mountPath":"/v"}]}]})");
   f.run();
   EXPECT_TRUE(f.driver.calls.empty());
-  EXPECT_TRUE(f.events.has(
-      "Warning FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"m\" not found"));
+  EXPECT_TRUE(
+      f.events.has("Warning FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap "
+                   "\"m\" not found"));
   f.config_maps.put(
       R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m","namespace":"ns","uid":"m","resourceVersion":"6"},"data":{"k":"v"}})");
   f.worker->refresh_volumes();
@@ -275,8 +277,7 @@ TEST(PodWorker, ADeadSandboxIsMadeAnew) {
 }
 
 TEST(PodWorker, DeadlineEndsIt) {
-  PodFixture f(
-      R"({"activeDeadlineSeconds":5,"containers":[{"name":"c","image":"web:1"}]})");
+  PodFixture f(R"({"activeDeadlineSeconds":5,"containers":[{"name":"c","image":"web:1"}]})");
   f.run();
   f.advance(5s);
   f.run();
@@ -314,14 +315,14 @@ TEST(PodWorker, AnImageChangeRestartsTheContainer) {
   PodFixture f(kPlain);
   f.run();
   f.images.add("web:2");
-  f.object = api::Object::parse(
-                 R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"ns","uid":"u1","generation":2,"resourceVersion":"9"},"spec":{"containers":[{"name":"c","image":"web:2"}]}})")
-                 .value();
+  f.object =
+      api::Object::parse(
+          R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"ns","uid":"u1","generation":2,"resourceVersion":"9"},"spec":{"containers":[{"name":"c","image":"web:2"}]}})")
+          .value();
   f.worker->set_wanted(f.object);
   f.run();
   f.run();
-  EXPECT_TRUE(
-      f.events.has("Normal Killing: Container c definition changed, will be restarted"));
+  EXPECT_TRUE(f.events.has("Normal Killing: Container c definition changed, will be restarted"));
   EXPECT_EQ(f.statuses.container()["image"].as_string(), "docker.io/library/web:2");
   EXPECT_EQ(f.statuses.container()["restartCount"].as_int(), 1);
   EXPECT_EQ(f.statuses.status()["observedGeneration"].as_int(), 2);

@@ -8,24 +8,18 @@ namespace wherry::agent {
 
 std::string_view probe_title(ProbeKind kind) {
   switch (kind) {
-    case ProbeKind::kStartup:
-      return "Startup";
-    case ProbeKind::kLiveness:
-      return "Liveness";
-    case ProbeKind::kReadiness:
-      return "Readiness";
+    case ProbeKind::kStartup: return "Startup";
+    case ProbeKind::kLiveness: return "Liveness";
+    case ProbeKind::kReadiness: return "Readiness";
   }
   return "";
 }
 
 std::string_view probe_field(ProbeKind kind) {
   switch (kind) {
-    case ProbeKind::kStartup:
-      return "startupProbe";
-    case ProbeKind::kLiveness:
-      return "livenessProbe";
-    case ProbeKind::kReadiness:
-      return "readinessProbe";
+    case ProbeKind::kStartup: return "startupProbe";
+    case ProbeKind::kLiveness: return "livenessProbe";
+    case ProbeKind::kReadiness: return "readinessProbe";
   }
   return "";
 }

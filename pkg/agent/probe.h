@@ -37,8 +37,8 @@ class ProbeState {
   void begin(MonotonicTime now);
   void start_early(MonotonicTime now) { due_ = std::min(due_, now); }
 
-  // Takes in a result; true when the verdict has changed or, for a failing liveness or startup probe,
-  // was reached. kError results change nothing.
+  // Takes in a result; true when the verdict has changed or, for a failing liveness or startup
+  // probe, was reached. kError results change nothing.
   bool finish(const ProbeResult& result);
   bool passing() const { return passing_; }
   void hold() { held_ = true; }  // The container is about to be restarted.

@@ -108,10 +108,10 @@ std::string transport_error(const http::ClientRequest& request, const HandlerTar
   std::string_view authority = authority_of(request.url);
   size_t colon = authority.rfind(':');
   if (error.is(Code::kUnavailable) && colon != std::string_view::npos) {
-    std::string why = connect_error(std::string(authority.substr(0, colon)),
-                                    static_cast<uint16_t>(
-                                        parse_int(authority.substr(colon + 1)).value_or(0)),
-                                    milliseconds(100));
+    std::string why =
+        connect_error(std::string(authority.substr(0, colon)),
+                      static_cast<uint16_t>(parse_int(authority.substr(colon + 1)).value_or(0)),
+                      milliseconds(100));
     if (!why.empty()) return prefix + why;
   }
   return prefix + error.message();

@@ -95,6 +95,13 @@ std::string encode_record(const PodRecord& record) {
     node.set("crashDelaySeconds",
              std::chrono::duration_cast<std::chrono::seconds>(container.crash_delay).count());
     node.set("crashDelaySet", format_micro_time(container.crash_delay_set));
+    if (container.user) {
+      json::Node user = node.set_object("user");
+      user.set("uid", static_cast<int64_t>(container.user->uid));
+      user.set("gid", static_cast<int64_t>(container.user->gid));
+      json::Node groups = user.set_array("groups");
+      for (uint32_t group : container.user->groups) groups.push(static_cast<int64_t>(group));
+    }
     put_termination(node, "ended", container.ended);
     put_termination(node, "last", container.last);
   }
@@ -129,6 +136,14 @@ Result<PodRecord> decode_record(std::string_view text) {
     if (node["postStartDone"].as_bool()) container.post_start = HookState::kDone;
     container.crash_delay = std::chrono::seconds(node["crashDelaySeconds"].as_int());
     container.crash_delay_set = time_of(node["crashDelaySet"]);
+    if (json::Value user = node["user"]) {
+      container.user.emplace();
+      container.user->uid = static_cast<uint32_t>(user["uid"].as_int());
+      container.user->gid = static_cast<uint32_t>(user["gid"].as_int());
+      for (json::Value group : user["groups"].items()) {
+        container.user->groups.push_back(static_cast<uint32_t>(group.as_int()));
+      }
+    }
     container.ended = get_termination(node["ended"]);
     container.last = get_termination(node["last"]);
     record.containers.push_back(std::move(container));

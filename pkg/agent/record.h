@@ -1,6 +1,7 @@
 #pragma once
-// PodRecord: everything the agent remembers about one pod between passes, and the small part of it that
-// goes to disk so that a restarted server continues where the old one stopped. Plain data with one owner.
+// PodRecord: everything the agent remembers about one pod between passes, and the small part of it
+// that goes to disk so that a restarted server continues where the old one stopped. Plain data with
+// one owner.
 
 #include <cstdint>
 #include <map>
@@ -19,7 +20,7 @@ namespace wherry::agent {
 struct Termination {
   int exit_code = 0;
   int signal = 0;
-  std::string reason;   // "Completed", "Error", "OOMKilled", "StartError", "ContainerStatusUnknown".
+  std::string reason;  // "Completed", "Error", "OOMKilled", "StartError", "ContainerStatusUnknown".
   std::string message;
   Time started_at{};
   Time finished_at{};
@@ -39,7 +40,7 @@ struct ContainerRecord {
   std::string id;
   int attempt = 0;  // restartCount.
   RunState state = RunState::kNone;
-  std::string image;     // Normal name, for the status.
+  std::string image;  // Normal name, for the status.
   std::string image_id;
   std::string stop_signal;
   Time started_at{};
@@ -50,7 +51,8 @@ struct ContainerRecord {
   bool started = false;  // Startup probe passed, or there is none.
   bool ready = false;
   std::string spec_image;  // As the spec said when it was started.
-  bool replace = false;    // Its definition has changed: after its end it starts anew, whatever the policy.
+  bool replace =
+      false;  // Its definition has changed: after its end it starts anew, whatever the policy.
 
   // Why it waits, when it does.
   std::string waiting_reason;
@@ -70,7 +72,8 @@ struct ContainerRecord {
 
   KillStage kill = KillStage::kNone;
   MonotonicTime kill_deadline{};
-  bool kill_to_restart = false;  // A failed probe or hook; counts as a failure whatever the exit code.
+  bool kill_to_restart =
+      false;  // A failed probe or hook; counts as a failure whatever the exit code.
 
   bool running() const { return state == RunState::kRunning || state == RunState::kCreated; }
   bool exited() const { return state == RunState::kExited; }
@@ -81,7 +84,7 @@ struct PodRecord {
   std::vector<std::string> pod_ips;
   std::optional<Time> start_time;  // Accepted by this node.
   bool sandbox_ready = false;      // Namespaces and network are up.
-  bool initialized = false;        // All init containers are through, at least once in this sandbox.
+  bool initialized = false;  // All init containers are through, at least once in this sandbox.
   bool admitted = false;
   // Set when the pod as a whole has failed: "OutOfcpu", "DeadlineExceeded", "Evicted", ...
   std::string failed_reason;

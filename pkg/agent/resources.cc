@@ -58,7 +58,8 @@ CgroupLimits container_limits(json::Value container) {
   json::Value resources = container["resources"];
   CgroupLimits limits;
   limits.cpu_shares = shares_of_milli_cpu(request_of(resources, "cpu").milli_value());
-  limits.cpu_quota_us = quota_of_milli_cpu(Quantity::from(resources["limits"]["cpu"]).milli_value());
+  limits.cpu_quota_us =
+      quota_of_milli_cpu(Quantity::from(resources["limits"]["cpu"]).milli_value());
   int64_t memory = Quantity::from(resources["limits"]["memory"]).value();
   if (memory > 0) limits.memory_limit_bytes = memory;
   return limits;

@@ -12,7 +12,8 @@
 
 namespace wherry::agent {
 
-// What this machine has for pods; the downward API falls back on `allocatable` where a limit is missing.
+// What this machine has for pods; the downward API falls back on `allocatable` where a limit is
+// missing.
 struct NodeResources {
   api::Quantity cpu;
   api::Quantity memory;
@@ -20,8 +21,8 @@ struct NodeResources {
 };
 
 struct CgroupLimits {
-  uint64_t cpu_shares = 2;      // cgroup v1 unit; 1024 is one core.
-  int64_t cpu_quota_us = -1;    // -1: no limit.
+  uint64_t cpu_shares = 2;    // cgroup v1 unit; 1024 is one core.
+  int64_t cpu_quota_us = -1;  // -1: no limit.
   uint64_t cpu_period_us = 100'000;
   int64_t memory_limit_bytes = -1;
 };
@@ -32,8 +33,8 @@ CgroupLimits container_limits(json::Value container);
 CgroupLimits pod_limits(json::Value pod_spec);
 int oom_score_adj(json::Value pod_spec, json::Value container, int64_t memory_capacity_bytes);
 
-// The value of a resourceFieldRef ("limits.cpu", divisor) of `container`. kBadRequest for a name that is
-// no container resource.
+// The value of a resourceFieldRef ("limits.cpu", divisor) of `container`. kBadRequest for a name
+// that is no container resource.
 Result<std::string> resource_field(json::Value container, std::string_view resource,
                                    json::Value divisor, const NodeResources& allocatable);
 

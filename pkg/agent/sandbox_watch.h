@@ -1,6 +1,7 @@
 #pragma once
-// SandboxWatch: the reaper. One thread waits on the event descriptors of all sandboxes and wakes the pod
-// that has something to read; the pod's own pass reads it. Any thread may watch and unwatch.
+// SandboxWatch: the reaper. One thread waits on the event descriptors of all sandboxes and wakes
+// the pod that has something to read; the pod's own pass reads it. Any thread may watch and
+// unwatch.
 
 #include <functional>
 #include <map>

@@ -24,8 +24,7 @@ Result<void> set_seccomp(json::Value profile, bool privileged, const std::string
   if (type != "Localhost" || privileged) return {};
   std::string_view file = profile["localhostProfile"].as_string();
   if (file.empty()) {
-    return Error::invalid(
-        "localhostProfile must be set if seccompProfile type is Localhost.");
+    return Error::invalid("localhostProfile must be set if seccompProfile type is Localhost.");
   }
   out->seccomp = container::SeccompKind::kLocalhost;
   out->seccomp_file = seccomp_dir + "/" + std::string(file);
@@ -35,8 +34,8 @@ Result<void> set_seccomp(json::Value profile, bool privileged, const std::string
 // A number decides; a name can only be looked up in the image, so that is refused.
 Result<void> check_non_root(const Pod& pod, json::Value container, const container::Image& image,
                             json::Value run_as_user) {
-  std::string where = "(pod: \"" + pod.label() + "\", container: " +
-                      std::string(container["name"].as_string()) + ")";
+  std::string where = "(pod: \"" + pod.label() +
+                      "\", container: " + std::string(container["name"].as_string()) + ")";
   if (run_as_user) {
     if (run_as_user.as_int() != 0) return {};
     return Error::invalid("container's runAsUser breaks non-root policy {}", where);

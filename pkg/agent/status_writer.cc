@@ -48,8 +48,8 @@ client::ObjectPtr StatusWriter::current(const Entry& entry) const {
 Result<client::ObjectPtr> StatusWriter::write_status(const Entry& entry,
                                                      const client::ObjectPtr& current) {
   json::Document document = current->document();
-  json::Draft patch = status_patch(document.root()["status"], entry.wanted.status.root(),
-                                   entry.wanted.uid);
+  json::Draft patch =
+      status_patch(document.root()["status"], entry.wanted.status.root(), entry.wanted.uid);
   if (!patch.root().is_object()) return current;
   json::Document frozen = patch.freeze();
   client::PatchOptions options;

@@ -1,6 +1,7 @@
 #pragma once
-// StatusWriter: brings the status that pod workers want to the API, newest wins, and makes the final
-// delete of a pod whose containers are gone. Writes are retried until the pod is gone. Any thread.
+// StatusWriter: brings the status that pod workers want to the API, newest wins, and makes the
+// final delete of a pod whose containers are gone. Writes are retried until the pod is gone. Any
+// thread.
 
 #include <map>
 #include <memory>

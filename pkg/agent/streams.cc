@@ -103,8 +103,7 @@ Result<void> NodeStreams::logs(const client::ContainerRef& ref, const client::Lo
   same.uid = pod->uid;
   auto ended = [this, &same, attempt] {
     std::shared_ptr<const PodSnapshot> now = find(same);
-    const PodSnapshot::Container* container =
-        now == nullptr ? nullptr : now->find(same.container);
+    const PodSnapshot::Container* container = now == nullptr ? nullptr : now->find(same.container);
     return container == nullptr || container->attempt != attempt ||
            container->state != RunState::kRunning;
   };

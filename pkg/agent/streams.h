@@ -1,6 +1,6 @@
 #pragma once
-// NodeStreams: logs, exec, attach and port-forward of this node's pods, as client::NodeApi asks for them.
-// Works on snapshots of pods, so it never waits for a pod's worker. Any thread.
+// NodeStreams: logs, exec, attach and port-forward of this node's pods, as client::NodeApi asks for
+// them. Works on snapshots of pods, so it never waits for a pod's worker. Any thread.
 
 #include <memory>
 #include <string>

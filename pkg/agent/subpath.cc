@@ -49,9 +49,9 @@ Result<std::string> resolve_subpath(const std::string& volume, std::string_view 
       opened = open_beneath(root.get(), next);
     }
     if (!opened) {
-      return Error::invalid("unable to provision SubPath `{}`: {}", subpath,
-                            errno == EXDEV || errno == ELOOP ? "it leads out of the volume"
-                                                             : "cannot be opened");
+      return Error::invalid(
+          "unable to provision SubPath `{}`: {}", subpath,
+          errno == EXDEV || errno == ELOOP ? "it leads out of the volume" : "cannot be opened");
     }
     at = std::move(opened);
     walked = next;

@@ -1,7 +1,7 @@
 #pragma once
-// Resolves a volumeMount's subPath inside a volume whose content a container may have written: symbolic
-// links are followed only while they stay inside (openat2 with RESOLVE_BENEATH), and what is missing is
-// made as folders. Any thread.
+// Resolves a volumeMount's subPath inside a volume whose content a container may have written:
+// symbolic links are followed only while they stay inside (openat2 with RESOLVE_BENEATH), and what
+// is missing is made as folders. Any thread.
 
 #include <string>
 #include <string_view>

@@ -68,8 +68,7 @@ TEST(Environment, ComposesSources) {
   sources.services = {object(
       R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"ns","resourceVersion":"1"},
           "spec":{"clusterIP":"10.43.0.9","ports":[{"name":"http-x","port":80,"protocol":"TCP"}]}})")};
-  Environment env =
-      make_environment(pod, pod.container("c").spec, sources).value();
+  Environment env = make_environment(pod, pod.container("c").spec, sources).value();
   EXPECT_EQ(env["P_k"], "w");
   EXPECT_EQ(env["Y"], "a-w-10.43.0.9");
   EXPECT_EQ(env["IP"], "10.42.0.5");
@@ -103,7 +102,9 @@ PayloadSources payload_sources() {
     return object(
         R"({"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"ns","resourceVersion":"6"},"data":{"k":"dmFsdWU="}})");
   };
-  sources.token = [](std::string_view, int64_t) -> Result<std::string> { return std::string("tok"); };
+  sources.token = [](std::string_view, int64_t) -> Result<std::string> {
+    return std::string("tok");
+  };
   return sources;
 }
 
@@ -160,7 +161,8 @@ TEST(Subpath, StaysInside) {
   ASSERT_TRUE(os::make_symlink("/etc", folder.path() + "/out").ok());
   ASSERT_TRUE(os::make_directories(folder.path() + "/real", 0755).ok());
   ASSERT_TRUE(os::make_symlink("real", folder.path() + "/in").ok());
-  EXPECT_EQ(resolve_subpath(folder.path(), "in/new/deep").value(), folder.path() + "/real/new/deep");
+  EXPECT_EQ(resolve_subpath(folder.path(), "in/new/deep").value(),
+            folder.path() + "/real/new/deep");
   EXPECT_FALSE(resolve_subpath(folder.path(), "out").ok());
   EXPECT_FALSE(resolve_subpath(folder.path(), "out/passwd").ok());
   EXPECT_FALSE(resolve_subpath(folder.path(), "../x").ok());
@@ -252,8 +254,8 @@ TEST(LogFile, FollowsUntilTheEnd) {
     over = true;
     return true;
   };
-  ASSERT_TRUE(read_log(path, {.follow = true}, {}, write, [] { return false; },
-                       [&] { return over; })
+  ASSERT_TRUE(read_log(
+                  path, {.follow = true}, {}, write, [] { return false; }, [&] { return over; })
                   .ok());
   EXPECT_EQ(out, "one\ntwo\nthree\nfour\n");
 }

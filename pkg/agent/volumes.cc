@@ -39,9 +39,12 @@ Result<void> check_host_path(const std::string& path, std::string_view type) {
     std::string_view name;
   };
   static constexpr Rule kRules[] = {
-      {"Directory", S_IFDIR, "directory"},      {"DirectoryOrCreate", S_IFDIR, "directory"},
-      {"File", S_IFREG, "file"},                {"FileOrCreate", S_IFREG, "file"},
-      {"Socket", S_IFSOCK, "socket file"},      {"CharDevice", S_IFCHR, "character device"},
+      {"Directory", S_IFDIR, "directory"},
+      {"DirectoryOrCreate", S_IFDIR, "directory"},
+      {"File", S_IFREG, "file"},
+      {"FileOrCreate", S_IFREG, "file"},
+      {"Socket", S_IFSOCK, "socket file"},
+      {"CharDevice", S_IFCHR, "character device"},
       {"BlockDevice", S_IFBLK, "block device"},
   };
   for (const Rule& rule : kRules) {

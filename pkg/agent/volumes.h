@@ -1,6 +1,6 @@
 #pragma once
-// Volumes of one pod on this node: makes their folders and contents, refreshes what follows API objects,
-// and says what each container mounts. Owned and used by one pod worker.
+// Volumes of one pod on this node: makes their folders and contents, refreshes what follows API
+// objects, and says what each container mounts. Owned and used by one pod worker.
 //
 //   <pod_dir>/volumes/NAME         emptyDir, configMap, downwardAPI
 //   <memory_dir>/UID/NAME          secret, projected: a tmpfs, so that no secret reaches the disk

@@ -1,5 +1,5 @@
-// Pods by the agent with the real runc, in network and mount namespaces of the test's own; the API server
-// is a cluster in memory.
+// Pods by the agent with the real runc, in network and mount namespaces of the test's own; the API
+// server is a cluster in memory.
 
 #include <fcntl.h>
 
@@ -40,7 +40,8 @@ class LockedCluster final : public client::Client, public client::Cache {
   Object get(const Resource& r, std::string_view ns, std::string_view name) override {
     return locked([&] { return cluster_.get(r, ns, name); });
   }
-  Result<client::List> list(const Resource& r, std::string_view ns, const api::Selector& s) override {
+  Result<client::List> list(const Resource& r, std::string_view ns,
+                            const api::Selector& s) override {
     return locked([&] { return cluster_.list(r, ns, s); });
   }
   Object create(const Resource& r, std::string_view ns, json::Value object) override {
@@ -58,8 +59,9 @@ class LockedCluster final : public client::Client, public client::Cache {
                 std::string_view sub) override {
     return locked([&] { return cluster_.update(r, ns, name, object, sub); });
   }
-  Object patch(const Resource& r, std::string_view ns, std::string_view name, client::PatchType type,
-               json::Value patch, const client::PatchOptions& options) override {
+  Object patch(const Resource& r, std::string_view ns, std::string_view name,
+               client::PatchType type, json::Value patch,
+               const client::PatchOptions& options) override {
     return locked([&] { return cluster_.patch(r, ns, name, type, patch, options); });
   }
   Result<void> remove(const Resource& r, std::string_view ns, std::string_view name,
@@ -187,10 +189,9 @@ class AgentTest : public container::ContainerTest {
     ASSERT_TRUE(agent_->start().ok());
   }
   void put_pod(const std::string& name, const std::string& spec) {
-    cluster_->put(api::resource("pods"),
-                  R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name +
-                      R"(","namespace":"default","uid":"uid-)" + name +
-                      R"("},"spec":{"nodeName":"n1",)" + spec + "}}");
+    cluster_->put(api::resource("pods"), R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" +
+                                             name + R"(","namespace":"default","uid":"uid-)" +
+                                             name + R"("},"spec":{"nodeName":"n1",)" + spec + "}}");
   }
   void remove_pod(const std::string& name, int64_t grace) {
     client::DeleteOptions options;
@@ -216,7 +217,8 @@ class AgentTest : public container::ContainerTest {
 };
 
 TEST_F(AgentTest, APodRunsAndGoes) {
-  put_pod("web", R"("containers":[{"name":"c","image":"busybox:test","imagePullPolicy":"IfNotPresent",
+  put_pod("web",
+          R"("containers":[{"name":"c","image":"busybox:test","imagePullPolicy":"IfNotPresent",
       "env":[{"name":"A","value":"x"},{"name":"IP","valueFrom":{"fieldRef":{"fieldPath":"status.podIP"}}}],
       "command":["sh","-c","echo $(A) $IP; cat /etc/hosts | grep web; trap 'exit 3' TERM; while true; do sleep 0.1; done"]}])");
   client::ObjectPtr pod = cluster_->wait_pod("web", running);
@@ -239,9 +241,12 @@ TEST_F(AgentTest, APodRunsAndGoes) {
 }
 
 TEST_F(AgentTest, ExecPortForwardAndRestart) {
-  cluster_->put(api::resource("configmaps"),
-                R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m","namespace":"default"},"data":{"k":"v1"}})");
-  put_pod("two", R"("terminationGracePeriodSeconds":1,"volumes":[{"name":"m","configMap":{"name":"m"}},{"name":"e","emptyDir":{}},{"name":"t","emptyDir":{"medium":"Memory"}},
+  cluster_->put(
+      api::resource("configmaps"),
+      R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m","namespace":"default"},"data":{"k":"v1"}})");
+  put_pod(
+      "two",
+      R"("terminationGracePeriodSeconds":1,"volumes":[{"name":"m","configMap":{"name":"m"}},{"name":"e","emptyDir":{}},{"name":"t","emptyDir":{"medium":"Memory"}},
         {"name":"p","projected":{"sources":[{"serviceAccountToken":{"path":"token"}}]}}],
       "containers":[{"name":"c","image":"busybox:test","imagePullPolicy":"IfNotPresent","command":["sleep","1000"],
         "volumeMounts":[{"name":"m","mountPath":"/m"},{"name":"e","mountPath":"/e"},{"name":"t","mountPath":"/t"},{"name":"p","mountPath":"/p"}]}])");
@@ -267,8 +272,9 @@ TEST_F(AgentTest, ExecPortForwardAndRestart) {
   EXPECT_EQ(exec("cat /m/k; echo; cat /p/token; exit 4"), "v1\nt0k3n4");
   EXPECT_EQ(exec("ls -ld /e /t | grep -c ^drwxrwxrwx"), "2\n0");
   EXPECT_EQ(exec("grep -c '/t tmpfs' /proc/mounts"), "1\n0");
-  cluster_->put(api::resource("configmaps"),
-                R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m","namespace":"default"},"data":{"k":"v2"}})");
+  cluster_->put(
+      api::resource("configmaps"),
+      R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m","namespace":"default"},"data":{"k":"v2"}})");
   std::string seen;
   for (int i = 0; i < 100 && seen != "v20"; ++i) {
     seen = exec("cat /m/k");
@@ -290,7 +296,9 @@ TEST_F(AgentTest, ExecPortForwardAndRestart) {
 }
 
 TEST_F(AgentTest, ProbesRestartsAndTerminationMessages) {
-  put_pod("job", R"("restartPolicy":"Never","containers":[{"name":"c","image":"busybox:test","imagePullPolicy":"IfNotPresent",
+  put_pod(
+      "job",
+      R"("restartPolicy":"Never","containers":[{"name":"c","image":"busybox:test","imagePullPolicy":"IfNotPresent",
       "command":["sh","-c","echo done > /dev/termination-log; exit 5"]}])");
   client::ObjectPtr pod = cluster_->wait_pod(
       "job", [](json::Value v) { return v["status"]["phase"].as_string() == "Failed"; });
@@ -298,10 +306,12 @@ TEST_F(AgentTest, ProbesRestartsAndTerminationMessages) {
   json::Value ended = document.root()["status"]["containerStatuses"].at(0)["state"]["terminated"];
   EXPECT_EQ(ended["exitCode"].as_int(), 5);
   EXPECT_EQ(ended["message"].as_string(), "done\n");
-  put_pod("live", R"("terminationGracePeriodSeconds":1,"containers":[{"name":"c","image":"busybox:test","imagePullPolicy":"IfNotPresent",
+  put_pod(
+      "live",
+      R"("terminationGracePeriodSeconds":1,"containers":[{"name":"c","image":"busybox:test","imagePullPolicy":"IfNotPresent",
       "command":["sh","-c","touch /tmp/ok; sleep 1; rm -f /tmp/ok; sleep 1000"],
       "readinessProbe":{"exec":{"command":["cat","/tmp/ok"]},"periodSeconds":1},
-      "livenessProbe":{"exec":{"command":["false"]},"initialDelaySeconds":2,"periodSeconds":1,"failureThreshold":1}}])");
+      "livenessProbe":{"exec":{"command":["sh","-c","exit 1"]},"initialDelaySeconds":2,"periodSeconds":1,"failureThreshold":1}}])");
   EXPECT_NE(cluster_->wait_pod("live",
                                [](json::Value v) {
                                  return v["status"]["containerStatuses"].at(0)["ready"].as_bool();
