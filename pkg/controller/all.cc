@@ -4,17 +4,9 @@ namespace wherry::controller {
 namespace {
 
 constexpr const ControllerSpec* kAll[] = {
-    &kDeployment,
-    &kEndpoints,
-    &kEndpointSlice,
-    &kGarbageCollector,
-    &kNamespace,
-    &kNodeLifecycle,
-    &kReplicaSet,
-    &kReplicationController,
-    &kRootCaPublisher,
-    &kServiceAccount,
-    &kTaintEviction,
+    &kDeployment,      &kEndpoints,      &kEndpointSlice, &kGarbageCollector,
+    &kNamespace,       &kNodeLifecycle,  &kReplicaSet,    &kReplicationController,
+    &kRootCaPublisher, &kServiceAccount, &kTaintEviction,
 };
 
 }  // namespace

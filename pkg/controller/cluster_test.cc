@@ -1,4 +1,5 @@
-// Namespaces, service accounts, garbage collection, endpoints and node lifecycle over a cluster in memory.
+// Namespaces, service accounts, garbage collection, endpoints and node lifecycle over a cluster in
+// memory.
 
 #include <gtest/gtest.h>
 
@@ -23,7 +24,8 @@ TEST(RootCa, IsPublishedAndRepaired) {
   test.facts.root_ca_pem = "PEM";
   test.cluster.put(api::resource("namespaces"), "metadata: {name: a}");
   test.settle();
-  test.cluster.change(api::resource("configmaps"), "a", "kube-root-ca.crt", "data: {ca.crt: forged}");
+  test.cluster.change(api::resource("configmaps"), "a", "kube-root-ca.crt",
+                      "data: {ca.crt: forged}");
   test.settle();
   json::Document map = test.find("configmaps", "kube-root-ca.crt", "a")->document();
   EXPECT_EQ(map.root()["data"]["ca.crt"].as_string(), "PEM");
@@ -31,10 +33,12 @@ TEST(RootCa, IsPublishedAndRepaired) {
 
 TEST(Namespace, PodsGoBeforeEverythingElse) {
   ControllerTest test(kNamespace);
-  test.cluster.put(api::resource("pods"), "{metadata: {name: p, namespace: a}, spec: {nodeName: n1}}");
+  test.cluster.put(api::resource("pods"),
+                   "{metadata: {name: p, namespace: a}, spec: {nodeName: n1}}");
   test.cluster.put(api::resource("secrets"), "metadata: {name: s, namespace: a}");
   test.cluster.put(api::resource("namespaces"),
-                   "{metadata: {name: a, deletionTimestamp: '2024-01-01T00:00:00Z'}, spec: {finalizers: [kubernetes]}}");
+                   "{metadata: {name: a, deletionTimestamp: '2024-01-01T00:00:00Z'}, spec: "
+                   "{finalizers: [kubernetes]}}");
   test.settle();
   EXPECT_TRUE(test.find("pods", "p", "a")->deleting());
   EXPECT_NE(test.find("secrets", "s", "a"), nullptr);
@@ -47,9 +51,11 @@ TEST(Namespace, PodsGoBeforeEverythingElse) {
 
 TEST(GarbageCollector, DependentsFollowTheirOwner) {
   ControllerTest test(kGarbageCollector);
-  test.cluster.put(api::resource("configmaps"), "metadata: {name: owner, namespace: default, uid: u1}");
+  test.cluster.put(api::resource("configmaps"),
+                   "metadata: {name: owner, namespace: default, uid: u1}");
   test.cluster.put(api::resource("secrets"),
-                   "metadata: {name: child, namespace: default, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: owner, uid: u1}]}");
+                   "metadata: {name: child, namespace: default, ownerReferences: [{apiVersion: v1, "
+                   "kind: ConfigMap, name: owner, uid: u1}]}");
   test.settle();
   ASSERT_NE(test.find("secrets", "child"), nullptr);
   test.cluster.erase(api::resource("configmaps"), "default", "owner");
@@ -59,8 +65,10 @@ TEST(GarbageCollector, DependentsFollowTheirOwner) {
 
 TEST(GarbageCollector, ALivingSecondOwnerKeepsTheObject) {
   ControllerTest test(kGarbageCollector);
-  test.cluster.put(api::resource("configmaps"), "metadata: {name: one, namespace: default, uid: u1}");
-  test.cluster.put(api::resource("configmaps"), "metadata: {name: two, namespace: default, uid: u2}");
+  test.cluster.put(api::resource("configmaps"),
+                   "metadata: {name: one, namespace: default, uid: u1}");
+  test.cluster.put(api::resource("configmaps"),
+                   "metadata: {name: two, namespace: default, uid: u2}");
   test.cluster.put(api::resource("secrets"),
                    "metadata: {name: child, namespace: default, ownerReferences: ["
                    "{apiVersion: v1, kind: ConfigMap, name: one, uid: u1},"
@@ -74,11 +82,13 @@ TEST(GarbageCollector, ALivingSecondOwnerKeepsTheObject) {
 
 TEST(GarbageCollector, ForegroundWaitsForBlockingDependents) {
   ControllerTest test(kGarbageCollector);
-  test.cluster.put(api::resource("secrets"),
-                   "metadata: {name: child, namespace: default, finalizers: [x/hold], ownerReferences: ["
-                   "{apiVersion: v1, kind: ConfigMap, name: owner, uid: u1, blockOwnerDeletion: true}]}");
+  test.cluster.put(
+      api::resource("secrets"),
+      "metadata: {name: child, namespace: default, finalizers: [x/hold], ownerReferences: ["
+      "{apiVersion: v1, kind: ConfigMap, name: owner, uid: u1, blockOwnerDeletion: true}]}");
   test.cluster.put(api::resource("configmaps"),
-                   "metadata: {name: owner, namespace: default, uid: u1, deletionTimestamp: '2024-01-01T00:00:00Z',"
+                   "metadata: {name: owner, namespace: default, uid: u1, deletionTimestamp: "
+                   "'2024-01-01T00:00:00Z',"
                    " finalizers: [foregroundDeletion]}");
   test.settle();
   EXPECT_TRUE(test.find("secrets", "child")->deleting());
@@ -93,13 +103,16 @@ TEST(GarbageCollector, ForegroundWaitsForBlockingDependents) {
 TEST(GarbageCollector, ACircleOfOwnersIsNotBlocked) {
   ControllerTest test(kGarbageCollector);
   for (auto [name, owner] : {std::pair{"a", "c"}, {"b", "a"}, {"c", "b"}}) {
-    test.cluster.put(api::resource("secrets"),
-                     fmt::format("metadata: {{name: {0}, namespace: default, uid: u{0}, ownerReferences: ["
-                                 "{{apiVersion: v1, kind: Secret, name: {1}, uid: u{1}, blockOwnerDeletion: true}}]}}",
-                                 name, owner));
+    test.cluster.put(
+        api::resource("secrets"),
+        fmt::format(
+            "metadata: {{name: {0}, namespace: default, uid: u{0}, ownerReferences: ["
+            "{{apiVersion: v1, kind: Secret, name: {1}, uid: u{1}, blockOwnerDeletion: true}}]}}",
+            name, owner));
   }
-  test.cluster.change(api::resource("secrets"), "default", "a",
-                      "metadata: {deletionTimestamp: '2024-01-01T00:00:00Z', finalizers: [foregroundDeletion]}");
+  test.cluster.change(
+      api::resource("secrets"), "default", "a",
+      "metadata: {deletionTimestamp: '2024-01-01T00:00:00Z', finalizers: [foregroundDeletion]}");
   test.settle();
   test.settle();
   EXPECT_EQ(test.find("secrets", "c"), nullptr);
@@ -108,9 +121,11 @@ TEST(GarbageCollector, ACircleOfOwnersIsNotBlocked) {
 TEST(GarbageCollector, OrphaningLeavesDependentsWithoutReference) {
   ControllerTest test(kGarbageCollector);
   test.cluster.put(api::resource("secrets"),
-                   "metadata: {name: child, namespace: default, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: owner, uid: u1}]}");
+                   "metadata: {name: child, namespace: default, ownerReferences: [{apiVersion: v1, "
+                   "kind: ConfigMap, name: owner, uid: u1}]}");
   test.cluster.put(api::resource("configmaps"),
-                   "metadata: {name: owner, namespace: default, uid: u1, deletionTimestamp: '2024-01-01T00:00:00Z', finalizers: [orphan]}");
+                   "metadata: {name: owner, namespace: default, uid: u1, deletionTimestamp: "
+                   "'2024-01-01T00:00:00Z', finalizers: [orphan]}");
   test.settle();
   json::Document child = test.find("secrets", "child")->document();
   EXPECT_TRUE(child.root()["metadata"]["ownerReferences"].empty());
@@ -135,7 +150,8 @@ TEST(EndpointSlice, FollowsReadiness) {
   json::Document slice = test.list("endpointslices.discovery.k8s.io")[0]->document();
   EXPECT_EQ(slice.root()["ports"].at(0)["port"].as_int(), 8080);
   EXPECT_TRUE(slice.root()["endpoints"].at(0)["conditions"]["ready"].as_bool());
-  test.cluster.change(api::resource("pods"), "default", "p1", "status: {conditions: [{type: Ready, status: 'False'}]}");
+  test.cluster.change(api::resource("pods"), "default", "p1",
+                      "status: {conditions: [{type: Ready, status: 'False'}]}");
   test.settle();
   json::Document after = test.list("endpointslices.discovery.k8s.io")[0]->document();
   EXPECT_FALSE(after.root()["endpoints"].at(0)["conditions"]["ready"].as_bool());
@@ -155,9 +171,11 @@ TEST(Endpoints, NamesPodsByReadinessAndGoesWithTheService) {
 
 TEST(NodeLifecycle, ASilentNodeBecomesUnknownAndTainted) {
   ControllerTest test(kNodeLifecycle);
-  test.cluster.put(api::resource("leases.coordination.k8s.io"),
-                   fmt::format("{{metadata: {{name: n1, namespace: kube-node-lease}}, spec: {{renewTime: '{}'}}}}",
-                               format_micro_time(test.clock.now())));
+  test.cluster.put(
+      api::resource("leases.coordination.k8s.io"),
+      fmt::format(
+          "{{metadata: {{name: n1, namespace: kube-node-lease}}, spec: {{renewTime: '{}'}}}}",
+          format_micro_time(test.clock.now())));
   test.cluster.put(api::resource("nodes"),
                    "{metadata: {name: n1}, status: {conditions: [{type: Ready, status: 'True'}]}}");
   test.settle();
@@ -165,13 +183,15 @@ TEST(NodeLifecycle, ASilentNodeBecomesUnknownAndTainted) {
   test.settle();
   json::Document node = test.find("nodes", "n1", "")->document();
   EXPECT_EQ(node.root()["status"]["conditions"].at(0)["status"].as_string(), "Unknown");
-  EXPECT_EQ(node.root()["spec"]["taints"].at(0)["key"].as_string(), "node.kubernetes.io/unreachable");
+  EXPECT_EQ(node.root()["spec"]["taints"].at(0)["key"].as_string(),
+            "node.kubernetes.io/unreachable");
 }
 
 TEST(TaintEviction, WaitsForTheToleratedTime) {
   ControllerTest test(kTaintEviction);
   test.cluster.put(api::resource("nodes"),
-                   fmt::format("{{metadata: {{name: n1}}, spec: {{taints: [{{key: k, effect: NoExecute, timeAdded: '{}'}}]}}}}",
+                   fmt::format("{{metadata: {{name: n1}}, spec: {{taints: [{{key: k, effect: "
+                               "NoExecute, timeAdded: '{}'}}]}}}}",
                                format_time(test.clock.now())));
   test.cluster.put(api::resource("pods"),
                    "{metadata: {name: p, namespace: default}, spec: {nodeName: n1, tolerations: "

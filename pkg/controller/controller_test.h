@@ -1,6 +1,6 @@
 #pragma once
-// ControllerTest: one controller over a FakeCluster and a fake clock. pass() makes one pass by hand,
-// settle() as many as the controller's own watches ask for.
+// ControllerTest: one controller over a FakeCluster and a fake clock. pass() makes one pass by
+// hand, settle() as many as the controller's own watches ask for.
 
 #include <memory>
 #include <optional>
@@ -58,7 +58,8 @@ class ControllerTest {
   std::vector<ObjectPtr> list(std::string_view resource, std::string_view ns = "default") {
     return cluster.lister(api::resource(resource)).list(ns);
   }
-  ObjectPtr find(std::string_view resource, std::string_view name, std::string_view ns = "default") {
+  ObjectPtr find(std::string_view resource, std::string_view name,
+                 std::string_view ns = "default") {
     return cluster.lister(api::resource(resource)).find(ns, name);
   }
   std::vector<std::string> event_reasons() {

@@ -19,9 +19,12 @@ constexpr std::string_view kRevisionHistory = "deployment.kubernetes.io/revision
 constexpr std::string_view kDesired = "deployment.kubernetes.io/desired-replicas";
 constexpr std::string_view kMax = "deployment.kubernetes.io/max-replicas";
 constexpr std::string_view kHash = "pod-template-hash";
-constexpr std::string_view kNotCopied[] = {
-    "kubectl.kubernetes.io/last-applied-configuration", kRevision, kRevisionHistory, kDesired, kMax,
-    "deprecated.deployment.rollback.to"};
+constexpr std::string_view kNotCopied[] = {"kubectl.kubernetes.io/last-applied-configuration",
+                                           kRevision,
+                                           kRevisionHistory,
+                                           kDesired,
+                                           kMax,
+                                           "deprecated.deployment.rollback.to"};
 
 // A ReplicaSet of the Deployment, parsed.
 struct Set {
@@ -43,8 +46,7 @@ Set make_set(const ObjectPtr& object) { return {object, object->document()}; }
 
 SetSize size_of(const Set& set) {
   return {std::string(set.object->name()), set.created(), set.replicas(),
-          set.status()["availableReplicas"].as_int(),
-          parse_int(set.annotation(kMax)).value_or(0)};
+          set.status()["availableReplicas"].as_int(), parse_int(set.annotation(kMax)).value_or(0)};
 }
 
 // The template without the label that this controller adds.
@@ -115,7 +117,7 @@ class DeploymentController final : public Reconciler {
   Result<State> read(const ObjectPtr& deployment);
   Result<void> refresh(State& state);
 
-  Result<void> sync(State& state);       // Paused, or spec.replicas changed in the middle.
+  Result<void> sync(State& state);  // Paused, or spec.replicas changed in the middle.
   Result<void> roll(State& state);
   Result<void> recreate(State& state);
   Result<void> find_or_create(State& state);
@@ -247,7 +249,8 @@ Result<void> DeploymentController::recreate(State& state) {
   return {};
 }
 
-// The sizes that a later change of spec.replicas is shared out by; set only together with a set's size.
+// The sizes that a later change of spec.replicas is shared out by; set only together with a set's
+// size.
 enum class Sizes { kKeep, kSet };
 
 // Annotations that every ReplicaSet of the Deployment carries. True when something changed.
@@ -313,17 +316,17 @@ Result<void> DeploymentController::mirror_revision(State& state) {
   json::Draft patch;
   patch.root().set_object("metadata").set_object("annotations").set(kRevision, wanted);
   json::Document document = patch.freeze();
-  state.object = TRY(context_.client.patch(api::resource("deployments.apps"), state.object->ns(),
-                                           state.object->name(), client::PatchType::kMerge,
-                                           document.root()));
+  state.object =
+      TRY(context_.client.patch(api::resource("deployments.apps"), state.object->ns(),
+                                state.object->name(), client::PatchType::kMerge, document.root()));
   state.document = state.object->document();
   return {};
 }
 
 Result<void> DeploymentController::find_or_create(State& state) {
   if (state.fresh) return update_fresh(state);
-  std::string hash = template_hash(state.spec()["template"],
-                                   state.root()["status"]["collisionCount"].as_int());
+  std::string hash =
+      template_hash(state.spec()["template"], state.root()["status"]["collisionCount"].as_int());
   int64_t size = new_set_size(state.rolling, 0, state.total());
   Result<ObjectPtr> made = create_set(state, hash, size);
   if (!made.ok() && made.error().is(Code::kAlreadyExists)) {
@@ -337,14 +340,16 @@ Result<void> DeploymentController::find_or_create(State& state) {
     return std::move(made).error();
   }
   if (size > 0) {
-    context_.events.normal(*state.object, "ScalingReplicaSet",
-                           fmt::format("Scaled up replica set {} from 0 to {}", (*made)->name(), size));
+    context_.events.normal(
+        *state.object, "ScalingReplicaSet",
+        fmt::format("Scaled up replica set {} from 0 to {}", (*made)->name(), size));
   }
   TRY(refresh(state));
   return mirror_revision(state);
 }
 
-Result<ObjectPtr> DeploymentController::create_set(State& state, const std::string& hash, int64_t replicas) {
+Result<ObjectPtr> DeploymentController::create_set(State& state, const std::string& hash,
+                                                   int64_t replicas) {
   json::Draft draft;
   json::Node root = draft.root();
   root.set("kind", "ReplicaSet");
@@ -375,8 +380,9 @@ Result<void> DeploymentController::bump_collisions(const State& state) {
   patch.root().set_object("status").set("collisionCount",
                                         state.root()["status"]["collisionCount"].as_int() + 1);
   json::Document document = patch.freeze();
-  TRY(context_.client.patch(api::resource("deployments.apps"), state.object->ns(), state.object->name(),
-                            client::PatchType::kMerge, document.root(), {.subresource = "status"}));
+  TRY(context_.client.patch(api::resource("deployments.apps"), state.object->ns(),
+                            state.object->name(), client::PatchType::kMerge, document.root(),
+                            {.subresource = "status"}));
   return {};
 }
 
@@ -437,7 +443,8 @@ Result<void> DeploymentController::clean_up(State& state) {
   int64_t surplus = static_cast<int64_t>(idle.size()) - limit.as_int();
   for (int64_t i = 0; i < surplus; ++i) {
     const Set& set = idle[static_cast<size_t>(i)];
-    TRY(ignore_not_found(context_.client.remove(sets_resource_, state.object->ns(), set.object->name(),
+    TRY(ignore_not_found(context_.client.remove(sets_resource_, state.object->ns(),
+                                                set.object->name(),
                                                 {.uid = std::string(set.object->uid())})));
   }
   return {};
@@ -498,8 +505,9 @@ Result<Requeue> DeploymentController::write_status(State& state) {
     if (found && (!failure || (state.fresh && set.object == state.fresh->object))) failure = found;
   }
   if (failure) {
-    set_condition(status, "ReplicaFailure", failure["status"].as_string(), failure["reason"].as_string(),
-                  failure["message"].as_string(), context_.clock.now(), true);
+    set_condition(status, "ReplicaFailure", failure["status"].as_string(),
+                  failure["reason"].as_string(), failure["message"].as_string(),
+                  context_.clock.now(), true);
   } else {
     remove_condition(status, "ReplicaFailure");
   }
@@ -511,7 +519,8 @@ Result<Requeue> DeploymentController::write_status(State& state) {
 }
 
 // The Progressing condition; asks for a pass when the deadline would be over.
-Requeue DeploymentController::set_progress(const State& state, json::Node status, json::Value before) {
+Requeue DeploymentController::set_progress(const State& state, json::Node status,
+                                           json::Value before) {
   Time now = context_.clock.now();
   json::Value condition = find_condition(before, "Progressing");
   std::string_view reason = condition["reason"].as_string();
@@ -522,12 +531,14 @@ Requeue DeploymentController::set_progress(const State& state, json::Node status
   }
   if (state.spec()["paused"].as_bool()) {
     if (reason != "ProgressDeadlineExceeded") {
-      set_condition(status, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", now, true);
+      set_condition(status, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused",
+                    now, true);
     }
     return Requeue::never();
   }
   if (reason == "DeploymentPaused") {
-    set_condition(status, "Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed", now, true);
+    set_condition(status, "Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed",
+                  now, true);
     return Requeue::after(std::chrono::seconds(1));
   }
   if (!state.fresh) {
@@ -548,16 +559,19 @@ Requeue DeploymentController::set_progress(const State& state, json::Node status
   bool progressing = totals.updated > before["updatedReplicas"].as_int() || old_now < old_before ||
                      totals.ready > before["readyReplicas"].as_int() ||
                      totals.available > before["availableReplicas"].as_int();
-  bool new_roll_out = reason == "NewReplicaSetAvailable" && condition["message"].as_string().find(set) != 0;
+  bool new_roll_out =
+      reason == "NewReplicaSetAvailable" && condition["message"].as_string().find(set) != 0;
   if (!condition || new_roll_out) {
     set_condition(status, "Progressing", "True", "NewReplicaSetCreated",
-                  fmt::format("Created new replica set \"{}\"", state.fresh->object->name()), now, true);
+                  fmt::format("Created new replica set \"{}\"", state.fresh->object->name()), now,
+                  true);
     condition = {};
   }
   if (progressing) {
     // Every step starts the deadline anew, so lastUpdateTime moves although the text may stay.
     remove_condition(status, "Progressing");
-    set_condition(status, "Progressing", "True", "ReplicaSetUpdated", set + " is progressing.", now, true);
+    set_condition(status, "Progressing", "True", "ReplicaSetUpdated", set + " is progressing.", now,
+                  true);
     if (condition["status"].as_string() == "True") {
       for (json::Node one : status["conditions"].items()) {
         if (one["type"].as_string() == "Progressing") {
@@ -568,7 +582,8 @@ Requeue DeploymentController::set_progress(const State& state, json::Node status
     return Requeue::after(std::chrono::seconds(deadline.as_int() + 1));
   }
   if (!condition) return Requeue::after(std::chrono::seconds(deadline.as_int() + 1));
-  if (reason == "ProgressDeadlineExceeded" || reason == "NewReplicaSetAvailable") return Requeue::never();
+  if (reason == "ProgressDeadlineExceeded" || reason == "NewReplicaSetAvailable")
+    return Requeue::never();
   std::optional<Time> since = parse_time(condition["lastUpdateTime"].as_string());
   Duration left = since.value_or(now) + std::chrono::seconds(deadline.as_int()) - now;
   if (left < Duration::zero()) {

@@ -76,7 +76,8 @@ std::vector<int64_t> proportional_sizes(const Rolling& rolling, const std::vecto
   std::vector<int64_t> sizes;
   for (const SetSize& set : sets) sizes.push_back(set.replicas);
   int64_t total = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
-  int64_t allowed = rolling.replicas > 0 ? rolling.replicas + (rolling.recreate ? 0 : rolling.max_surge) : 0;
+  int64_t allowed =
+      rolling.replicas > 0 ? rolling.replicas + (rolling.recreate ? 0 : rolling.max_surge) : 0;
   int64_t to_add = allowed - total;
   if (to_add == 0) return sizes;
 

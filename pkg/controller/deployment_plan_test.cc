@@ -6,7 +6,8 @@ namespace wherry::controller {
 namespace {
 
 Rolling rolling(int64_t replicas, int64_t surge, int64_t unavailable) {
-  return {.replicas = replicas, .recreate = false, .max_surge = surge, .max_unavailable = unavailable};
+  return {
+      .replicas = replicas, .recreate = false, .max_surge = surge, .max_unavailable = unavailable};
 }
 
 SetSize set(int64_t replicas, int64_t available, std::string created = "1", int64_t then = 0) {
@@ -14,16 +15,20 @@ SetSize set(int64_t replicas, int64_t available, std::string created = "1", int6
 }
 
 TEST(DeploymentPlan, PercentagesRoundSurgeUpAndUnavailableDown) {
-  json::Document spec = json::Document::parse(
-      R"({"replicas":10,"strategy":{"type":"RollingUpdate","rollingUpdate":{"maxSurge":"25%","maxUnavailable":"25%"}}})").value();
+  json::Document spec =
+      json::Document::parse(
+          R"({"replicas":10,"strategy":{"type":"RollingUpdate","rollingUpdate":{"maxSurge":"25%","maxUnavailable":"25%"}}})")
+          .value();
   Rolling out = rolling_of(spec.root());
   EXPECT_EQ(out.max_surge, 3);
   EXPECT_EQ(out.max_unavailable, 2);
 }
 
 TEST(DeploymentPlan, SomethingMayAlwaysMove) {
-  json::Document spec = json::Document::parse(
-      R"({"replicas":1,"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":"25%"}}})").value();
+  json::Document spec =
+      json::Document::parse(
+          R"({"replicas":1,"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":"25%"}}})")
+          .value();
   EXPECT_EQ(rolling_of(spec.root()).max_unavailable, 1);
 }
 

@@ -1,6 +1,6 @@
-// Writes EndpointSlices for Services with a selector. Slices made by hand, or by anybody else, are left alone:
-// ours carry the label endpointslice.kubernetes.io/managed-by.
-// Spec: Kubernetes documentation, "EndpointSlices"; API reference, discovery.k8s.io/v1.
+// Writes EndpointSlices for Services with a selector. Slices made by hand, or by anybody else, are
+// left alone: ours carry the label endpointslice.kubernetes.io/managed-by. Spec: Kubernetes
+// documentation, "EndpointSlices"; API reference, discovery.k8s.io/v1.
 
 #include <algorithm>
 #include <map>
@@ -48,7 +48,9 @@ void add_ports(json::Node slice, const std::vector<ServicePort>& ports) {
 class EndpointSliceController final : public Reconciler {
  public:
   explicit EndpointSliceController(const Context& context)
-      : context_(context), services_(context.lister("services")), pods_(context.lister("pods")),
+      : context_(context),
+        services_(context.lister("services")),
+        pods_(context.lister("pods")),
         resource_(api::resource("endpointslices.discovery.k8s.io")),
         slices_(context.cache.lister(resource_)) {}
 
@@ -97,7 +99,8 @@ class EndpointSliceController final : public Reconciler {
     std::vector<json::Draft> out;
     for (size_t from = 0; from < backends.size();) {
       size_t to = from;
-      while (to < backends.size() && to - from < kEndpointsMax && backends[to].ports == backends[from].ports) {
+      while (to < backends.size() && to - from < kEndpointsMax &&
+             backends[to].ports == backends[from].ports) {
         ++to;
       }
       json::Draft slice = skeleton(service, root);
@@ -176,9 +179,10 @@ void slice_service(const Change& change, const Context&, Keys& out) {
   out.push_back({std::string(slice->ns()), std::string(slice->label(kServiceName))});
 }
 
-constexpr Watch kWatches[] = {{.resource = "services"},
-                              {.resource = "pods", .map = &services_of_pod},
-                              {.resource = "endpointslices.discovery.k8s.io", .map = &slice_service}};
+constexpr Watch kWatches[] = {
+    {.resource = "services"},
+    {.resource = "pods", .map = &services_of_pod},
+    {.resource = "endpointslices.discovery.k8s.io", .map = &slice_service}};
 
 }  // namespace
 

@@ -30,8 +30,11 @@ void add_address(json::Node list, const Backend& backend) {
 class EndpointsController final : public Reconciler {
  public:
   explicit EndpointsController(const Context& context)
-      : context_(context), services_(context.lister("services")), pods_(context.lister("pods")),
-        resource_(api::resource("endpoints")), endpoints_(context.cache.lister(resource_)) {}
+      : context_(context),
+        services_(context.lister("services")),
+        pods_(context.lister("pods")),
+        resource_(api::resource("endpoints")),
+        endpoints_(context.cache.lister(resource_)) {}
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
     ObjectPtr service = services_.find(key.ns, key.name);
@@ -82,7 +85,8 @@ class EndpointsController final : public Reconciler {
     root.remove("subsets");
     std::vector<Backend> backends = backends_of(service_root, pods_, service.ns());
     // Pods that are leaving are no endpoints here.
-    std::erase_if(backends, [](const Backend& backend) { return backend.terminating && !backend.ready; });
+    std::erase_if(backends,
+                  [](const Backend& backend) { return backend.terminating && !backend.ready; });
     if (backends.size() > kAddressesMax) backends.resize(kAddressesMax);
     for (size_t from = 0; from < backends.size();) {
       size_t to = from;
@@ -92,9 +96,11 @@ class EndpointsController final : public Reconciler {
     }
   }
 
-  static void add_subset(json::Node subset, const std::vector<Backend>& backends, size_t from, size_t to) {
+  static void add_subset(json::Node subset, const std::vector<Backend>& backends, size_t from,
+                         size_t to) {
     for (size_t i = from; i < to; ++i) {
-      add_address(subset.ensure_array(backends[i].ready ? "addresses" : "notReadyAddresses"), backends[i]);
+      add_address(subset.ensure_array(backends[i].ready ? "addresses" : "notReadyAddresses"),
+                  backends[i]);
     }
     if (backends[from].ports.empty()) return;
     json::Node ports = subset.set_array("ports");
@@ -117,7 +123,8 @@ class EndpointsController final : public Reconciler {
 // Only a Service's own Endpoints: those made by hand have a Service without selector, or none.
 void endpoints_service(const Change& change, const Context& context, Keys& out) {
   const ObjectPtr& object = change.after != nullptr ? change.after : change.before;
-  if (context.lister("services").find(object->ns(), object->name()) != nullptr) self(change, context, out);
+  if (context.lister("services").find(object->ns(), object->name()) != nullptr)
+    self(change, context, out);
 }
 
 constexpr Watch kWatches[] = {{.resource = "services"},

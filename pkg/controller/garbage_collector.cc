@@ -1,6 +1,6 @@
-// Deletes what its owners have left behind, and finishes foreground and orphaning deletes. Works from the
-// cache's owner index, so there is no graph to keep.
-// Spec: Kubernetes documentation, "Garbage collection" and "Owners and dependents".
+// Deletes what its owners have left behind, and finishes foreground and orphaning deletes. Works
+// from the cache's owner index, so there is no graph to keep. Spec: Kubernetes documentation,
+// "Garbage collection" and "Owners and dependents".
 
 #include <algorithm>
 #include <set>
@@ -55,7 +55,8 @@ class GarbageCollector final : public Reconciler {
     json::Document document = object->document();
     if (object->deleting()) {
       if (has_finalizer(document.root(), kOrphan)) return orphan_dependents({&resource, object});
-      if (has_finalizer(document.root(), kForeground)) return wait_for_dependents({&resource, object});
+      if (has_finalizer(document.root(), kForeground))
+        return wait_for_dependents({&resource, object});
     }
     TRY(examine({&resource, object}));
     return Requeue::never();
@@ -77,8 +78,9 @@ class GarbageCollector final : public Reconciler {
   ObjectPtr find_owner(const api::Object& dependent, json::Value reference, bool* known) const {
     std::string_view api_version = reference["apiVersion"].as_string();
     auto parts = split_once(api_version, "/");
-    const api::Resource* resource = api::find_kind(parts ? parts->first : "", parts ? parts->second : api_version,
-                                                   reference["kind"].as_string());
+    const api::Resource* resource =
+        api::find_kind(parts ? parts->first : "", parts ? parts->second : api_version,
+                       reference["kind"].as_string());
     *known = resource != nullptr;
     if (resource == nullptr) return nullptr;
     std::string_view ns = resource->namespaced() ? dependent.ns() : std::string_view();
@@ -87,7 +89,8 @@ class GarbageCollector final : public Reconciler {
     return owner;
   }
 
-  // Is there an owner left that keeps this object? If not, it goes; if some are gone, their references go.
+  // Is there an owner left that keeps this object? If not, it goes; if some are gone, their
+  // references go.
   Result<void> examine(const Dependent& dependent) {
     ObjectPtr now = context_.cache.lister(*dependent.resource)
                         .find(dependent.object->ns(), dependent.object->name());
@@ -120,8 +123,10 @@ class GarbageCollector final : public Reconciler {
     if (useless.empty()) return {};
     if (solid) return drop_references({dependent.resource, now}, useless);
     // An owner waits in the foreground: what itself has dependents goes in the foreground too.
-    std::vector<Dependent> own = waited_for ? dependents_of(now->ns(), now->uid()) : std::vector<Dependent>();
-    // A dependent of this one that itself waits in the foreground closes a circle: nothing in it may block.
+    std::vector<Dependent> own =
+        waited_for ? dependents_of(now->ns(), now->uid()) : std::vector<Dependent>();
+    // A dependent of this one that itself waits in the foreground closes a circle: nothing in it
+    // may block.
     bool circle = std::any_of(own.begin(), own.end(), [](const Dependent& one) {
       json::Document text = one.object->document();
       return one.object->deleting() && has_finalizer(text.root(), kForeground);
@@ -144,8 +149,8 @@ class GarbageCollector final : public Reconciler {
     options.propagation_policy = foreground || has_finalizer(root, kForeground) ? "Foreground"
                                  : has_finalizer(root, kOrphan)                 ? "Orphan"
                                                                                 : "Background";
-    return ignore_not_found(
-        context_.client.remove(*doomed.resource, doomed.object->ns(), doomed.object->name(), options));
+    return ignore_not_found(context_.client.remove(*doomed.resource, doomed.object->ns(),
+                                                   doomed.object->name(), options));
   }
 
   Result<void> drop_references(const Dependent& dependent, const std::vector<std::string>& uids) {
@@ -173,8 +178,8 @@ class GarbageCollector final : public Reconciler {
     return rewrite(owner, draft);
   }
 
-  // Only metadata is touched, by a patch under the version that was read, so that no kind's rules on its
-  // spec stand in the way.
+  // Only metadata is touched, by a patch under the version that was read, so that no kind's rules
+  // on its spec stand in the way.
   Result<void> rewrite(const Dependent& target, const json::Draft& wanted) {
     json::Draft patch;
     json::Node metadata = patch.root().set_object("metadata");
@@ -189,8 +194,9 @@ class GarbageCollector final : public Reconciler {
       }
     }
     json::Document document = patch.freeze();
-    return ignore_not_found(context_.client.patch(*target.resource, target.object->ns(), target.object->name(),
-                                                  client::PatchType::kMerge, document.root()));
+    return ignore_not_found(context_.client.patch(*target.resource, target.object->ns(),
+                                                  target.object->name(), client::PatchType::kMerge,
+                                                  document.root()));
   }
 
   Result<Requeue> orphan_dependents(const Dependent& owner) {
@@ -246,9 +252,9 @@ void changed(const Change& change, const Context& context, Keys& out) {
   json::Document before = change.before->document();
   for (json::Value reference : before.root()["metadata"]["ownerReferences"].items()) {
     auto parts = split_once(reference["apiVersion"].as_string(), "/");
-    const api::Resource* kind = api::find_kind(parts ? parts->first : "",
-                                               parts ? parts->second : reference["apiVersion"].as_string(),
-                                               reference["kind"].as_string());
+    const api::Resource* kind = api::find_kind(
+        parts ? parts->first : "", parts ? parts->second : reference["apiVersion"].as_string(),
+        reference["kind"].as_string());
     if (kind == nullptr) continue;
     std::string_view ns = kind->namespaced() ? change.before->ns() : std::string_view();
     ObjectPtr owner = context.cache.lister(*kind).find(ns, reference["name"].as_string());

@@ -13,7 +13,8 @@ namespace wherry::controller {
 namespace {
 
 constexpr std::string_view kFinalizer = "kubernetes";
-constexpr Duration kLookAgain = std::chrono::seconds(2);  // While finalizers of others hold objects.
+constexpr Duration kLookAgain =
+    std::chrono::seconds(2);  // While finalizers of others hold objects.
 
 bool deletable(const api::Resource& resource) {
   if (!resource.namespaced() || !is_stored(resource)) return false;
@@ -71,10 +72,11 @@ class NamespaceLifecycle final : public Reconciler {
     const Lister& lister = context_.cache.lister(resource);
     for (const ObjectPtr& object : lister.list(ns)) {
       if (object->deleting()) continue;
-      Result<void> gone = ignore_not_found(
-          context_.client.remove(resource, ns, object->name(),
-                                 {.uid = std::string(object->uid()), .propagation_policy = "Background"}));
-      if (!gone.ok() && !gone.error().is(Code::kConflict)) outcome.failures.push_back(gone.error().message());
+      Result<void> gone = ignore_not_found(context_.client.remove(
+          resource, ns, object->name(),
+          {.uid = std::string(object->uid()), .propagation_policy = "Background"}));
+      if (!gone.ok() && !gone.error().is(Code::kConflict))
+        outcome.failures.push_back(gone.error().message());
     }
     for (const ObjectPtr& object : lister.list(ns)) {
       Left& left = outcome.left[resource.group.empty() ? std::string(resource.plural) + "."
@@ -101,8 +103,9 @@ class NamespaceLifecycle final : public Reconciler {
     json::Draft draft(root);
     json::Node status = draft.root().ensure_object("status");
     Time now = context_.clock.now();
-    auto put = [&](std::string_view type, bool bad, std::string_view bad_reason, const std::string& bad_text,
-                   std::string_view good_reason, std::string_view good_text) {
+    auto put = [&](std::string_view type, bool bad, std::string_view bad_reason,
+                   const std::string& bad_text, std::string_view good_reason,
+                   std::string_view good_text) {
       set_condition(status, type, bad ? "True" : "False", bad ? bad_reason : good_reason,
                     bad ? std::string_view(bad_text) : good_text, now);
     };

@@ -1,8 +1,9 @@
-// Marks nodes whose agent no longer reports, taints them, and evicts the pods that do not tolerate a
-// NoExecute taint. Spec: Kubernetes documentation, "Nodes" and "Taints and Tolerations".
+// Marks nodes whose agent no longer reports, taints them, and evicts the pods that do not tolerate
+// a NoExecute taint. Spec: Kubernetes documentation, "Nodes" and "Taints and Tolerations".
 
 #include <algorithm>
 
+#include "api/placement.h"
 #include "controller/all.h"
 #include "controller/pods.h"
 
@@ -25,7 +26,8 @@ constexpr PressureTaint kPressures[] = {
 };
 
 bool is_managed(std::string_view key) {
-  if (key == kNotReady || key == kUnreachable || key == "node.kubernetes.io/unschedulable") return true;
+  if (key == kNotReady || key == kUnreachable || key == "node.kubernetes.io/unschedulable")
+    return true;
   return std::any_of(std::begin(kPressures), std::end(kPressures),
                      [key](const PressureTaint& pressure) { return pressure.taint == key; });
 }
@@ -33,7 +35,8 @@ bool is_managed(std::string_view key) {
 class NodeLifecycle final : public Reconciler {
  public:
   explicit NodeLifecycle(const Context& context)
-      : context_(context), nodes_(context.lister("nodes")),
+      : context_(context),
+        nodes_(context.lister("nodes")),
         leases_(context.lister("leases.coordination.k8s.io")) {}
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
@@ -66,7 +69,8 @@ class NodeLifecycle final : public Reconciler {
     bool changed = false;
     for (std::string_view type : {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"}) {
       if (!find_condition(document.root()["status"], type)) continue;
-      if (find_condition(document.root()["status"], type)["status"].as_string() == "Unknown") continue;
+      if (find_condition(document.root()["status"], type)["status"].as_string() == "Unknown")
+        continue;
       changed |= set_condition(status, type, "Unknown", "NodeStatusUnknown",
                                "Kubelet stopped posting node status.", context_.clock.now());
     }
@@ -108,7 +112,8 @@ class NodeLifecycle final : public Reconciler {
         add(pressure.taint, "NoSchedule");
       }
     }
-    if (root["spec"]["unschedulable"].as_bool()) add("node.kubernetes.io/unschedulable", "NoSchedule");
+    if (root["spec"]["unschedulable"].as_bool())
+      add("node.kubernetes.io/unschedulable", "NoSchedule");
     json::Document wanted = draft.freeze();
     json::Value before = root["spec"]["taints"];
     if (json::equal(wanted.root(), before) || (wanted.root().empty() && before.empty())) return {};
@@ -130,15 +135,6 @@ class NodeLifecycle final : public Reconciler {
   const Lister& leases_;
 };
 
-bool tolerates(json::Value toleration, json::Value taint) {
-  std::string_view effect = toleration["effect"].as_string();
-  std::string_view key = toleration["key"].as_string();
-  if (!effect.empty() && effect != "NoExecute") return false;
-  if (!key.empty() && key != taint["key"].as_string()) return false;
-  if (toleration["operator"].as_string() == "Exists") return true;
-  return !key.empty() && toleration["value"].as_string() == taint["value"].as_string();
-}
-
 // Deletes pods from nodes with NoExecute taints, at once or after tolerationSeconds.
 class TaintEviction final : public Reconciler {
  public:
@@ -152,8 +148,8 @@ class TaintEviction final : public Reconciler {
     ObjectPtr node = nodes_.find("", document.root()["spec"]["nodeName"].as_string());
     if (node == nullptr) return Requeue::never();
     json::Document node_document = node->document();
-    std::optional<Duration> left = time_left(document.root()["spec"]["tolerations"],
-                                             node_document.root()["spec"]["taints"]);
+    std::optional<Duration> left =
+        time_left(document.root()["spec"]["tolerations"], node_document.root()["spec"]["taints"]);
     if (!left) return Requeue::never();
     if (*left > Duration::zero()) return Requeue::after(*left);
     TRY(evict(*pod));
@@ -172,7 +168,7 @@ class TaintEviction final : public Reconciler {
       bool for_ever = false;
       int64_t seconds = INT32_MAX;
       for (json::Value toleration : tolerations.items()) {
-        if (!tolerates(toleration, taint)) continue;
+        if (!api::tolerates(toleration, taint)) continue;
         tolerated = true;
         json::Value limit = toleration["tolerationSeconds"];
         if (limit && !limit.is_null()) {
@@ -227,7 +223,8 @@ void placed_pod(const Change& change, const Context& context, Keys& out) {
   if (change.after == nullptr) return;
   json::Document after = change.after->document();
   std::string_view node = after.root()["spec"]["nodeName"].as_string();
-  if (!node.empty() && taints_execute(context.lister("nodes").find("", node))) self(change, context, out);
+  if (!node.empty() && taints_execute(context.lister("nodes").find("", node)))
+    self(change, context, out);
 }
 
 void pods_of_node(const Change& change, const Context& context, Keys& out) {

@@ -8,8 +8,9 @@ std::optional<OwnerRef> controller_of(const api::Object& object) {
   json::Document document = object.document();
   for (json::Value owner : document.root()["metadata"]["ownerReferences"].items()) {
     if (!owner["controller"].as_bool()) continue;
-    return OwnerRef{std::string(owner["apiVersion"].as_string()), std::string(owner["kind"].as_string()),
-                    std::string(owner["name"].as_string()), std::string(owner["uid"].as_string())};
+    return OwnerRef{std::string(owner["apiVersion"].as_string()),
+                    std::string(owner["kind"].as_string()), std::string(owner["name"].as_string()),
+                    std::string(owner["uid"].as_string())};
   }
   return std::nullopt;
 }
@@ -33,8 +34,9 @@ void selecting_keys(const api::Object& dependent, const Lister& owners, bool pla
   for (const ObjectPtr& owner : owners.list(dependent.ns())) {
     json::Document document = owner->document();
     json::Value text = document.root()["spec"]["selector"];
-    Result<api::Selector> selector = plain ? Result<api::Selector>(api::Selector::from_map(text, true))
-                                           : api::Selector::from_label_selector(text);
+    Result<api::Selector> selector =
+        plain ? Result<api::Selector>(api::Selector::from_map(text, true))
+              : api::Selector::from_label_selector(text);
     if (selector.ok() && !selector->everything() && selector->matches(dependent)) {
       out.push_back({std::string(owner->ns()), std::string(owner->name())});
     }
@@ -64,8 +66,8 @@ Result<ObjectPtr> adopt(const Context& context, const api::Resource& resource,
                               patch.root());
 }
 
-Result<void> release(const Context& context, const api::Resource& resource, const api::Object& owner,
-                     const api::Object& held) {
+Result<void> release(const Context& context, const api::Resource& resource,
+                     const api::Object& owner, const api::Object& held) {
   json::Draft draft;
   json::Node metadata = draft.root().set_object("metadata");
   json::Node reference = metadata.set_array("ownerReferences").push_object();

@@ -44,7 +44,9 @@ Rank rank_of(const ObjectPtr& pod, const std::map<std::string, int>& crowds) {
   auto crowd = crowds.find(node);
   return {pod,
           !node.empty(),
-          phase == "Pending" ? 0 : phase == "Unknown" ? 1 : 2,
+          phase == "Pending"   ? 0
+          : phase == "Unknown" ? 1
+                               : 2,
           ready_since(root),
           parse_int(cost.as_string()).value_or(0),
           crowd == crowds.end() ? 0 : crowd->second,
@@ -96,24 +98,30 @@ json::Draft pod_from_template(const api::Object& owner, json::Value pod_template
   metadata.set("generateName", std::string(owner.name()) + "-");
   metadata.set("namespace", owner.ns());
   json::Value wanted = pod_template["metadata"];
-  for (std::string_view key : {"labels", "annotations", "finalizers"}) metadata.set(key, wanted[key]);
+  for (std::string_view key : {"labels", "annotations", "finalizers"})
+    metadata.set(key, wanted[key]);
   set_controller(metadata, owner);
   root.set("spec", pod_template["spec"]);
   return draft;
 }
 
-Result<ObjectPtr> create_pod(const Context& context, const api::Object& owner, json::Value pod_template) {
+Result<ObjectPtr> create_pod(const Context& context, const api::Object& owner,
+                             json::Value pod_template) {
   return create_pod(context, owner, pod_from_template(owner, pod_template));
 }
 
-Result<ObjectPtr> create_pod(const Context& context, const api::Object& owner, const json::Draft& pod) {
+Result<ObjectPtr> create_pod(const Context& context, const api::Object& owner,
+                             const json::Draft& pod) {
   json::Document document = pod.freeze();
-  Result<ObjectPtr> made = context.client.create(api::resource("pods"), owner.ns(), document.root());
+  Result<ObjectPtr> made =
+      context.client.create(api::resource("pods"), owner.ns(), document.root());
   if (made.ok()) {
-    context.events.normal(owner, "SuccessfulCreate", fmt::format("Created pod: {}", (*made)->name()));
+    context.events.normal(owner, "SuccessfulCreate",
+                          fmt::format("Created pod: {}", (*made)->name()));
   } else {
     // A namespace on its way out refuses new pods; that needs no event.
-    bool terminating = made.error().message().find("because it is being terminated") != std::string::npos;
+    bool terminating =
+        made.error().message().find("because it is being terminated") != std::string::npos;
     if (!terminating) {
       context.events.warning(owner, "FailedCreate", "Error creating: " + made.error().message());
     }
@@ -122,8 +130,8 @@ Result<ObjectPtr> create_pod(const Context& context, const api::Object& owner, c
 }
 
 Result<void> delete_pod(const Context& context, const api::Object& owner, const api::Object& pod) {
-  Result<void> gone =
-      context.client.remove(api::resource("pods"), pod.ns(), pod.name(), {.uid = std::string(pod.uid())});
+  Result<void> gone = context.client.remove(api::resource("pods"), pod.ns(), pod.name(),
+                                            {.uid = std::string(pod.uid())});
   if (gone.ok()) {
     context.events.normal(owner, "SuccessfulDelete", fmt::format("Deleted pod: {}", pod.name()));
     return {};
@@ -153,7 +161,8 @@ json::Value find_condition(json::Value status, std::string_view type) {
 }
 
 bool set_condition(json::Node status, std::string_view type, std::string_view value,
-                   std::string_view reason, std::string_view message, Time now, bool with_update_time) {
+                   std::string_view reason, std::string_view message, Time now,
+                   bool with_update_time) {
   json::Node conditions = status.ensure_array("conditions");
   json::Node found;
   for (json::Node condition : conditions.items()) {
@@ -165,7 +174,8 @@ bool set_condition(json::Node status, std::string_view type, std::string_view va
     found.set("type", type);
   }
   bool moved = fresh || found["status"].as_string() != value;
-  bool changed = moved || found["reason"].as_string() != reason || found["message"].as_string() != message;
+  bool changed =
+      moved || found["reason"].as_string() != reason || found["message"].as_string() != message;
   if (!changed) return false;
   found.set("status", value);
   if (with_update_time) found.set("lastUpdateTime", format_time(now));

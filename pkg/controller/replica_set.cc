@@ -17,7 +17,8 @@ void pod_keys(const Change& change, const Context& context, Keys& out) {
   replica_pod_keys(change, context, kKind, out);
 }
 
-constexpr Watch kWatches[] = {{.resource = "replicasets.apps"}, {.resource = "pods", .map = &pod_keys}};
+constexpr Watch kWatches[] = {{.resource = "replicasets.apps"},
+                              {.resource = "pods", .map = &pod_keys}};
 
 }  // namespace
 

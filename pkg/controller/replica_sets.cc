@@ -1,5 +1,5 @@
-// Keeps as many pods as spec.replicas asks for. Spec: Kubernetes API reference, apps/v1 ReplicaSet and
-// core/v1 ReplicationController.
+// Keeps as many pods as spec.replicas asks for. Spec: Kubernetes API reference, apps/v1 ReplicaSet
+// and core/v1 ReplicationController.
 
 #include "controller/replica_sets.h"
 
@@ -18,7 +18,9 @@ struct Counts {
 class ReplicaController final : public Reconciler {
  public:
   ReplicaController(const Context& context, const ReplicaKind& kind)
-      : context_(context), kind_(kind), resource_(api::resource(kind.resource)),
+      : context_(context),
+        kind_(kind),
+        resource_(api::resource(kind.resource)),
         owners_(context.cache.lister(resource_)) {}
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
@@ -61,7 +63,8 @@ class ReplicaController final : public Reconciler {
     size_t surplus = std::min(pods.size() - wanted, kPodBurstMax);
     if (surplus == 0) return {};
     rank_for_deletion(pods);
-    std::vector<ObjectPtr> doomed(pods.begin(), pods.begin() + static_cast<std::ptrdiff_t>(surplus));
+    std::vector<ObjectPtr> doomed(pods.begin(),
+                                  pods.begin() + static_cast<std::ptrdiff_t>(surplus));
     pods.erase(pods.begin(), pods.begin() + static_cast<std::ptrdiff_t>(surplus));
     for (const ObjectPtr& pod : doomed) TRY(delete_pod(context_, set, *pod));
     return {};
@@ -76,7 +79,8 @@ class ReplicaController final : public Reconciler {
       ++out.replicas;
       if (all_labels.matches(*pod)) ++out.labeled;
       if (pod_ready(document.root())) ++out.ready;
-      if (pod_available(document.root(), spec["minReadySeconds"].as_int(), context_.clock.now(), wait)) {
+      if (pod_available(document.root(), spec["minReadySeconds"].as_int(), context_.clock.now(),
+                        wait)) {
         ++out.available;
       }
     }
@@ -100,7 +104,7 @@ class ReplicaController final : public Reconciler {
     number("availableReplicas", counts.available, false);
     if (!kind_.plain_selector) number("terminatingReplicas", counts.terminating, true);
     status.set("observedGeneration", root["metadata"]["generation"]);
-    if (managed.ok()) {
+    if (managed.ok() || namespace_terminating(managed.error())) {
       remove_condition(status, "ReplicaFailure");
     } else {
       bool creating = counts.replicas < root["spec"]["replicas"].as_int(1);
@@ -122,11 +126,13 @@ class ReplicaController final : public Reconciler {
 
 }  // namespace
 
-std::unique_ptr<Reconciler> make_replica_controller(const Context& context, const ReplicaKind& kind) {
+std::unique_ptr<Reconciler> make_replica_controller(const Context& context,
+                                                    const ReplicaKind& kind) {
   return std::make_unique<ReplicaController>(context, kind);
 }
 
-void replica_pod_keys(const Change& change, const Context& context, const ReplicaKind& kind, Keys& out) {
+void replica_pod_keys(const Change& change, const Context& context, const ReplicaKind& kind,
+                      Keys& out) {
   owner_keys(change, kind.kind, out);
   if (!out.empty() || change.after == nullptr || change.after->deleting()) return;
   if (controller_of(*change.after)) return;

@@ -13,6 +13,13 @@ bool is_stored(const api::Resource& resource) {
   return std::find(resource.verbs.begin(), resource.verbs.end(), "watch") != resource.verbs.end();
 }
 
+bool namespace_terminating(const Error& error) {
+  const std::vector<Cause>& causes = error.details().causes;
+  return error.is(Code::kForbidden) &&
+         std::any_of(causes.begin(), causes.end(),
+                     [](const Cause& cause) { return cause.reason == "NamespaceTerminating"; });
+}
+
 void self(const Change& change, const Context&, Keys& out) {
   const ObjectPtr& object = change.after != nullptr ? change.after : change.before;
   out.push_back({std::string(object->ns()), std::string(object->name())});
@@ -24,7 +31,8 @@ class Controllers::Running {
           const ClusterFacts& facts)
       : spec_(spec),
         queue_(clock),
-        events_(client, clock, std::string(spec.event_component.empty() ? spec.name : spec.event_component)),
+        events_(client, clock,
+                std::string(spec.event_component.empty() ? spec.name : spec.event_component)),
         context_{client, cache, clock, events_, facts},
         reconciler_(spec.make(context_)) {
     for (const Watch& watch : spec.watches) subscribe(api::resource(watch.resource), watch.map);
@@ -69,6 +77,11 @@ class Controllers::Running {
     if (result.ok()) {
       queue_.forget(key);
       if (result->delay()) queue_.add_after(key, *result->delay());
+      return;
+    }
+    // What a closing namespace refuses is not wanted any more.
+    if (namespace_terminating(result.error())) {
+      queue_.forget(key);
       return;
     }
     // Losing a race is the ordinary way of optimistic writes; the next pass sees the newer object.

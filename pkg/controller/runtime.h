@@ -1,12 +1,13 @@
 #pragma once
-// The controller runtime: watch, key, reconcile. A controller is one constant row, a ControllerSpec: its
-// name, what it watches (a resource and a pure function from a change to keys) and a factory. The runtime
-// owns queue, back-off and threads.
+// The controller runtime: watch, key, reconcile. A controller is one constant row, a
+// ControllerSpec: its name, what it watches (a resource and a pure function from a change to keys)
+// and a factory. The runtime owns queue, back-off and threads.
 //
-// reconcile(key) is not told what happened, only which key to look at; it reads listers, acts through the
-// client, and returns Requeue::never(), Requeue::after(d) or an error (again, after a back-off). It may run
-// twice, late or after a restart. Reads never trail the controller's own writes: in the server the listers
-// are the store's own maps, which a write has reached when it returns.
+// reconcile(key) is not told what happened, only which key to look at; it reads listers, acts
+// through the client, and returns Requeue::never(), Requeue::after(d) or an error (again, after a
+// back-off). It may run twice, late or after a restart. Reads never trail the controller's own
+// writes: in the server the listers are the store's own maps, which a write has reached when it
+// returns.
 
 #include <memory>
 #include <optional>
@@ -69,20 +70,24 @@ class Reconciler {
 // Whether objects of the resource live in the store (reviews and bindings do not).
 bool is_stored(const api::Resource& resource);
 
+// The answer to a create in a namespace that is being deleted. The runtime does not retry it.
+bool namespace_terminating(const Error& error);
+
 using Keys = std::vector<ObjectKey>;
 // From a change to the keys that want a pass. `change.after` is null for a delete.
 using MapFunction = void (*)(const Change& change, const Context& context, Keys& out);
 
 // The changed object itself.
 void self(const Change& change, const Context& context, Keys& out);
-// The owner that controls the object, before and after, if it is of kind `Kind`; see owner_of in owners.h.
+// The owner that controls the object, before and after, if it is of kind `Kind`; see owner_of in
+// owners.h.
 struct Watch {
   std::string_view resource;
   MapFunction map = &self;
 };
 
 struct ControllerSpec {
-  std::string_view name;       // Also the identity it acts as: system:serviceaccount:kube-system:<name>.
+  std::string_view name;  // Also the identity it acts as: system:serviceaccount:kube-system:<name>.
   std::span<const Watch> watches;
   std::unique_ptr<Reconciler> (*make)(const Context& context);
   MapFunction watch_all = nullptr;  // Instead of `watches`: for every resource that is stored.

@@ -1,5 +1,6 @@
-// Every namespace has a ServiceAccount "default" and a ConfigMap "kube-root-ca.crt", made anew when they are
-// deleted and repaired when they are changed. Spec: Kubernetes documentation, service accounts admin.
+// Every namespace has a ServiceAccount "default" and a ConfigMap "kube-root-ca.crt", made anew when
+// they are deleted and repaired when they are changed. Spec: Kubernetes documentation, service
+// accounts admin.
 
 #include "controller/all.h"
 
@@ -23,14 +24,16 @@ Result<Requeue> settle(Result<ObjectPtr> written) {
   if (written.ok()) return Requeue::never();
   const Error& error = written.error();
   if (error.is(Code::kAlreadyExists) || error.is(Code::kNotFound)) return Requeue::never();
-  if (error.message().find("because it is being terminated") != std::string::npos) return Requeue::never();
+  if (error.message().find("because it is being terminated") != std::string::npos)
+    return Requeue::never();
   return std::move(written).error();
 }
 
 class DefaultServiceAccount final : public Reconciler {
  public:
   explicit DefaultServiceAccount(const Context& context)
-      : context_(context), namespaces_(context.lister("namespaces")),
+      : context_(context),
+        namespaces_(context.lister("namespaces")),
         accounts_(context.lister("serviceaccounts")) {}
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
@@ -43,7 +46,8 @@ class DefaultServiceAccount final : public Reconciler {
     metadata.set("name", "default");
     metadata.set("namespace", key.name);
     json::Document account = draft.freeze();
-    return settle(context_.client.create(api::resource("serviceaccounts"), key.name, account.root()));
+    return settle(
+        context_.client.create(api::resource("serviceaccounts"), key.name, account.root()));
   }
 
  private:
@@ -57,7 +61,8 @@ constexpr std::string_view kRootCa = "kube-root-ca.crt";
 class RootCaPublisher final : public Reconciler {
  public:
   explicit RootCaPublisher(const Context& context)
-      : context_(context), namespaces_(context.lister("namespaces")),
+      : context_(context),
+        namespaces_(context.lister("namespaces")),
         config_maps_(context.lister("configmaps")) {}
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
@@ -88,11 +93,14 @@ class RootCaPublisher final : public Reconciler {
 
  private:
   void fill(json::Node map) const {
-    map["metadata"].ensure_object("annotations").set(
-        "kubernetes.io/description",
-        "Contains a CA bundle that can be used to verify the kube-apiserver when using internal "
-        "endpoints such as the internal service IP or kubernetes.default.svc. No other usage is "
-        "guaranteed across distributions of Kubernetes clusters.");
+    map["metadata"]
+        .ensure_object("annotations")
+        .set("kubernetes.io/description",
+             "Contains a CA bundle that can be used to verify the kube-apiserver when using "
+             "internal "
+             "endpoints such as the internal service IP or kubernetes.default.svc. No other usage "
+             "is "
+             "guaranteed across distributions of Kubernetes clusters.");
     map.set_object("data").set("ca.crt", context_.facts.root_ca_pem);
   }
 
@@ -103,13 +111,15 @@ class RootCaPublisher final : public Reconciler {
 
 constexpr Watch kAccountWatches[] = {
     {.resource = "namespaces"},
-    {.resource = "serviceaccounts",
-     .map = [](const Change& change, const Context&, Keys& out) { own_namespace(change, "default", out); }}};
+    {.resource = "serviceaccounts", .map = [](const Change& change, const Context&, Keys& out) {
+       own_namespace(change, "default", out);
+     }}};
 
 constexpr Watch kRootCaWatches[] = {
     {.resource = "namespaces"},
-    {.resource = "configmaps",
-     .map = [](const Change& change, const Context&, Keys& out) { own_namespace(change, kRootCa, out); }}};
+    {.resource = "configmaps", .map = [](const Change& change, const Context&, Keys& out) {
+       own_namespace(change, kRootCa, out);
+     }}};
 
 }  // namespace
 

@@ -12,7 +12,8 @@ namespace {
 int64_t target_port(json::Value service_port, json::Value pod_spec) {
   json::Value target = service_port["targetPort"];
   if (!target) return service_port["port"].as_int();
-  if (target.is_int()) return target.as_int() != 0 ? target.as_int() : service_port["port"].as_int();
+  if (target.is_int())
+    return target.as_int() != 0 ? target.as_int() : service_port["port"].as_int();
   std::string_view protocol = service_port["protocol"].as_string("TCP");
   auto search = [&](json::Value containers, bool sidecars_only) -> int64_t {
     for (json::Value container : containers.items()) {
@@ -35,8 +36,9 @@ std::vector<ServicePort> ports_of(json::Value service_spec, json::Value pod_spec
   for (json::Value port : service_spec["ports"].items()) {
     int64_t number = target_port(port, pod_spec);
     if (number == 0) continue;
-    out.push_back({std::string(port["name"].as_string()), std::string(port["protocol"].as_string("TCP")),
-                   number, std::string(port["appProtocol"].as_string())});
+    out.push_back({std::string(port["name"].as_string()),
+                   std::string(port["protocol"].as_string("TCP")), number,
+                   std::string(port["appProtocol"].as_string())});
   }
   return out;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Which pods stand behind a Service, and on which ports: the part that Endpoints and EndpointSlices share.
-// Pure, but for reading listers.
+// Which pods stand behind a Service, and on which ports: the part that Endpoints and EndpointSlices
+// share. Pure, but for reading listers.
 
 #include <string>
 #include <vector>
@@ -13,7 +13,7 @@ namespace wherry::controller {
 struct ServicePort {
   std::string name;
   std::string protocol;
-  int64_t port = 0;          // On the pod; 0 for a headless Service without ports.
+  int64_t port = 0;  // On the pod; 0 for a headless Service without ports.
   std::string app_protocol;
   auto operator<=>(const ServicePort&) const = default;
 };
@@ -22,14 +22,15 @@ struct Backend {
   ObjectPtr pod;
   std::string ip;
   std::string node;
-  std::string hostname;      // Only where the pod's subdomain is the Service.
+  std::string hostname;  // Only where the pod's subdomain is the Service.
   bool ready = false;
   bool serving = false;
   bool terminating = false;
   std::vector<ServicePort> ports;
 };
 
-// Of a Service with a selector. Pods that share a set of resolved ports are neighbours in the result.
+// Of a Service with a selector. Pods that share a set of resolved ports are neighbours in the
+// result.
 std::vector<Backend> backends_of(json::Value service, const Lister& pods, std::string_view ns);
 
 bool is_headless(json::Value service_spec);

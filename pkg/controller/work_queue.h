@@ -1,7 +1,8 @@
 #pragma once
-// WorkQueue: keys that want a pass, each at most once in the line and never worked on twice at the same
-// time. A key added while it is being worked on runs again afterwards. Failed keys come back after a
-// back-off that doubles with each failure (5 ms to 1000 s), as upstream's default rate limiter has it.
+// WorkQueue: keys that want a pass, each at most once in the line and never worked on twice at the
+// same time. A key added while it is being worked on runs again afterwards. Failed keys come back
+// after a back-off that doubles with each failure (5 ms to 1000 s), as upstream's default rate
+// limiter has it.
 //
 // Any thread may add; workers call get() and done().
 
@@ -52,8 +53,9 @@ class WorkQueue {
   const Clock& clock_;
   mutable Mutex mutex_;
   CondVar changed_;
-  std::deque<ObjectKey> line_ GUARDED_BY(mutex_);       // Waiting, in order.
-  std::set<ObjectKey> dirty_ GUARDED_BY(mutex_);        // Wants a pass (waiting, or again after this one).
+  std::deque<ObjectKey> line_ GUARDED_BY(mutex_);  // Waiting, in order.
+  std::set<ObjectKey> dirty_
+      GUARDED_BY(mutex_);  // Wants a pass (waiting, or again after this one).
   std::set<ObjectKey> in_progress_ GUARDED_BY(mutex_);
   std::map<ObjectKey, MonotonicTime> due_ GUARDED_BY(mutex_);
   std::set<std::pair<MonotonicTime, ObjectKey>> by_due_ GUARDED_BY(mutex_);

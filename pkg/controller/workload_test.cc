@@ -37,14 +37,16 @@ TEST(ReplicaSet, HealsAndRemovesTheFourth) {
   test.cluster.erase(api::resource("pods"), "default", test.list("pods")[0]->name());
   test.settle();
   EXPECT_EQ(test.list("pods").size(), 3U);
-  test.cluster.put(api::resource("pods"), "metadata: {name: extra, namespace: default, labels: {app: web}}");
+  test.cluster.put(api::resource("pods"),
+                   "metadata: {name: extra, namespace: default, labels: {app: web}}");
   test.settle();
   EXPECT_EQ(test.list("pods").size(), 3U);
 }
 
 TEST(ReplicaSet, AdoptsOrphansAndReleasesWhatNoLongerMatches) {
   ControllerTest test(kReplicaSet);
-  test.cluster.put(api::resource("pods"), "metadata: {name: old, namespace: default, labels: {app: web}}");
+  test.cluster.put(api::resource("pods"),
+                   "metadata: {name: old, namespace: default, labels: {app: web}}");
   ObjectPtr set = test.cluster.put(api::resource("replicasets.apps"), kSet);
   test.settle();
   EXPECT_EQ(test.list("pods").size(), 3U);
@@ -85,8 +87,9 @@ void make_available(ControllerTest& test) {
   for (const ObjectPtr& set : test.list("replicasets.apps")) {
     json::Document document = set->document();
     int64_t size = document.root()["spec"]["replicas"].as_int();
-    test.cluster.change(api::resource("replicasets.apps"), "default", set->name(),
-                        fmt::format("status: {{replicas: {0}, readyReplicas: {0}, availableReplicas: {0}}}", size));
+    test.cluster.change(
+        api::resource("replicasets.apps"), "default", set->name(),
+        fmt::format("status: {{replicas: {0}, readyReplicas: {0}, availableReplicas: {0}}}", size));
   }
 }
 
@@ -131,7 +134,9 @@ TEST(Deployment, RollsStepByStepWithinItsLimits) {
   }
   EXPECT_EQ(sizes(test), (std::vector<int64_t>{0, 3}));
   json::Document rolled = test.find("deployments.apps", "web")->document();
-  EXPECT_EQ(rolled.root()["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_string(), "2");
+  EXPECT_EQ(
+      rolled.root()["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_string(),
+      "2");
 }
 
 TEST(Deployment, RollingBackReusesTheOldSetUnderANewRevision) {
@@ -142,13 +147,16 @@ TEST(Deployment, RollingBackReusesTheOldSetUnderANewRevision) {
   for (const char* image : {"i:2", "i:1"}) {
     make_available(test);
     test.settle();
-    test.cluster.change(api::resource("deployments.apps"), "default", "web",
-                        fmt::format("spec: {{template: {{spec: {{containers: [{{name: c, image: '{}'}}]}}}}}}", image));
+    test.cluster.change(
+        api::resource("deployments.apps"), "default", "web",
+        fmt::format("spec: {{template: {{spec: {{containers: [{{name: c, image: '{}'}}]}}}}}}",
+                    image));
     test.settle();
   }
   EXPECT_EQ(test.list("replicasets.apps").size(), 2U);
   json::Document set = test.find("replicasets.apps", first)->document();
-  EXPECT_EQ(set.root()["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_string(), "3");
+  EXPECT_EQ(set.root()["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_string(),
+            "3");
 }
 
 TEST(Deployment, PausedDoesNotRollButScales) {
@@ -158,7 +166,8 @@ TEST(Deployment, PausedDoesNotRollButScales) {
   make_available(test);
   test.settle();
   test.cluster.change(api::resource("deployments.apps"), "default", "web",
-                      "spec: {paused: true, replicas: 5, template: {spec: {containers: [{name: c, image: 'i:2'}]}}}");
+                      "spec: {paused: true, replicas: 5, template: {spec: {containers: [{name: c, "
+                      "image: 'i:2'}]}}}");
   test.settle();
   EXPECT_EQ(sizes(test), std::vector<int64_t>{5});
 }

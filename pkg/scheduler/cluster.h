@@ -1,6 +1,6 @@
 #pragma once
-// Cluster: the scheduler's own picture of nodes and the pods on them, pods assumed to be there included.
-// One thread, the scheduler's.
+// Cluster: the scheduler's own picture of nodes and the pods on them, pods assumed to be there
+// included. One thread, the scheduler's.
 
 #include <map>
 #include <string>
@@ -21,6 +21,7 @@ struct NodeInfo {
   Resources requested;
   std::map<std::string, PodPtr> pods;  // By UID.
 
+  json::Value root() const { return document.root(); }
   json::Value spec() const { return document.root()["spec"]; }
   json::Value labels() const { return document.root()["metadata"]["labels"]; }
   // Absent when the node has no such label.

@@ -9,41 +9,6 @@ namespace {
 
 Rejection no(std::string reason, bool unresolvable) { return {{std::move(reason)}, unresolvable}; }
 
-bool tolerates(json::Value toleration, json::Value taint) {
-  std::string_view effect = toleration["effect"].as_string();
-  if (!effect.empty() && effect != taint["effect"].as_string()) return false;
-  std::string_view key = toleration["key"].as_string();
-  if (!key.empty() && key != taint["key"].as_string()) return false;
-  std::string_view op = toleration["operator"].as_string();
-  if (op == "Exists") return true;
-  if (op.empty() || op == "Equal") {
-    return !key.empty() && toleration["value"].as_string() == taint["value"].as_string();
-  }
-  auto wanted = parse_int(toleration["value"].as_string());
-  auto have = parse_int(taint["value"].as_string());
-  if (!wanted || !have) return false;
-  return op == "Gt" ? *have > *wanted : op == "Lt" && *have < *wanted;
-}
-
-bool matches_expression(json::Value expression, std::optional<std::string_view> value) {
-  std::string_view op = expression["operator"].as_string();
-  json::Value values = expression["values"];
-  auto listed = [&] {
-    for (json::Value one : values.items()) {
-      if (value && one.as_string() == *value) return true;
-    }
-    return false;
-  };
-  if (op == "In") return listed();
-  if (op == "NotIn") return !listed();
-  if (op == "Exists") return value.has_value();
-  if (op == "DoesNotExist") return !value.has_value();
-  auto have = value ? parse_int(*value) : std::nullopt;
-  auto bound = parse_int(values.at(0).as_string());
-  if (!have || !bound) return false;
-  return op == "Gt" ? *have > *bound : *have < *bound;
-}
-
 std::optional<Rejection> unschedulable(const PodInfo& pod, const NodeInfo& node, const Cluster&) {
   if (!node.spec()["unschedulable"].as_bool()) return std::nullopt;
   json::Draft taint;
@@ -51,7 +16,7 @@ std::optional<Rejection> unschedulable(const PodInfo& pod, const NodeInfo& node,
   taint.root().set("effect", "NoSchedule");
   json::Document made = taint.freeze();
   for (json::Value toleration : pod.spec()["tolerations"].items()) {
-    if (tolerates(toleration, made.root())) return std::nullopt;
+    if (api::tolerates(toleration, made.root())) return std::nullopt;
   }
   return no("node(s) were unschedulable", true);
 }
@@ -62,12 +27,13 @@ std::optional<Rejection> node_name(const PodInfo& pod, const NodeInfo& node, con
 }
 
 std::optional<Rejection> taints(const PodInfo& pod, const NodeInfo& node, const Cluster&) {
-  if (!untolerated_taint(pod.spec()["tolerations"], node.spec()["taints"], false)) return std::nullopt;
+  if (!api::untolerated_taint(pod.spec()["tolerations"], node.spec()["taints"]))
+    return std::nullopt;
   return no("node(s) had untolerated taint(s)", true);
 }
 
 std::optional<Rejection> node_affinity(const PodInfo& pod, const NodeInfo& node, const Cluster&) {
-  if (matches_node_affinity(pod, node)) return std::nullopt;
+  if (api::matches_node(pod.spec(), node.root())) return std::nullopt;
   return no("node(s) didn't match Pod's node affinity/selector", true);
 }
 
@@ -131,45 +97,6 @@ Verdict evaluate(const PodInfo& pod, const NodeInfo& node, const Cluster& cluste
     }
   }
   return {};
-}
-
-json::Value untolerated_taint(json::Value tolerations, json::Value taint_list, bool preferred_only) {
-  for (json::Value taint : taint_list.items()) {
-    bool preferred = taint["effect"].as_string() == "PreferNoSchedule";
-    if (preferred != preferred_only) continue;
-    bool tolerated = false;
-    for (json::Value toleration : tolerations.items()) tolerated |= tolerates(toleration, taint);
-    if (!tolerated) return taint;
-  }
-  return {};
-}
-
-bool matches_node_selector_term(json::Value term, const NodeInfo& node) {
-  if (term["matchExpressions"].empty() && term["matchFields"].empty()) return false;
-  for (json::Value expression : term["matchExpressions"].items()) {
-    if (!matches_expression(expression, node.label(expression["key"].as_string()))) return false;
-  }
-  for (json::Value expression : term["matchFields"].items()) {
-    bool is_name = expression["key"].as_string() == "metadata.name";
-    if (!matches_expression(expression,
-                            is_name ? std::optional<std::string_view>(node.name) : std::nullopt)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-bool matches_node_affinity(const PodInfo& pod, const NodeInfo& node) {
-  for (auto [key, value] : pod.spec()["nodeSelector"].members()) {
-    if (node.label(key) != value.as_string()) return false;
-  }
-  json::Value required =
-      pod.spec()["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-  if (!required) return true;
-  for (json::Value term : required["nodeSelectorTerms"].items()) {
-    if (matches_node_selector_term(term, node)) return true;
-  }
-  return false;
 }
 
 }  // namespace wherry::scheduler

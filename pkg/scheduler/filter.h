@@ -1,6 +1,7 @@
 #pragma once
-// Filters: may this pod run on that node? One row each in filters(); the first that says no gives the
-// reason. Messages are upstream's, since people and tools read them in the pod's condition. Pure.
+// Filters: may this pod run on that node? One row each in filters(); the first that says no gives
+// the reason. Messages are upstream's, since people and tools read them in the pod's condition.
+// Pure.
 
 #include <cstdint>
 #include <optional>
@@ -31,7 +32,8 @@ struct Rejection {
 
 struct FilterRow {
   std::string_view name;
-  std::optional<Rejection> (*rejects)(const PodInfo& pod, const NodeInfo& node, const Cluster& cluster);
+  std::optional<Rejection> (*rejects)(const PodInfo& pod, const NodeInfo& node,
+                                      const Cluster& cluster);
   uint32_t hints;
 };
 
@@ -49,10 +51,5 @@ std::optional<Rejection> rejects_by_pod_affinity(const PodInfo& pod, const NodeI
                                                  const Cluster& cluster);
 std::optional<Rejection> rejects_by_topology_spread(const PodInfo& pod, const NodeInfo& node,
                                                     const Cluster& cluster);
-
-// A taint the pod does not tolerate with one of the effects, or null. Shared with the score.
-json::Value untolerated_taint(json::Value tolerations, json::Value taints, bool preferred_only);
-bool matches_node_selector_term(json::Value term, const NodeInfo& node);
-bool matches_node_affinity(const PodInfo& pod, const NodeInfo& node);
 
 }  // namespace wherry::scheduler

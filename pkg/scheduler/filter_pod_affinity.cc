@@ -23,7 +23,8 @@ bool term_selects(json::Value term, const PodInfo& owner, const PodInfo& candida
   if (!in_namespace) return false;
   Result<api::Selector> selector = api::Selector::from_label_selector(term["labelSelector"]);
   if (!selector.ok() || !selector->matches_labels(candidate.labels())) return false;
-  // matchLabelKeys: the candidate must agree with the owner on these labels, where the owner has them.
+  // matchLabelKeys: the candidate must agree with the owner on these labels, where the owner has
+  // them.
   for (json::Value key : term["matchLabelKeys"].items()) {
     json::Value own = owner.labels()[key.as_string()];
     if (own && own.as_string() != candidate.labels()[key.as_string()].as_string()) return false;
@@ -61,7 +62,8 @@ bool violates_existing(const PodInfo& pod, const NodeInfo& node, const Cluster& 
       for (json::Value term : existing->spec()["affinity"]["podAntiAffinity"][kRequired].items()) {
         std::string_view topology = term["topologyKey"].as_string();
         auto domain = looked_at.label(topology);
-        if (domain && node.label(topology) == domain && term_selects(term, *existing, pod, cluster)) {
+        if (domain && node.label(topology) == domain &&
+            term_selects(term, *existing, pod, cluster)) {
           return true;
         }
       }

@@ -21,11 +21,12 @@ bool counts_pod(json::Value constraint, const api::Selector& selector, const Pod
 
 bool node_counts(json::Value constraint, const PodInfo& pod, const NodeInfo& node) {
   if (node.object == nullptr || !node.label(constraint["topologyKey"].as_string())) return false;
-  if (constraint["nodeAffinityPolicy"].as_string() != "Ignore" && !matches_node_affinity(pod, node)) {
+  if (constraint["nodeAffinityPolicy"].as_string() != "Ignore" &&
+      !api::matches_node(pod.spec(), node.root())) {
     return false;
   }
   return constraint["nodeTaintsPolicy"].as_string() != "Honor" ||
-         !untolerated_taint(pod.spec()["tolerations"], node.spec()["taints"], false);
+         !api::untolerated_taint(pod.spec()["tolerations"], node.spec()["taints"]);
 }
 
 }  // namespace

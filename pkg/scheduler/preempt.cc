@@ -12,7 +12,8 @@ bool more_important(const PodPtr& a, const PodPtr& b) {
          b->document.root()["status"]["startTime"].as_string();
 }
 
-std::optional<Victims> victims_on(const PodInfo& pod, const NodeInfo& node, const Cluster& cluster) {
+std::optional<Victims> victims_on(const PodInfo& pod, const NodeInfo& node,
+                                  const Cluster& cluster) {
   NodeInfo trial = node;
   std::vector<PodPtr> lower;
   for (const auto& [uid, placed] : node.pods) {
@@ -62,7 +63,8 @@ std::string preemption_message(const PodInfo& pod, size_t nodes,
   for (const auto& [name, rejection] : rejections) unhelpful += rejection.unresolvable ? 1 : 0;
   size_t victimless = rejections.size() - unhelpful;
   std::string out = fmt::format("preemption: 0/{} nodes are available: ", nodes);
-  if (victimless > 0) out += fmt::format("{} No preemption victims found for incoming pod", victimless);
+  if (victimless > 0)
+    out += fmt::format("{} No preemption victims found for incoming pod", victimless);
   if (victimless > 0 && unhelpful > 0) out += ", ";
   if (unhelpful > 0) out += fmt::format("{} Preemption is not helpful for scheduling", unhelpful);
   return out + ".";

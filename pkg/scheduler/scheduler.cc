@@ -43,7 +43,8 @@ uint32_t node_hints(const client::Change& change) {
 
 }  // namespace
 
-std::string unschedulable_message(size_t nodes, const std::map<std::string, Rejection>& rejections) {
+std::string unschedulable_message(size_t nodes,
+                                  const std::map<std::string, Rejection>& rejections) {
   if (nodes == 0) return "no nodes available to schedule pods";
   std::map<std::string, int> counts;
   for (const auto& [name, rejection] : rejections) {
@@ -99,7 +100,8 @@ void Scheduler::run(const std::stop_token& stop) {
       } else {
         MonotonicTime next = MonotonicTime::max();
         for (const auto& [uid, at] : backed_off_) next = std::min(next, at);
-        changed_.wait_for(mutex_, stop, std::max(next - clock_.monotonic(), Duration::zero()), ready);
+        changed_.wait_for(mutex_, stop, std::max(next - clock_.monotonic(), Duration::zero()),
+                          ready);
       }
     }
     if (!stop.stop_requested()) run_once();
@@ -158,7 +160,8 @@ void Scheduler::take_in_pod(const client::Change& change) {
     bool relabelled = change.before == nullptr || !cluster_.has_pod(uid);
     if (!relabelled) {
       json::Document before = change.before->document();
-      relabelled = !equal(before.root()["metadata"]["labels"], document.root()["metadata"]["labels"]);
+      relabelled =
+          !equal(before.root()["metadata"]["labels"], document.root()["metadata"]["labels"]);
     }
     forget(uid);
     nominated_.erase(uid);
@@ -191,7 +194,8 @@ void Scheduler::take_in_pod(const client::Change& change) {
 void Scheduler::enqueue(const PodPtr& pod) {
   unschedulable_.erase(pod->uid);
   auto found = places_.find(pod->uid);
-  Place place{pod->priority, found != places_.end() ? found->second.arrival : ++arrivals_, pod->uid};
+  Place place{pod->priority, found != places_.end() ? found->second.arrival : ++arrivals_,
+              pod->uid};
   if (found != places_.end()) queue_.erase(found->second);
   queue_.insert(place);
   places_.insert_or_assign(pod->uid, place);
@@ -284,18 +288,20 @@ void Scheduler::bind(const PodPtr& pod, const std::string& node) {
   target.set("kind", "Node");
   target.set("name", node);
   json::Document binding = draft.freeze();
-  Result<api::ObjectPtr> bound = client_.create_subresource(api::resource("pods"), pod->ns, pod->name,
-                                                            "binding", binding.root());
+  Result<api::ObjectPtr> bound = client_.create_subresource(api::resource("pods"), pod->ns,
+                                                            pod->name, "binding", binding.root());
   if (bound.ok()) {
     failures_.erase(pod->uid);
     nominated_.erase(pod->uid);
     said_.erase(pod->uid);
-    events_.record_action(client::reference_to(*pod->object), "Normal", "Scheduled", "Binding",
-                          fmt::format("Successfully assigned {}/{} to {}", pod->ns, pod->name, node));
+    events_.record_action(
+        client::reference_to(*pod->object), "Normal", "Scheduled", "Binding",
+        fmt::format("Successfully assigned {}/{} to {}", pod->ns, pod->name, node));
     return;
   }
   cluster_.remove_pod(pod->uid);
-  if (bound.error().is(Code::kNotFound) || bound.error().is(Code::kConflict)) return;  // News follow.
+  if (bound.error().is(Code::kNotFound) || bound.error().is(Code::kConflict))
+    return;  // News follow.
   log::warn("binding {}/{} to {}: {}", pod->ns, pod->name, node, bound.error().message());
   Duration delay = kBackoffFirst;
   for (int i = 0; i < std::min(failures_[pod->uid], 4); ++i) delay *= 2;
@@ -319,16 +325,16 @@ void Scheduler::reject(const PodPtr& pod, const std::map<std::string, Rejection>
     }
   }
   if (!rejections.empty() && !victims) {
-    message += " no new claims to deallocate, " +
-               preemption_message(*pod, rejections.size(), rejections);
+    message +=
+        " no new claims to deallocate, " + preemption_message(*pod, rejections.size(), rejections);
   }
   set_condition(*pod, message);
   if (victims && !waits_for_victims) preempt(pod, victims->node, victims->pods);
 }
 
 void Scheduler::set_condition(const PodInfo& pod, const std::string& message) {
-  events_.record_action(client::reference_to(*pod.object), "Warning", "FailedScheduling", "Scheduling",
-                        message);
+  events_.record_action(client::reference_to(*pod.object), "Warning", "FailedScheduling",
+                        "Scheduling", message);
   std::string& said = said_[pod.uid];
   if (said == message) return;
   json::Draft draft;
@@ -341,7 +347,8 @@ void Scheduler::set_condition(const PodInfo& pod, const std::string& message) {
   condition.set_null("lastProbeTime");
   json::Value before;
   for (json::Value one : pod.document.root()["status"]["conditions"].items()) {
-    if (one["type"].as_string() == "PodScheduled" && one["status"].as_string() == "False") before = one;
+    if (one["type"].as_string() == "PodScheduled" && one["status"].as_string() == "False")
+      before = one;
   }
   if (before) {
     condition.set("lastTransitionTime", before["lastTransitionTime"]);
@@ -359,7 +366,8 @@ void Scheduler::set_condition(const PodInfo& pod, const std::string& message) {
   }
 }
 
-void Scheduler::preempt(const PodPtr& pod, const std::string& node, const std::vector<PodPtr>& victims) {
+void Scheduler::preempt(const PodPtr& pod, const std::string& node,
+                        const std::vector<PodPtr>& victims) {
   nominated_[pod->uid] = {node, pod};
   json::Draft nomination;
   nomination.root().set_object("status").set("nominatedNodeName", node);
@@ -374,12 +382,13 @@ void Scheduler::preempt(const PodPtr& pod, const std::string& node, const std::v
     condition.set("type", "DisruptionTarget");
     condition.set("status", "True");
     condition.set("reason", "PreemptionByScheduler");
-    condition.set("message", fmt::format("{}: preempting to accommodate a higher priority pod", kName));
+    condition.set("message",
+                  fmt::format("{}: preempting to accommodate a higher priority pod", kName));
     condition.set("lastTransitionTime", format_time(clock_.now()));
     json::Document mark = draft.freeze();
     Result<api::ObjectPtr> marked =
-        client_.patch(api::resource("pods"), victim->ns, victim->name, client::PatchType::kStrategic,
-                      mark.root(), {.subresource = "status"});
+        client_.patch(api::resource("pods"), victim->ns, victim->name,
+                      client::PatchType::kStrategic, mark.root(), {.subresource = "status"});
     if (!marked.ok()) log::debug("mark {}: {}", victim->name, marked.error().message());
     Result<void> gone =
         client_.remove(api::resource("pods"), victim->ns, victim->name, {.uid = victim->uid});
@@ -387,7 +396,8 @@ void Scheduler::preempt(const PodPtr& pod, const std::string& node, const std::v
       log::warn("preempting {}/{}: {}", victim->ns, victim->name, gone.error().message());
       continue;
     }
-    events_.record_action(client::reference_to(*victim->object), "Normal", "Preempted", "Preempting",
+    events_.record_action(client::reference_to(*victim->object), "Normal", "Preempted",
+                          "Preempting",
                           fmt::format("Preempted by pod {} on node {}", pod->uid, node));
   }
 }

@@ -1,9 +1,10 @@
 #pragma once
-// Scheduler: gives each pod that has none a node. Pods wait in one queue, by priority and age; a pod that
-// fits nowhere says why in its condition and an event, and waits for a change that can help it, never for
-// a timer. Only a failed binding is tried again after a back-off.
+// Scheduler: gives each pod that has none a node. Pods wait in one queue, by priority and age; a
+// pod that fits nowhere says why in its condition and an event, and waits for a change that can
+// help it, never for a timer. Only a failed binding is tried again after a back-off.
 //
-// Threads: the cache's dispatcher calls note(); everything else happens on the one "scheduler" thread.
+// Threads: the cache's dispatcher calls note(); everything else happens on the one "scheduler"
+// thread.
 
 #include <deque>
 #include <map>
@@ -78,13 +79,13 @@ class Scheduler {
   // The scheduler's thread only.
   Cluster cluster_;
   std::set<Place> queue_;
-  std::map<std::string, PodPtr> queued_;                // By UID.
+  std::map<std::string, PodPtr> queued_;  // By UID.
   std::map<std::string, Place> places_;
   std::map<std::string, Waiting> unschedulable_;
-  std::map<std::string, MonotonicTime> backed_off_;     // Failed bindings: not before.
+  std::map<std::string, MonotonicTime> backed_off_;  // Failed bindings: not before.
   std::map<std::string, int> failures_;
   std::map<std::string, std::pair<std::string, PodPtr>> nominated_;  // UID -> node it made room on.
-  std::map<std::string, std::string> said_;             // Last message in the condition.
+  std::map<std::string, std::string> said_;  // Last message in the condition.
   uint64_t arrivals_ = 0;
 
   std::jthread thread_;

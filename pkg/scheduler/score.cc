@@ -3,26 +3,29 @@
 #include <algorithm>
 #include <cmath>
 
-#include "scheduler/filter.h"
+#include "api/placement.h"
 
 namespace wherry::scheduler {
 namespace {
 
 constexpr double kMax = 100;
-// A pod that asks for nothing still counts, so that such pods spread (upstream's defaults for scoring).
+// A pod that asks for nothing still counts, so that such pods spread (upstream's defaults for
+// scoring).
 constexpr int64_t kDefaultMilliCpu = 100;
 constexpr int64_t kDefaultMemory = 200LL << 20;
 
 double amount(const Resources& resources, std::string_view name) {
   auto found = resources.find(name);
   if (found == resources.end()) return 0;
-  return name == "cpu" ? static_cast<double>(found->second.milli_value()) : found->second.as_double();
+  return name == "cpu" ? static_cast<double>(found->second.milli_value())
+                       : found->second.as_double();
 }
 
 double scored_request(const PodInfo& pod, std::string_view name) {
   double wanted = amount(pod.requests, name);
   if (wanted > 0) return wanted;
-  return name == "cpu" ? static_cast<double>(kDefaultMilliCpu) : static_cast<double>(kDefaultMemory);
+  return name == "cpu" ? static_cast<double>(kDefaultMilliCpu)
+                       : static_cast<double>(kDefaultMemory);
 }
 
 // Share of the node that would be in use with the pod on it, 0 to 1.
@@ -51,13 +54,15 @@ double preferred_node_affinity(const PodInfo& pod, const NodeInfo& node, const C
   for (json::Value term : terms.items()) {
     auto weight = static_cast<double>(term["weight"].as_int());
     all += weight;
-    if (matches_node_selector_term(term["preference"], node)) sum += weight;
+    if (api::matches_node_selector_term(term["preference"], node.root())) sum += weight;
   }
   return all > 0 ? kMax * sum / all : 0;
 }
 
 double preferred_taints(const PodInfo& pod, const NodeInfo& node, const Cluster&) {
-  return untolerated_taint(pod.spec()["tolerations"], node.spec()["taints"], true) ? 0 : kMax;
+  json::Value taint =
+      api::untolerated_taint(pod.spec()["tolerations"], node.spec()["taints"], "PreferNoSchedule");
+  return taint ? 0 : kMax;
 }
 
 // Pods of one controller go to different nodes where they can.

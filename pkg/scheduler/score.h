@@ -1,5 +1,6 @@
 #pragma once
-// Scores: which of the nodes that fit is best? One row each in scores(), 0 to 100 times its weight. Pure.
+// Scores: which of the nodes that fit is best? One row each in scores(), 0 to 100 times its weight.
+// Pure.
 
 #include <span>
 #include <string_view>
