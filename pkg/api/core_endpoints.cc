@@ -58,7 +58,8 @@ void address_type_cell(json::Value slice, Time, json::Node cells) {
 void slice_ports_cell(json::Value slice, Time, json::Node cells) {
   std::vector<std::string> ports;
   for (json::Value port : slice["ports"].items()) {
-    ports.push_back(port["port"] ? std::to_string(port["port"].as_int()) : "*");
+    ports.push_back(port["port"] ? std::to_string(port["port"].as_int())
+                                 : text_or(port["name"], "*"));
   }
   cells.push(shorten(ports, "<unset>"));
 }

@@ -72,7 +72,10 @@ void os_image_cell(json::Value object, Time, json::Node cells) {
   cells.push(text_or(node_info(object)["osImage"], "<unknown>"));
 }
 void kernel_cell(json::Value object, Time, json::Node cells) {
-  cells.push(text_or(node_info(object)["kernelVersion"], "<unknown>"));
+  std::string text = text_or(node_info(object)["kernelVersion"], "<unknown>");
+  std::string_view architecture = node_info(object)["architecture"].as_string();
+  if (!architecture.empty()) text += " (" + std::string(architecture) + ")";
+  cells.push(text);
 }
 void runtime_cell(json::Value object, Time, json::Node cells) {
   cells.push(text_or(node_info(object)["containerRuntimeVersion"], "<unknown>"));

@@ -152,14 +152,17 @@ constexpr Column kFlowColumns[] = {
 json::Value limited(json::Value object) { return object["spec"]["limited"]; }
 json::Value queuing(json::Value object) { return limited(object)["limitResponse"]["queuing"]; }
 void number_or_none(json::Value value, json::Node cells) {
-  cells.push(value ? std::to_string(value.as_int()) : std::string("<none>"));
+  if (value) {
+    cells.push(value.as_int());
+  } else {
+    cells.push("<none>");
+  }
 }
 void level_type_cell(json::Value object, Time, json::Node cells) {
   cells.push(object["spec"]["type"].as_string());
 }
 void shares_cell(json::Value object, Time, json::Node cells) {
-  json::Value part = limited(object) ? limited(object) : object["spec"]["exempt"];
-  number_or_none(part["nominalConcurrencyShares"], cells);
+  number_or_none(limited(object)["nominalConcurrencyShares"], cells);
 }
 void queues_cell(json::Value object, Time, json::Node cells) {
   number_or_none(queuing(object)["queues"], cells);

@@ -79,6 +79,7 @@ bool walk_init(json::Value pod, Summary& out, int64_t& sidecar_restarts,
 
 void walk_containers(json::Value pod, Summary& out) {
   bool running = false;
+  bool failed = false;  // The reason so far is that of a container that failed.
   json::Value statuses = pod["status"]["containerStatuses"];
   for (size_t i = statuses.size(); i-- > 0;) {
     json::Value status = statuses.at(i);
@@ -86,8 +87,14 @@ void walk_containers(json::Value pod, Summary& out) {
     json::Value state = status["state"];
     if (std::string_view why = state["waiting"]["reason"].as_string(); !why.empty()) {
       out.reason = why;
-    } else if (state["terminated"]) {
-      out.reason = end_text(state["terminated"]);
+      failed = false;
+    } else if (json::Value terminated = state["terminated"]) {
+      std::string text = end_text(terminated);
+      bool good = terminated["exitCode"].as_int() == 0;
+      // That one container is done does not hide that another failed.
+      if (failed && good && text == "Completed") continue;
+      out.reason = std::move(text);
+      failed = !good;
     } else if (status["ready"].as_bool() && state["running"]) {
       running = true;
       ++out.ready;
