@@ -1,6 +1,7 @@
 #pragma once
-// CHECK: states what must be true unless we ourselves made a mistake. Always on; a failure prints the
-// place and ends the process. Never used for what a client, a peer, the kernel or the disk can cause.
+// CHECK: states what must be true unless we ourselves made a mistake. Always on; a failure prints
+// the place and ends the process. Never used for what a client, a peer, the kernel or the disk can
+// cause.
 
 namespace wherry {
 

@@ -18,10 +18,11 @@ std::string format_parts(T time, int fraction_digits) {
                   static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                   clock.hours().count(), clock.minutes().count(), clock.seconds().count());
   if (fraction_digits == 6) {
-    text += fmt::format(".{:06}",
-                        std::chrono::duration_cast<std::chrono::microseconds>(rest).count());
+    text +=
+        fmt::format(".{:06}", std::chrono::duration_cast<std::chrono::microseconds>(rest).count());
   } else if (fraction_digits == 9) {
-    text += fmt::format(".{:09}", std::chrono::duration_cast<std::chrono::nanoseconds>(rest).count());
+    text +=
+        fmt::format(".{:09}", std::chrono::duration_cast<std::chrono::nanoseconds>(rest).count());
   }
   return text + "Z";
 }

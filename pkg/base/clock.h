@@ -11,7 +11,7 @@
 namespace wherry {
 
 using Duration = std::chrono::nanoseconds;
-using Time = std::chrono::sys_time<std::chrono::microseconds>;   // Wall clock, UTC.
+using Time = std::chrono::sys_time<std::chrono::microseconds>;  // Wall clock, UTC.
 using MonotonicTime = std::chrono::steady_clock::time_point;
 
 class Clock {

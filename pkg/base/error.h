@@ -1,7 +1,7 @@
 #pragma once
-// Error: what went wrong, for a client and for a controller that must choose between retry, wait and
-// give up. The codes are the API's own reasons (meta/v1 StatusReason) and a few that carry the node's
-// conditions; pkg/api/status.cc holds the one table from code to HTTP status.
+// Error: what went wrong, for a client and for a controller that must choose between retry, wait
+// and give up. The codes are the API's own reasons (meta/v1 StatusReason) and a few that carry the
+// node's conditions; pkg/api/status.cc holds the one table from code to HTTP status.
 
 #include <fmt/core.h>
 
@@ -32,9 +32,9 @@ enum class Code {
   kInternal,
   kExpired,
   kUnavailable,
-  kStorageFull,   // 507: the disk under the store is full; nothing was written.
-  kUnknown,       // 500 without a reason, as upstream has for errors it did not foresee.
-  kUnsupported,   // 501: known to Kubernetes, not built here.
+  kStorageFull,  // 507: the disk under the store is full; nothing was written.
+  kUnknown,      // 500 without a reason, as upstream has for errors it did not foresee.
+  kUnsupported,  // 501: known to Kubernetes, not built here.
 };
 
 // One field that is at fault (meta/v1 StatusCause). `field` is a path such as "spec.ports[0].port".
@@ -116,8 +116,8 @@ class [[nodiscard]] Error {
     return make(Code::kUnsupported, format, std::forward<Args>(args)...);
   }
 
-  // `what` failed with errno value `number`: kStorageFull for ENOSPC and EDQUOT, kNotFound for ENOENT,
-  // else kInternal. The message is "what: <text of the number>".
+  // `what` failed with errno value `number`: kStorageFull for ENOSPC and EDQUOT, kNotFound for
+  // ENOENT, else kInternal. The message is "what: <text of the number>".
   static Error from_errno(int number, std::string_view what);
 
  private:

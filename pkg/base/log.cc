@@ -43,7 +43,8 @@ Result<Level> parse_level(std::string_view text) {
   if (text == "warn" || text == "warning") return Level::kWarn;
   if (text == "error") return Level::kError;
   if (text == "off") return Level::kOff;
-  return Error::invalid("unknown log level \"{}\": use trace, debug, info, warn, error or off", text);
+  return Error::invalid("unknown log level \"{}\": use trace, debug, info, warn, error or off",
+                        text);
 }
 
 void set_level(Level level) { current_level = level; }

@@ -1,6 +1,6 @@
 #pragma once
-// Logging with levels; the only includer of spdlog is log.cc. Log where an error stops: a function that
-// returns an error does not log it too. Never log bodies of objects. Any thread.
+// Logging with levels; the only includer of spdlog is log.cc. Log where an error stops: a function
+// that returns an error does not log it too. Never log bodies of objects. Any thread.
 
 #include <fmt/core.h>
 
@@ -22,7 +22,8 @@ void write(Level level, std::string_view message);
 
 template <typename... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {
-  if (enabled(Level::kDebug)) write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
+  if (enabled(Level::kDebug))
+    write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void info(fmt::format_string<Args...> format, Args&&... args) {
@@ -34,7 +35,8 @@ void warn(fmt::format_string<Args...> format, Args&&... args) {
 }
 template <typename... Args>
 void error(fmt::format_string<Args...> format, Args&&... args) {
-  if (enabled(Level::kError)) write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
+  if (enabled(Level::kError))
+    write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace wherry::log

@@ -1,6 +1,6 @@
 #pragma once
-// Mutex, MutexLock and CondVar with clang thread-safety annotations (checked by `make lint`, ignored
-// by GCC).
+// Mutex, MutexLock and CondVar with clang thread-safety annotations (checked by `make lint`,
+// ignored by GCC).
 
 #include <chrono>
 #include <condition_variable>
@@ -52,8 +52,8 @@ class CondVar {
   void notify_all() { condition_.notify_all(); }
 
   template <typename Predicate>
-  bool wait(Mutex& mutex, const std::stop_token& stop, Predicate predicate) REQUIRES(mutex)
-      NO_THREAD_SAFETY_ANALYSIS {
+  bool wait(Mutex& mutex, const std::stop_token& stop, Predicate predicate)
+      REQUIRES(mutex) NO_THREAD_SAFETY_ANALYSIS {
     return condition_.wait(mutex, stop, predicate);
   }
   template <typename Rep, typename Period, typename Predicate>

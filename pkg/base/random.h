@@ -9,7 +9,8 @@ namespace wherry {
 
 std::string random_bytes(size_t count);
 uint64_t random_u64();
-std::string random_uuid();                  // RFC 4122 version 4, as metadata.uid has it.
-std::string random_suffix(size_t length);   // Letters and digits that upstream uses for generated names.
+std::string random_uuid();  // RFC 4122 version 4, as metadata.uid has it.
+std::string random_suffix(
+    size_t length);  // Letters and digits that upstream uses for generated names.
 
 }  // namespace wherry

@@ -17,13 +17,13 @@ class [[nodiscard]] Result {
  public:
   using Value = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
   template <typename U>
-    requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Error> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Result<T>>)
-  Result(U&& value)  // NOLINT
+  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Error> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Result<T>>) Result(U&& value)  // NOLINT
       : state_(std::in_place_index<0>, T(std::forward<U>(value))) {}
 
   bool ok() const { return state_.index() == 0; }
@@ -100,10 +100,10 @@ Result<void> ignore_not_found(Result<T> result) {
 
 #define WHERRY_TRY_CONCAT_(a, b) a##b
 #define WHERRY_TRY_NAME_(a, b) WHERRY_TRY_CONCAT_(a, b)
-#define WHERRY_TRY_(name, expression)                       \
-  ({                                                        \
-    auto&& name = (expression);                             \
-    if (!name.ok()) return std::move(name).error();         \
-    std::move(name).value();                                \
+#define WHERRY_TRY_(name, expression)               \
+  ({                                                \
+    auto&& name = (expression);                     \
+    if (!name.ok()) return std::move(name).error(); \
+    std::move(name).value();                        \
   })
 #define TRY(expression) WHERRY_TRY_(WHERRY_TRY_NAME_(try_result_, __COUNTER__), expression)

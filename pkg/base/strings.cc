@@ -33,8 +33,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   return parts;
 }
 
-std::optional<std::pair<std::string_view, std::string_view>> split_once(std::string_view text,
-                                                                        std::string_view separator) {
+std::optional<std::pair<std::string_view, std::string_view>> split_once(
+    std::string_view text, std::string_view separator) {
   size_t at = text.find(separator);
   if (at == std::string_view::npos) return std::nullopt;
   return std::pair{text.substr(0, at), text.substr(at + separator.size())};

@@ -14,9 +14,9 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 // The text before and after the first separator; empty when it does not occur.
 std::optional<std::pair<std::string_view, std::string_view>> split_once(std::string_view text,
                                                                         std::string_view separator);
-std::string_view trim(std::string_view text);  // Spaces, tabs, CR and LF.
-std::string to_lower(std::string_view text);   // ASCII.
-std::string to_upper(std::string_view text);   // ASCII.
+std::string_view trim(std::string_view text);                     // Spaces, tabs, CR and LF.
+std::string to_lower(std::string_view text);                      // ASCII.
+std::string to_upper(std::string_view text);                      // ASCII.
 bool equals_ignore_case(std::string_view a, std::string_view b);  // ASCII.
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to);
 

@@ -1,7 +1,7 @@
 #pragma once
-// Client: how controllers, scheduler, agent and proxy speak to the API. In the server process it is a
-// direct call into the API machinery (same admission and validation, no HTTP); in an agent it is HTTPS.
-// A controller cannot tell which it holds. Any thread.
+// Client: how controllers, scheduler, agent and proxy speak to the API. In the server process it is
+// a direct call into the API machinery (same admission and validation, no HTTP); in an agent it is
+// HTTPS. A controller cannot tell which it holds. Any thread.
 
 #include <cstdint>
 #include <functional>
@@ -24,16 +24,16 @@ using api::Resource;
 using api::Revision;
 
 struct DeleteOptions {
-  std::optional<std::string> uid;               // Precondition.
-  std::optional<Revision> resource_version;     // Precondition.
+  std::optional<std::string> uid;            // Precondition.
+  std::optional<Revision> resource_version;  // Precondition.
   std::optional<int64_t> grace_period_seconds;
-  std::string propagation_policy;               // "", "Background", "Foreground", "Orphan".
+  std::string propagation_policy;  // "", "Background", "Foreground", "Orphan".
 };
 
 enum class PatchType { kJson, kMerge, kStrategic, kApply };
 
 struct PatchOptions {
-  std::string subresource;     // "", "status", ...
+  std::string subresource;  // "", "status", ...
   std::string field_manager;
   bool force = false;
 };
@@ -50,7 +50,8 @@ class Client {
                                 std::string_view name) = 0;
   virtual Result<List> list(const Resource& resource, std::string_view ns,
                             const api::Selector& labels = {}) = 0;
-  // `subresource` "" creates the object itself; "binding", "eviction", "token" post to that of `name`.
+  // `subresource` "" creates the object itself; "binding", "eviction", "token" post to that of
+  // `name`.
   virtual Result<ObjectPtr> create(const Resource& resource, std::string_view ns,
                                    json::Value object) = 0;
   virtual Result<ObjectPtr> create_subresource(const Resource& resource, std::string_view ns,
@@ -75,7 +76,8 @@ class Lister {
   // All of `ns` (every namespace when empty), ordered by namespace and name.
   virtual std::vector<ObjectPtr> list(std::string_view ns) const = 0;
   // Objects whose controlling owner has that UID / any owner has it, in that namespace.
-  virtual std::vector<ObjectPtr> list_owned(std::string_view ns, std::string_view owner_uid) const = 0;
+  virtual std::vector<ObjectPtr> list_owned(std::string_view ns,
+                                            std::string_view owner_uid) const = 0;
   virtual Revision revision() const = 0;  // What has been seen so far.
 };
 

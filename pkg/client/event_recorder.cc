@@ -16,7 +16,9 @@ constexpr double kBurst = 25;
 constexpr double kRefillPerSecond = 1.0 / 300;
 
 // Events about cluster-scoped objects live in "default".
-std::string event_namespace(const Reference& about) { return about.ns.empty() ? "default" : about.ns; }
+std::string event_namespace(const Reference& about) {
+  return about.ns.empty() ? "default" : about.ns;
+}
 
 void set_if(json::Node node, std::string_view key, const std::string& value) {
   if (!value.empty()) node.set(key, value);
@@ -25,8 +27,12 @@ void set_if(json::Node node, std::string_view key, const std::string& value) {
 }  // namespace
 
 Reference reference_to(const api::Object& object, std::string_view field_path) {
-  return {std::string(object.api_version()), std::string(object.kind()), std::string(object.ns()),
-          std::string(object.name()), std::string(object.uid()), std::to_string(object.revision()),
+  return {std::string(object.api_version()),
+          std::string(object.kind()),
+          std::string(object.ns()),
+          std::string(object.name()),
+          std::string(object.uid()),
+          std::to_string(object.revision()),
           std::string(field_path)};
 }
 
@@ -49,8 +55,8 @@ bool EventRecorder::allowed(const std::string& uid) {
 
 void EventRecorder::record(const Reference& about, std::string_view type, std::string_view reason,
                            std::string_view message) {
-  std::string key = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", about.uid, about.name, about.field_path, type,
-                                reason, message);
+  std::string key = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", about.uid, about.name, about.field_path,
+                                type, reason, message);
   std::string name;
   int64_t count = 1;
   {
@@ -76,7 +82,8 @@ void EventRecorder::record(const Reference& about, std::string_view type, std::s
   if (!written.ok() && count > 1 && written.error().is(Code::kNotFound)) {
     written = create(about, type, reason, message, name);
   }
-  if (!written.ok()) log::debug("event {} about {}: {}", reason, about.name, written.error().message());
+  if (!written.ok())
+    log::debug("event {} about {}: {}", reason, about.name, written.error().message());
 }
 
 // The object's name and 16 hexadecimal digits, which upstream takes from the clock in nanoseconds.
@@ -148,7 +155,8 @@ Result<void> EventRecorder::create(const Reference& about, std::string_view type
   return {};
 }
 
-Result<void> EventRecorder::count_up(const std::string& ns, const std::string& name, int64_t count) {
+Result<void> EventRecorder::count_up(const std::string& ns, const std::string& name,
+                                     int64_t count) {
   json::Draft draft;
   draft.root().set("count", count);
   draft.root().set("lastTimestamp", format_time(clock_.now()));

@@ -1,7 +1,8 @@
 #pragma once
-// EventRecorder: writes core/v1 Events about objects, as upstream's recorder does: a repetition counts up
-// the Event that is there, and an object that causes a storm is quietened (25 at once, then one in five
-// minutes). Failures to write are logged, never returned: an event must not stop the work it reports.
+// EventRecorder: writes core/v1 Events about objects, as upstream's recorder does: a repetition
+// counts up the Event that is there, and an object that causes a storm is quietened (25 at once,
+// then one in five minutes). Failures to write are logged, never returned: an event must not stop
+// the work it reports.
 //
 // Any thread.
 
@@ -31,7 +32,8 @@ Reference reference_to(const api::Object& object, std::string_view field_path = 
 
 class EventRecorder {
  public:
-  // `component` is source.component and reportingController; `host` is source.host, empty off a node.
+  // `component` is source.component and reportingController; `host` is source.host, empty off a
+  // node.
   EventRecorder(Client& client, const Clock& clock, std::string component, std::string host = {});
 
   void normal(const Reference& about, std::string_view reason, std::string_view message) {
@@ -48,7 +50,8 @@ class EventRecorder {
   }
   void record(const Reference& about, std::string_view type, std::string_view reason,
               std::string_view message) EXCLUDES(mutex_);
-  // In the newer form (events.k8s.io/v1 fields: eventTime and action instead of counts); the scheduler's.
+  // In the newer form (events.k8s.io/v1 fields: eventTime and action instead of counts); the
+  // scheduler's.
   void record_action(const Reference& about, std::string_view type, std::string_view reason,
                      std::string_view action, std::string_view message);
 

@@ -14,7 +14,8 @@ Error missing(const Resource& resource, std::string_view name) {
 
 class FakeCluster::MapLister final : public Lister {
  public:
-  MapLister(const Objects& objects, const Revision& revision) : objects_(objects), revision_(revision) {}
+  MapLister(const Objects& objects, const Revision& revision)
+      : objects_(objects), revision_(revision) {}
   ObjectPtr find(std::string_view ns, std::string_view name) const override {
     auto found = objects_.find({std::string(ns), std::string(name)});
     return found == objects_.end() ? nullptr : found->second;
@@ -51,8 +52,9 @@ FakeCluster::~FakeCluster() = default;
 
 void FakeCluster::note(std::string_view verb, const Resource& resource, std::string_view ns,
                        std::string_view name, std::string_view subresource) {
-  calls.push_back(fmt::format("{} {} {}{}{}{}{}", verb, resource.group_resource(), ns, ns.empty() ? "" : "/",
-                              name, subresource.empty() ? "" : " ", subresource));
+  calls.push_back(fmt::format("{} {} {}{}{}{}{}", verb, resource.group_resource(), ns,
+                              ns.empty() ? "" : "/", name, subresource.empty() ? "" : " ",
+                              subresource));
 }
 
 void FakeCluster::deliver(const Resource& resource, ObjectPtr before, ObjectPtr after) {
@@ -107,7 +109,8 @@ void FakeCluster::erase(const Resource& resource, std::string_view ns, std::stri
   deliver(resource, before, nullptr);
 }
 
-Result<ObjectPtr> FakeCluster::get(const Resource& resource, std::string_view ns, std::string_view name) {
+Result<ObjectPtr> FakeCluster::get(const Resource& resource, std::string_view ns,
+                                   std::string_view name) {
   ObjectPtr found = lister(resource).find(ns, name);
   if (found == nullptr) return missing(resource, name);
   return found;
@@ -122,7 +125,8 @@ Result<List> FakeCluster::list(const Resource& resource, std::string_view ns,
   return out;
 }
 
-Result<ObjectPtr> FakeCluster::create(const Resource& resource, std::string_view ns, json::Value object) {
+Result<ObjectPtr> FakeCluster::create(const Resource& resource, std::string_view ns,
+                                      json::Value object) {
   auto error = create_errors.find(resource.group_resource());
   if (error != create_errors.end()) {
     Error out = error->second;
@@ -131,7 +135,8 @@ Result<ObjectPtr> FakeCluster::create(const Resource& resource, std::string_view
   }
   std::string_view name = object["metadata"]["name"].as_string();
   if (!name.empty() && lister(resource).find(ns, name) != nullptr) {
-    return Error::make(Code::kAlreadyExists, "{} \"{}\" already exists", resource.group_resource(), name);
+    return Error::make(Code::kAlreadyExists, "{} \"{}\" already exists", resource.group_resource(),
+                       name);
   }
   ObjectPtr made = store(resource, json::Draft(object));
   note("create", resource, ns, made->name());
@@ -139,8 +144,8 @@ Result<ObjectPtr> FakeCluster::create(const Resource& resource, std::string_view
 }
 
 Result<ObjectPtr> FakeCluster::create_subresource(const Resource& resource, std::string_view ns,
-                                                  std::string_view name, std::string_view subresource,
-                                                  json::Value body) {
+                                                  std::string_view name,
+                                                  std::string_view subresource, json::Value body) {
   note("create", resource, ns, name, subresource);
   ObjectPtr live = TRY(get(resource, ns, name));
   if (subresource == "binding") {
@@ -152,8 +157,9 @@ Result<ObjectPtr> FakeCluster::create_subresource(const Resource& resource, std:
   return live;
 }
 
-Result<ObjectPtr> FakeCluster::update(const Resource& resource, std::string_view ns, std::string_view name,
-                                      json::Value object, std::string_view subresource) {
+Result<ObjectPtr> FakeCluster::update(const Resource& resource, std::string_view ns,
+                                      std::string_view name, json::Value object,
+                                      std::string_view subresource) {
   note("update", resource, ns, name, subresource);
   ObjectPtr live = TRY(get(resource, ns, name));
   json::Value version = object["metadata"]["resourceVersion"];
@@ -167,24 +173,28 @@ Result<ObjectPtr> FakeCluster::update(const Resource& resource, std::string_view
     return store(resource, std::move(draft));
   }
   json::Draft draft(object);
-  if (subresource.empty() && resource.status_subresource) draft.root().set("status", document.root()["status"]);
+  if (subresource.empty() && resource.status_subresource)
+    draft.root().set("status", document.root()["status"]);
   return store(resource, std::move(draft));
 }
 
-Result<ObjectPtr> FakeCluster::patch(const Resource& resource, std::string_view ns, std::string_view name,
-                                     PatchType type, json::Value patch, const PatchOptions& options) {
+Result<ObjectPtr> FakeCluster::patch(const Resource& resource, std::string_view ns,
+                                     std::string_view name, PatchType type, json::Value patch,
+                                     const PatchOptions& options) {
   note("patch", resource, ns, name, options.subresource);
   ObjectPtr live = TRY(get(resource, ns, name));
   json::Document document = live->document();
   if (type == PatchType::kStrategic) {
-    return store(resource, TRY(api::strategic_merge_patch(*resource.schema, document.root(), patch)));
+    return store(resource,
+                 TRY(api::strategic_merge_patch(*resource.schema, document.root(), patch)));
   }
-  if (type == PatchType::kMerge) return store(resource, TRY(api::merge_patch(document.root(), patch)));
+  if (type == PatchType::kMerge)
+    return store(resource, TRY(api::merge_patch(document.root(), patch)));
   return Error::unsupported("the fake cluster knows merge and strategic merge patches");
 }
 
-Result<void> FakeCluster::remove(const Resource& resource, std::string_view ns, std::string_view name,
-                                 const DeleteOptions& options) {
+Result<void> FakeCluster::remove(const Resource& resource, std::string_view ns,
+                                 std::string_view name, const DeleteOptions& options) {
   note("delete", resource, ns, name);
   ObjectPtr live = TRY(get(resource, ns, name));
   if (options.uid && *options.uid != live->uid()) return Error::conflict("{} is another one", name);
@@ -204,7 +214,8 @@ Result<void> FakeCluster::remove(const Resource& resource, std::string_view ns, 
 
 const Lister& FakeCluster::lister(const Resource& resource) {
   auto& slot = listers_[resource.group_resource()];
-  if (slot == nullptr) slot = std::make_unique<MapLister>(objects_[resource.group_resource()], revision_);
+  if (slot == nullptr)
+    slot = std::make_unique<MapLister>(objects_[resource.group_resource()], revision_);
   return *slot;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
-// FakeCluster: Client and Cache over a map in memory, for tests of what stands on them. Writes take effect
-// at once, changes are delivered to subscribers inside the call, and every call is noted. No defaults, no
-// validation, no admission. One thread.
+// FakeCluster: Client and Cache over a map in memory, for tests of what stands on them. Writes take
+// effect at once, changes are delivered to subscribers inside the call, and every call is noted. No
+// defaults, no validation, no admission. One thread.
 
 #include <map>
 #include <string>
@@ -18,7 +18,8 @@ class FakeCluster final : public Client, public Cache {
   explicit FakeCluster(const Clock& clock);
   ~FakeCluster() override;
 
-  // Puts an object as it stands (uid and creationTimestamp are added when missing); for setting a scene.
+  // Puts an object as it stands (uid and creationTimestamp are added when missing); for setting a
+  // scene.
   ObjectPtr put(const Resource& resource, std::string_view json_or_yaml);
   // Changes an object by a JSON merge patch without a note in `calls`.
   ObjectPtr change(const Resource& resource, std::string_view ns, std::string_view name,
@@ -30,10 +31,12 @@ class FakeCluster final : public Client, public Cache {
   // The next create of that resource fails with this error.
   std::map<std::string, Error> create_errors;
 
-  Result<ObjectPtr> get(const Resource& resource, std::string_view ns, std::string_view name) override;
+  Result<ObjectPtr> get(const Resource& resource, std::string_view ns,
+                        std::string_view name) override;
   Result<List> list(const Resource& resource, std::string_view ns,
                     const api::Selector& labels) override;
-  Result<ObjectPtr> create(const Resource& resource, std::string_view ns, json::Value object) override;
+  Result<ObjectPtr> create(const Resource& resource, std::string_view ns,
+                           json::Value object) override;
   Result<ObjectPtr> create_subresource(const Resource& resource, std::string_view ns,
                                        std::string_view name, std::string_view subresource,
                                        json::Value body) override;
@@ -41,7 +44,8 @@ class FakeCluster final : public Client, public Cache {
                            json::Value object, std::string_view subresource) override;
   Result<ObjectPtr> patch(const Resource& resource, std::string_view ns, std::string_view name,
                           PatchType type, json::Value patch, const PatchOptions& options) override;
-  // Objects with finalizers get a deletionTimestamp; pods that have a node too, until grace 0 is given.
+  // Objects with finalizers get a deletionTimestamp; pods that have a node too, until grace 0 is
+  // given.
   Result<void> remove(const Resource& resource, std::string_view ns, std::string_view name,
                       const DeleteOptions& options) override;
 
@@ -57,8 +61,8 @@ class FakeCluster final : public Client, public Cache {
 
   ObjectPtr store(const Resource& resource, json::Draft object);
   void deliver(const Resource& resource, ObjectPtr before, ObjectPtr after);
-  void note(std::string_view verb, const Resource& resource, std::string_view ns, std::string_view name,
-            std::string_view subresource = {});
+  void note(std::string_view verb, const Resource& resource, std::string_view ns,
+            std::string_view name, std::string_view subresource = {});
 
   const Clock& clock_;
   Revision revision_ = 100;

@@ -1,7 +1,7 @@
 #pragma once
-// NodeApi: what the API server asks of the node that runs a pod: logs, exec, attach, port-forward. The
-// agent in the same process implements it directly; a remote agent through its tunnel. Streams are plain
-// descriptors, so one poll loop serves client and container. Any thread.
+// NodeApi: what the API server asks of the node that runs a pod: logs, exec, attach, port-forward.
+// The agent in the same process implements it directly; a remote agent through its tunnel. Streams
+// are plain descriptors, so one poll loop serves client and container. Any thread.
 
 #include <cstdint>
 #include <functional>
@@ -53,7 +53,8 @@ class ExecSession {
   virtual int stderr_fd() const = 0;
   virtual void close_stdin() = 0;
   virtual void resize(uint16_t width, uint16_t height) = 0;
-  // Readable (pollable) once the process has ended; then exit_code() answers. For attach: container end.
+  // Readable (pollable) once the process has ended; then exit_code() answers. For attach: container
+  // end.
   virtual int exit_fd() const = 0;
   virtual Result<int> exit_code() = 0;
 };
@@ -61,8 +62,8 @@ class ExecSession {
 class NodeApi {
  public:
   virtual ~NodeApi() = default;
-  // Calls write for each piece of log until the end (or, with follow, until the container is gone, or
-  // write returns false, or `stop` fires).
+  // Calls write for each piece of log until the end (or, with follow, until the container is gone,
+  // or write returns false, or `stop` fires).
   virtual Result<void> logs(const ContainerRef& container, const LogOptions& options,
                             const std::function<bool(std::string_view)>& write,
                             const std::function<bool()>& stopped) = 0;

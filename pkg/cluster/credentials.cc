@@ -25,7 +25,8 @@ Result<std::string> read_or_make(const std::string& path, unsigned mode, Make ma
   return made;
 }
 
-Result<pki::Authority> authority(const std::string& path, std::string_view name, const Clock& clock) {
+Result<pki::Authority> authority(const std::string& path, std::string_view name,
+                                 const Clock& clock) {
   Result<std::string> certificate = os::read_file(path + ".crt");
   Result<std::string> key = os::read_file(path + ".key");
   if (certificate.ok() && key.ok()) return pki::Authority::from_pem(*certificate, *key);
@@ -107,9 +108,8 @@ Result<Credentials> prepare_credentials(const CredentialSpec& spec, const Clock&
 
   KeyPair serving_pair = TRY(leaf(base + "serving", server_ca, serving));
   KeyPair admin_pair = TRY(leaf(base + "admin", client_ca, admin));
-  std::string service_key = TRY(read_or_make(base + "service.key", kSecretMode, [] {
-    return pki::Key::generate().private_pem();
-  }));
+  std::string service_key = TRY(read_or_make(base + "service.key", kSecretMode,
+                                             [] { return pki::Key::generate().private_pem(); }));
   pki::Key service_account_key = TRY(pki::Key::from_pem(service_key));
   return Credentials{server_ca.certificate.pem(), client_ca.certificate.pem(), serving_pair,
                      admin_pair, service_account_key};
@@ -127,9 +127,8 @@ Result<std::string> prepare_token(const std::string& path, const std::string& gi
     TRY(os::write_file_atomic(path, wanted + "\n", kSecretMode));
     return wanted;
   }
-  std::string text = TRY(read_or_make(path, kSecretMode, [&full] {
-    return full(hex_encode(random_bytes(16))) + "\n";
-  }));
+  std::string text = TRY(read_or_make(
+      path, kSecretMode, [&full] { return full(hex_encode(random_bytes(16))) + "\n"; }));
   return std::string(trim(text));
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // The cluster's keys and certificates under <data-dir>/server/tls: made on the first start, read on
-// every later one, leaf certificates renewed when two thirds of their life are over or when they lack a
-// name. Files of keys are 0600, the folder 0700. One thread.
+// every later one, leaf certificates renewed when two thirds of their life are over or when they
+// lack a name. Files of keys are 0600, the folder 0700. One thread.
 //
 //   server-ca.crt/.key   signs what servers show (API server, agents)
 //   client-ca.crt/.key   signs who clients are
@@ -19,10 +19,10 @@
 namespace wherry::cluster {
 
 struct CredentialSpec {
-  std::string directory;                  // <data-dir>/server/tls
-  std::vector<std::string> dns_names;     // For the serving certificate, beside the usual ones.
+  std::string directory;               // <data-dir>/server/tls
+  std::vector<std::string> dns_names;  // For the serving certificate, beside the usual ones.
   std::vector<std::string> ip_addresses;
-  std::string cluster_domain;             // "cluster.local"
+  std::string cluster_domain;  // "cluster.local"
 };
 
 struct KeyPair {

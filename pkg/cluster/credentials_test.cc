@@ -48,7 +48,8 @@ TEST_F(CredentialsTest, TokenPinsTheAuthority) {
   std::string token = prepare_token(path, "", credentials.server_ca_pem).value();
   EXPECT_EQ(token, prepare_token(path, "", credentials.server_ca_pem).value());
   EXPECT_TRUE(token.starts_with("K10"));
-  EXPECT_TRUE(prepare_token(path, "secret", credentials.server_ca_pem)->ends_with("::server:secret"));
+  EXPECT_TRUE(
+      prepare_token(path, "secret", credentials.server_ca_pem)->ends_with("::server:secret"));
 }
 
 TEST_F(CredentialsTest, KubeconfigIsYaml) {

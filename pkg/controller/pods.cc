@@ -119,10 +119,7 @@ Result<ObjectPtr> create_pod(const Context& context, const api::Object& owner,
     context.events.normal(owner, "SuccessfulCreate",
                           fmt::format("Created pod: {}", (*made)->name()));
   } else {
-    // A namespace on its way out refuses new pods; that needs no event.
-    bool terminating =
-        made.error().message().find("because it is being terminated") != std::string::npos;
-    if (!terminating) {
+    if (!namespace_terminating(made.error())) {
       context.events.warning(owner, "FailedCreate", "Error creating: " + made.error().message());
     }
   }

@@ -24,8 +24,6 @@ Result<Requeue> settle(Result<ObjectPtr> written) {
   if (written.ok()) return Requeue::never();
   const Error& error = written.error();
   if (error.is(Code::kAlreadyExists) || error.is(Code::kNotFound)) return Requeue::never();
-  if (error.message().find("because it is being terminated") != std::string::npos)
-    return Requeue::never();
   return std::move(written).error();
 }
 

@@ -284,9 +284,7 @@ Node Draft::root() const { return {doc_.get(), yyjson_mut_doc_get_root(doc_.get(
 std::string Draft::dump() const { return write(root().raw(), YYJSON_WRITE_NOFLAG); }
 std::string Draft::dump_pretty() const { return write(root().raw(), YYJSON_WRITE_PRETTY); }
 
-Document Draft::freeze() const {
-  return Document(yyjson_mut_doc_imut_copy(doc_.get(), nullptr));
-}
+Document Draft::freeze() const { return Document(yyjson_mut_doc_imut_copy(doc_.get(), nullptr)); }
 
 Node Draft::make(Value value) const {
   return {doc_.get(), value ? yyjson_val_mut_copy(doc_.get(), value.raw()) : nullptr};
@@ -297,9 +295,7 @@ Node Draft::make_string(std::string_view value) const {
 Node Draft::make_int(int64_t value) const {
   return {doc_.get(), yyjson_mut_sint(doc_.get(), value)};
 }
-Node Draft::make_bool(bool value) const {
-  return {doc_.get(), yyjson_mut_bool(doc_.get(), value)};
-}
+Node Draft::make_bool(bool value) const { return {doc_.get(), yyjson_mut_bool(doc_.get(), value)}; }
 Node Draft::make_object() const { return {doc_.get(), yyjson_mut_obj(doc_.get())}; }
 Node Draft::make_array() const { return {doc_.get(), yyjson_mut_arr(doc_.get())}; }
 

@@ -1,10 +1,11 @@
 #pragma once
 // JSON values over yyjson, which only this folder includes.
 //
-// Document owns an immutable parse (2 us for a 5 KB Pod); copies share it. Value is a view into one: two
-// words, null-safe (asking an absent value for a member gives an absent value), valid while its Document
-// lives. Draft owns a mutable tree; Node is a handle into one, valid while its Draft lives. Everything
-// that is put into a Draft is copied into it, so no string or value needs to outlive the call.
+// Document owns an immutable parse (2 us for a 5 KB Pod); copies share it. Value is a view into
+// one: two words, null-safe (asking an absent value for a member gives an absent value), valid
+// while its Document lives. Draft owns a mutable tree; Node is a handle into one, valid while its
+// Draft lives. Everything that is put into a Draft is copied into it, so no string or value needs
+// to outlive the call.
 //
 // Threads: Documents and Values may be read by any number of threads; a Draft belongs to one.
 
@@ -201,7 +202,9 @@ class Node {
   // Objects: replaces the member in place, or adds it at the end. No-ops on an absent node.
   void set(std::string_view key, std::string_view value) const;
   void set(std::string_view key, const char* value) const { set(key, std::string_view(value)); }
-  void set(std::string_view key, const std::string& value) const { set(key, std::string_view(value)); }
+  void set(std::string_view key, const std::string& value) const {
+    set(key, std::string_view(value));
+  }
   void set(std::string_view key, bool value) const;
   void set(std::string_view key, int64_t value) const;
   void set(std::string_view key, int value) const { set(key, static_cast<int64_t>(value)); }
@@ -209,11 +212,11 @@ class Node {
   void set(std::string_view key, Value value) const;  // Deep copy; absent removes the member.
   void set(std::string_view key, Node value) const;   // Deep copy; absent removes the member.
   void set_null(std::string_view key) const;
-  Node set_object(std::string_view key) const;     // A new empty object in place of what was there.
+  Node set_object(std::string_view key) const;  // A new empty object in place of what was there.
   Node set_array(std::string_view key) const;
   Node ensure_object(std::string_view key) const;  // What is there, or a new empty object.
   Node ensure_array(std::string_view key) const;
-  bool remove(std::string_view key) const;         // True when it was there.
+  bool remove(std::string_view key) const;                           // True when it was there.
   void prepend(std::string_view key, std::string_view value) const;  // As first member.
 
   // Objects, for a writer that knows the key is not there yet: at the end, without looking for it.
@@ -242,12 +245,12 @@ class Node {
   void insert(size_t index, Node value) const;  // Deep copy; index at most size().
   bool remove_at(size_t index) const;
 
-  void clear() const;               // Empties an object or array.
-  void assign(Value value) const;   // This node becomes a deep copy of `value`, in its place.
+  void clear() const;              // Empties an object or array.
+  void assign(Value value) const;  // This node becomes a deep copy of `value`, in its place.
   void assign(Node value) const;
   void assign(std::string_view value) const;
   void assign(int64_t value) const;
-  void assign_object() const;       // Becomes an empty object.
+  void assign_object() const;  // Becomes an empty object.
   void assign_array() const;
   void assign_null() const;
 

@@ -83,9 +83,7 @@ Value Value::operator[](std::string_view key) const {
 
 Value Value::at(size_t index) const { return Value(yyjson_arr_get(raw_, index)); }
 
-size_t Value::size() const {
-  return yyjson_is_ctn(raw_) ? unsafe_yyjson_get_len(raw_) : 0;
-}
+size_t Value::size() const { return yyjson_is_ctn(raw_) ? unsafe_yyjson_get_len(raw_) : 0; }
 
 Value::ItemRange::Iterator& Value::ItemRange::Iterator::operator++() {
   at_ = unsafe_yyjson_get_next(at_);
