@@ -19,8 +19,9 @@ constexpr std::string_view kSchema = R"sql(
   INSERT OR IGNORE INTO meta VALUES('format', 1), ('reserved', 1);
 )sql";
 
-// WAL with full sync is what makes an acknowledged write survive a power cut. The lock is held for the
-// life of the process, so a second server on the same folder is told so, and no shared-memory file exists.
+// WAL with full sync is what makes an acknowledged write survive a power cut. The lock is held for
+// the life of the process, so a second server on the same folder is told so, and no shared-memory
+// file exists.
 constexpr std::string_view kPragmas =
     "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
     "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=4194304; PRAGMA cache_size=-1024;"
@@ -75,12 +76,12 @@ Database::~Database() {
 Error Database::fail(std::string_view what) const {
   int code = sqlite3_errcode(db_) & 0xff;
   if (code == SQLITE_FULL) {
-    return Error::make(Code::kStorageFull, "the disk under {} is full: nothing was written; free space on it",
-                       path_);
+    return Error::make(Code::kStorageFull,
+                       "the disk under {} is full: nothing was written; free space on it", path_);
   }
   if (code == SQLITE_BUSY || code == SQLITE_LOCKED) {
-    return Error::unavailable("{}: {} is in use by another server: stop that one or use another data dir",
-                              what, path_);
+    return Error::unavailable(
+        "{}: {} is in use by another server: stop that one or use another data dir", what, path_);
   }
   return Error::unavailable("{}: {}: {} ({})", what, path_, sqlite3_errmsg(db_),
                             sqlite3_extended_errcode(db_));
@@ -102,7 +103,8 @@ Result<Database> Database::open(const std::string& path, const std::string& vfs)
   Database database;
   database.path_ = path;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  int code = sqlite3_open_v2(path.c_str(), &database.db_, flags, vfs.empty() ? nullptr : vfs.c_str());
+  int code =
+      sqlite3_open_v2(path.c_str(), &database.db_, flags, vfs.empty() ? nullptr : vfs.c_str());
   if (code != SQLITE_OK) return database.fail("open state store");
   TRY(database.run(kPragmas));
   TRY(database.check_integrity());
@@ -122,8 +124,8 @@ Result<void> Database::check_integrity() {
   if (sqlite3_step(statement) == SQLITE_ROW) answer = column_blob(statement, 0);
   sqlite3_finalize(statement);
   if (answer == "ok") return {};
-  return Error::unavailable("{} is damaged ({}): move it and its -wal file away and restore a copy", path_,
-                            answer.empty() ? sqlite3_errmsg(db_) : answer.c_str());
+  return Error::unavailable("{} is damaged ({}): move it and its -wal file away and restore a copy",
+                            path_, answer.empty() ? sqlite3_errmsg(db_) : answer.c_str());
 }
 
 Result<void> Database::prepare() {
@@ -137,7 +139,8 @@ Result<void> Database::prepare() {
       {&statements_->reserve, "UPDATE meta SET value=? WHERE key='reserved'"},
   };
   for (auto [statement, sql] : wanted) {
-    if (sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, nullptr) != SQLITE_OK) {
+    if (sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, nullptr) !=
+        SQLITE_OK) {
       return fail("prepare state store");
     }
   }
@@ -216,7 +219,8 @@ Result<void> Database::set_reserved(api::Revision revision) {
 namespace {
 
 // Runs a query; visit gets each row and may end it with an error.
-Result<void> each_row(sqlite3* db, const char* sql, const std::function<Result<void>(sqlite3_stmt*)>& visit,
+Result<void> each_row(sqlite3* db, const char* sql,
+                      const std::function<Result<void>(sqlite3_stmt*)>& visit,
                       const std::function<Error()>& fail) {
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(db, sql, -1, &statement, nullptr) != SQLITE_OK) return fail();
@@ -263,12 +267,14 @@ Result<void> Database::each_object(const std::function<Result<void>(const Object
       [this] { return fail("read state store"); });
 }
 
-Result<void> Database::each_log_descending(const std::function<Result<void>(const LogRow&)>& visit) {
+Result<void> Database::each_log_descending(
+    const std::function<Result<void>(const LogRow&)>& visit) {
   return each_row(
       db_, "SELECT revision, resource, type, id, previous FROM log ORDER BY revision DESC",
       [&visit](sqlite3_stmt* row) {
         return visit({sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1),
-                      sqlite3_column_int(row, 2), sqlite3_column_int64(row, 3), column_blob(row, 4)});
+                      sqlite3_column_int(row, 2), sqlite3_column_int64(row, 3),
+                      column_blob(row, 4)});
       },
       [this] { return fail("read state store"); });
 }

@@ -2,11 +2,12 @@
 // Database: the SQLite file under the store. Only this folder's .cc files include sqlite3.h.
 //
 // Tables (format 1):
-//   meta(key, value)                           format, reserved (first revision no one has used yet)
-//   resources(id, name)                        "pods", "deployments.apps"
-//   objects(id, resource, revision, value)     current state; value is the object's JSON
-//   log(revision, resource, type, id, previous) short log: what each revision did, with the bytes it
-//                                              replaced (the new bytes are in objects or in a later row)
+//   meta(key, value)                           format, reserved (first revision no one has used
+//   yet) resources(id, name)                        "pods", "deployments.apps" objects(id,
+//   resource, revision, value)     current state; value is the object's JSON log(revision,
+//   resource, type, id, previous) short log: what each revision did, with the bytes it
+//                                              replaced (the new bytes are in objects or in a later
+//                                              row)
 // One thread at a time. A full disk is kStorageFull, other trouble kUnavailable.
 
 #include <cstdint>
@@ -45,7 +46,8 @@ class Database {
   ~Database();
 
   // Opens or creates the file, takes its lock for the life of the object, checks its integrity.
-  // `vfs` names a registered SQLite VFS; empty for the usual one (tests inject disk faults with it).
+  // `vfs` names a registered SQLite VFS; empty for the usual one (tests inject disk faults with
+  // it).
   static Result<Database> open(const std::string& path, const std::string& vfs);
 
   Result<void> begin();

@@ -13,8 +13,8 @@ void History::append(EventPtr event, MonotonicTime now) {
 Revision History::trim(MonotonicTime now) {
   while (!items_.empty()) {
     const Item& oldest = items_.front();
-    bool over = items_.size() > limits_.events || bytes_ > limits_.bytes ||
-                now - oldest.at > limits_.age;
+    bool over =
+        items_.size() > limits_.events || bytes_ > limits_.bytes || now - oldest.at > limits_.age;
     if (!over) break;
     trimmed_through_ = oldest.event->revision;
     bytes_ -= bytes_of(*oldest.event);

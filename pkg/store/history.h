@@ -1,6 +1,6 @@
 #pragma once
-// History: the recent events, oldest first, bounded by age, number and bytes. Not synchronised: the store
-// guards it.
+// History: the recent events, oldest first, bounded by age, number and bytes. Not synchronised: the
+// store guards it.
 
 #include <deque>
 #include <functional>

@@ -11,8 +11,8 @@ namespace {
 
 constexpr size_t kBatchRequestsMax = 256;
 constexpr Revision kReserveBlock = 10'000;
-constexpr int kWalPagesMax = 1'000;          // 4 MB, then pages go back into the file.
-constexpr Revision kLogTrimStep = 500;       // Rows of the short log are deleted in steps of this.
+constexpr int kWalPagesMax = 1'000;     // 4 MB, then pages go back into the file.
+constexpr Revision kLogTrimStep = 500;  // Rows of the short log are deleted in steps of this.
 
 std::string dirty_key(std::string_view resource, std::string_view ns, std::string_view name) {
   return fmt::format("{}\n{}\n{}", resource, ns, name);
@@ -45,7 +45,8 @@ class TreeSnapshot final : public Snapshot {
   }
   void scan(std::string_view ns, std::string_view after_ns, std::string_view after_name,
             const std::function<bool(const ObjectPtr&)>& visit) const override {
-    tree_.scan(ns, after_ns, after_name, [&visit](const Entry& entry) { return visit(entry.object); });
+    tree_.scan(ns, after_ns, after_name,
+               [&visit](const Entry& entry) { return visit(entry.object); });
   }
   size_t count_after(std::string_view ns, std::string_view after_ns,
                      std::string_view after_name) const override {
@@ -296,7 +297,8 @@ void SqliteStore::process(std::vector<Request*> requests) {
         if (request->flush && !flushed.ok()) request->result = flushed.error();
       }
     }
-    // Delivered before the callers run: what a watcher keeps (an owner index) never trails a writer.
+    // Delivered before the callers run: what a watcher keeps (an owner index) never trails a
+    // writer.
     if (!events.empty()) deliver(events);
   }
   for (Request* request : requests) request->done.release();
@@ -332,10 +334,12 @@ Result<ObjectPtr> SqliteStore::apply_one(const Write& write, Batch& batch) {
     return named(Error::not_found("{} \"{}\" not found", write.resource, write.name), write);
   }
   if (found != nullptr && write.expected == 0) {
-    return named(Error::make(Code::kAlreadyExists, "{} \"{}\" already exists", write.resource, write.name),
-                 write);
+    return named(
+        Error::make(Code::kAlreadyExists, "{} \"{}\" already exists", write.resource, write.name),
+        write);
   }
-  if (found != nullptr && write.expected != Write::kAny && found->object->revision() != write.expected) {
+  if (found != nullptr && write.expected != Write::kAny &&
+      found->object->revision() != write.expected) {
     return named(Error::conflict("{} \"{}\" is at revision {}, not {}", write.resource, write.name,
                                  found->object->revision(), write.expected),
                  write);
@@ -418,13 +422,12 @@ Result<void> SqliteStore::persist_changes(const Batch& batch) {
     if (event.type == EventType::kDeleted) {
       TRY(database_.delete_object(change.row));
     } else {
-      TRY(database_.put_object(
-          {change.row, resource, event.revision, event.object->json()}));
+      TRY(database_.put_object({change.row, resource, event.revision, event.object->json()}));
     }
     std::string_view previous;
     if (event.previous != nullptr) previous = event.previous->json();
-    TRY(database_.append_log({event.revision, resource, static_cast<int>(event.type),
-                              change.row, previous}));
+    TRY(database_.append_log(
+        {event.revision, resource, static_cast<int>(event.type), change.row, previous}));
   }
   if (batch.revision >= reserved_) {
     reserved_ = batch.revision + kReserveBlock;
@@ -502,8 +505,8 @@ void SqliteStore::note_dirty(const Batch& batch) {
     if (!change.table->lazy) continue;
     const api::Object& object = *change.event->object;
     std::string key = dirty_key(change.table->name, object.ns(), object.name());
-    dirty_.try_emplace(key, Dirty{change.table, std::string(object.ns()), std::string(object.name()),
-                                  change.row});
+    dirty_.try_emplace(
+        key, Dirty{change.table, std::string(object.ns()), std::string(object.name()), change.row});
     if (!flush_due_) flush_due_ = clock_.monotonic() + options_.lazy_flush;
   }
 }
@@ -537,8 +540,7 @@ Result<void> SqliteStore::write_dirty(std::vector<std::pair<Dirty*, Entry>>& pla
     int64_t resource = TRY(resource_id(*dirty.table));
     // Deleted and made anew since: the old row is taken over.
     int64_t row = entry->row != 0 ? entry->row : dirty.row != 0 ? dirty.row : next_row_++;
-    TRY(database_.put_object(
-        {row, resource, entry->object->revision(), entry->object->json()}));
+    TRY(database_.put_object({row, resource, entry->object->revision(), entry->object->json()}));
     placed.emplace_back(&dirty, Entry{entry->object, row});
   }
   return {};
@@ -584,8 +586,8 @@ Result<void> SqliteStore::load() {
   return load_log(tables);
 }
 
-// Rebuilds the recent events from the short log: walking back from the newest, the bytes after a change
-// are what the next newer change of the same row replaced, or the row's current bytes.
+// Rebuilds the recent events from the short log: walking back from the newest, the bytes after a
+// change are what the next newer change of the same row replaced, or the row's current bytes.
 Result<void> SqliteStore::load_log(const std::map<int64_t, Table*>& tables) {
   std::map<int64_t, ObjectPtr> now;
   for (const auto& [id, target] : tables) {
@@ -600,7 +602,8 @@ Result<void> SqliteStore::load_log(const std::map<int64_t, Table*>& tables) {
     Table* target = tables.at(row.resource);
     Event event{static_cast<EventType>(row.type), row.revision, target->name, now[row.id], nullptr};
     if (!row.previous.empty()) event.previous = TRY(api::Object::parse(std::string(row.previous)));
-    if (event.type == EventType::kDeleted) event.object = TRY(restamp(*event.previous, row.revision));
+    if (event.type == EventType::kDeleted)
+      event.object = TRY(restamp(*event.previous, row.revision));
     now[row.id] = event.previous;
     next_row_ = std::max(next_row_, row.id + 1);
     oldest = row.revision - 1;

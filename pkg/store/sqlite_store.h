@@ -2,8 +2,8 @@
 // SqliteStore: the Store over one SQLite file. See store.h for the contract.
 //
 // Locks, in the order they are taken: publish_mutex_ (delivery and the list of watchers), then
-// state_mutex_ (trees, revision, history). queue_mutex_ is taken alone. The writer thread alone touches
-// the database and decides revisions.
+// state_mutex_ (trees, revision, history). queue_mutex_ is taken alone. The writer thread alone
+// touches the database and decides revisions.
 
 #include <deque>
 #include <map>
@@ -109,8 +109,8 @@ class SqliteStore final : public Store {
   std::vector<Watching*> watchers_ GUARDED_BY(publish_mutex_);
 
   mutable Mutex state_mutex_;
-  mutable std::unordered_map<std::string, std::unique_ptr<Table>, StringHash, std::equal_to<>> tables_
-      GUARDED_BY(state_mutex_);
+  mutable std::unordered_map<std::string, std::unique_ptr<Table>, StringHash, std::equal_to<>>
+      tables_ GUARDED_BY(state_mutex_);
   Revision revision_ GUARDED_BY(state_mutex_) = 0;
   mutable std::unique_ptr<History> history_ GUARDED_BY(state_mutex_);
   Revision lazy_start_ = 0;  // Lazy resources know nothing of before this; fixed after load.

@@ -16,7 +16,7 @@ namespace {
 // ---- A disk that fails on demand: an SQLite VFS over the usual one.
 
 struct Faults {
-  std::atomic<bool> full{false};       // Writes to the WAL answer "disk full".
+  std::atomic<bool> full{false};        // Writes to the WAL answer "disk full".
   std::atomic<bool> sync_fails{false};  // fsync of the WAL fails after the frames are written.
 };
 Faults faults;
@@ -47,7 +47,9 @@ int fault_sync(sqlite3_file* file, int flags) {
 int fault_size(sqlite3_file* file, sqlite3_int64* size) {
   return real_of(file)->pMethods->xFileSize(real_of(file), size);
 }
-int fault_lock(sqlite3_file* file, int level) { return real_of(file)->pMethods->xLock(real_of(file), level); }
+int fault_lock(sqlite3_file* file, int level) {
+  return real_of(file)->pMethods->xLock(real_of(file), level);
+}
 int fault_unlock(sqlite3_file* file, int level) {
   return real_of(file)->pMethods->xUnlock(real_of(file), level);
 }
@@ -64,8 +66,9 @@ int fault_traits(sqlite3_file* file) {
 
 // Version 1: no shared memory, which the exclusive lock makes unnecessary.
 const sqlite3_io_methods kFaultMethods = {
-    1,          fault_close, fault_read,     fault_write,   fault_truncate, fault_sync,  fault_size,
-    fault_lock, fault_unlock, fault_reserved, fault_control, fault_sector,   fault_traits};
+    1,           fault_close, fault_read,   fault_write,    fault_truncate, fault_sync,
+    fault_size,  fault_lock,  fault_unlock, fault_reserved, fault_control,  fault_sector,
+    fault_traits};
 
 int fault_open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out) {
   auto* real_vfs = static_cast<sqlite3_vfs*>(vfs->pAppData);
@@ -277,7 +280,7 @@ TEST_F(StoreTest, KilledProcessLosesNoAcknowledgedWriteAndRepeatsNoRevision) {
   for (int round = 0; round < 5; ++round) {
     int pipe_fds[2];
     ASSERT_EQ(pipe(pipe_fds), 0);
-    pid_t child = fork();
+    pid_t child = fork();  // tidy: allow(fork): this very process is to be killed.
     if (child == 0) {
       auto opened = SqliteStore::open(options(), clock_);
       store_ = std::move(opened).value();

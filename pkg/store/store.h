@@ -1,10 +1,11 @@
 #pragma once
 // Store: current state in SQLite, history in memory (see docs/design.md, section 4).
 //
-// One global revision counts every write. One writer thread owns the one writing connection; requests
-// queue to it, it commits all that wait in one transaction and one fsync, then publishes the events in
-// commit order and answers. Reads and lists are served from ordered, structure-sharing maps in memory:
-// a Snapshot is a consistent view that costs nothing to hold. Any thread may call anything.
+// One global revision counts every write. One writer thread owns the one writing connection;
+// requests queue to it, it commits all that wait in one transaction and one fsync, then publishes
+// the events in commit order and answers. Reads and lists are served from ordered,
+// structure-sharing maps in memory: a Snapshot is a consistent view that costs nothing to hold. Any
+// thread may call anything.
 
 #include <cstdint>
 #include <functional>
@@ -26,7 +27,8 @@ using api::Revision;
 
 enum class EventType { kAdded, kModified, kDeleted };
 
-// One committed change. For kDeleted `object` is the last state stamped with the deletion's own revision.
+// One committed change. For kDeleted `object` is the last state stamped with the deletion's own
+// revision.
 struct Event {
   EventType type;
   Revision revision;
@@ -36,8 +38,8 @@ struct Event {
 };
 using EventPtr = std::shared_ptr<const Event>;
 
-// Receives events in commit order on the store's publishing thread, before the commit that made them
-// returns to its caller. Must not block and must not call back into the Store's write side.
+// Receives events in commit order on the store's publishing thread, before the commit that made
+// them returns to its caller. Must not block and must not call back into the Store's write side.
 class Watcher {
  public:
   virtual ~Watcher() = default;
@@ -50,8 +52,9 @@ class Subscription {
   virtual ~Subscription() = default;
 };
 
-// One change of a transaction. The whole transaction fails, and nothing is written, when one condition
-// does not hold: kAlreadyExists, kNotFound or kConflict, whose details().name is the object's name.
+// One change of a transaction. The whole transaction fails, and nothing is written, when one
+// condition does not hold: kAlreadyExists, kNotFound or kConflict, whose details().name is the
+// object's name.
 struct Write {
   std::string resource;
   std::string ns;  // Empty for cluster scope.
@@ -80,13 +83,13 @@ class Snapshot {
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 struct Options {
-  std::string path;                 // The database file; its folder exists.
-  std::vector<std::string> lazy;    // Resources that live in memory and reach the disk late.
-  std::chrono::seconds history{300};        // Short log and in-memory events are kept this long ...
-  size_t history_events_max = 20'000;       // ... or this many, or this many bytes of objects.
+  std::string path;                    // The database file; its folder exists.
+  std::vector<std::string> lazy;       // Resources that live in memory and reach the disk late.
+  std::chrono::seconds history{300};   // Short log and in-memory events are kept this long ...
+  size_t history_events_max = 20'000;  // ... or this many, or this many bytes of objects.
   size_t history_bytes_max = 32U << 20;
   std::chrono::seconds lazy_flush{300};
-  std::string vfs;                  // SQLite VFS; empty for the usual one. Tests inject disk faults here.
+  std::string vfs;  // SQLite VFS; empty for the usual one. Tests inject disk faults here.
 };
 
 struct Metrics {
@@ -99,18 +102,20 @@ class Store {
   virtual ~Store() = default;
 
   // All or nothing, durable when it returns. The objects as stored, in the order of `writes` (for a
-  // delete the last state, stamped with the deletion's revision). kStorageFull when the disk is full,
-  // kUnavailable after a commit with unknown outcome until the store has re-read itself.
+  // delete the last state, stamped with the deletion's revision). kStorageFull when the disk is
+  // full, kUnavailable after a commit with unknown outcome until the store has re-read itself.
   virtual Result<std::vector<ObjectPtr>> commit(std::vector<Write> writes) = 0;
 
   virtual Revision revision() const = 0;  // Of the newest published commit.
-  virtual ObjectPtr get(std::string_view resource, std::string_view ns, std::string_view name) const = 0;
+  virtual ObjectPtr get(std::string_view resource, std::string_view ns,
+                        std::string_view name) const = 0;
   virtual SnapshotPtr snapshot(std::string_view resource) const = 0;
   // The view as it was at `revision`; kExpired when that is older than the history kept.
   virtual Result<SnapshotPtr> snapshot_at(std::string_view resource, Revision revision) const = 0;
 
-  // Events of `resource` (all resources when empty) after `after`, first those that happened already,
-  // then new ones, without gap or repetition. kExpired when `after` is older than the history kept.
+  // Events of `resource` (all resources when empty) after `after`, first those that happened
+  // already, then new ones, without gap or repetition. kExpired when `after` is older than the
+  // history kept.
   virtual Result<std::unique_ptr<Subscription>> watch(std::string_view resource, Revision after,
                                                       Watcher& watcher) = 0;
   // The oldest revision a watch can still start from.

@@ -7,7 +7,8 @@
 namespace wherry::store {
 namespace {
 
-// splitmix64 over a counter: good enough to balance, and needs no state that threads share but one word.
+// splitmix64 over a counter: good enough to balance, and needs no state that threads share but one
+// word.
 uint32_t next_priority() {
   static std::atomic<uint64_t> counter{0x9e3779b97f4a7c15ULL};
   uint64_t z = counter.fetch_add(0x9e3779b97f4a7c15ULL, std::memory_order_relaxed);

@@ -1,7 +1,8 @@
 #pragma once
-// Tree: an ordered, structure-sharing map from (namespace, name) to an object. Every change gives a new
-// root and shares all untouched nodes, so holding an old root is a consistent snapshot at no cost. A treap:
-// priorities are random, so depth is logarithmic whatever the order of keys. Immutable; any thread.
+// Tree: an ordered, structure-sharing map from (namespace, name) to an object. Every change gives a
+// new root and shares all untouched nodes, so holding an old root is a consistent snapshot at no
+// cost. A treap: priorities are random, so depth is logarithmic whatever the order of keys.
+// Immutable; any thread.
 
 #include <cstdint>
 #include <functional>
@@ -27,8 +28,8 @@ class Tree {
   Tree put(Entry entry) const;
   Tree erase(std::string_view ns, std::string_view name) const;
 
-  // Visits in key order from the first key after (after_ns, after_name), or from the start when both
-  // are empty; only `ns` unless that is empty. Ends early when visit returns false.
+  // Visits in key order from the first key after (after_ns, after_name), or from the start when
+  // both are empty; only `ns` unless that is empty. Ends early when visit returns false.
   void scan(std::string_view ns, std::string_view after_ns, std::string_view after_name,
             const std::function<bool(const Entry&)>& visit) const;
   size_t count_after(std::string_view ns, std::string_view after_ns,
@@ -47,7 +48,8 @@ class Tree {
   NodePtr root_;
 };
 
-// Order of keys: that of the text "namespace/name", as clients of paged lists know it. Negative, 0, positive.
+// Order of keys: that of the text "namespace/name", as clients of paged lists know it. Negative, 0,
+// positive.
 int compare_keys(std::string_view a_ns, std::string_view a_name, std::string_view b_ns,
                  std::string_view b_name);
 

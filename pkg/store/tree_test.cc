@@ -35,7 +35,8 @@ TEST(Tree, KeepsOldRootsAsTheyWere) {
 
 TEST(Tree, OrdersByNamespaceSlashName) {
   Tree tree;
-  for (const auto& [ns, name] : std::map<std::string, std::string>{{"a", "x"}, {"a-b", "x"}, {"b", "x"}}) {
+  for (const auto& [ns, name] :
+       std::map<std::string, std::string>{{"a", "x"}, {"a-b", "x"}, {"b", "x"}}) {
     tree = tree.put({object(ns, name), 1});
   }
   EXPECT_EQ(keys(tree, ""), "a-b/x a/x b/x ");
