@@ -262,7 +262,8 @@ Result<void> load_seccomp(const json::Node& target, std::string_view text,
     if (!rule["args"].empty()) made.set("args", rule["args"]);
     if (rule["errnoRet"].is_int()) made.set("errnoRet", rule["errnoRet"]);
   }
-  return {};
+  json::Document made = TRY(json::Document::parse(target.dump()));
+  return check_seccomp(made.root());
 }
 
 }  // namespace wherry::container

@@ -15,8 +15,14 @@ namespace wherry::container {
 void default_seccomp(const json::Node& target, const std::set<std::string>& capabilities);
 
 // A Localhost profile: JSON in the form that container engines take (names, action, args, and the
-// includes/excludes by capability and architecture). kInvalid names what is wrong.
+// includes/excludes by capability and architecture). kInvalid names what is wrong, also where only
+// the compiler of filters sees it.
 Result<void> load_seccomp(const json::Node& target, std::string_view text,
                           const std::set<std::string>& capabilities);
+
+// Compiles linux.seccomp for this machine, as the runtime will, and throws the filter away: what
+// the runtime would only refuse once the container is half made is an error here. Takes some
+// milliseconds for a long profile.
+Result<void> check_seccomp(json::Value profile);
 
 }  // namespace wherry::container
