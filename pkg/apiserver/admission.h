@@ -1,6 +1,7 @@
 #pragma once
-// Admission: the rules a write must pass beside its own kind's, and the fields they fill in. Each rule is
-// a file of its own and a line in default_admissions(). Mutating happens before defaults and validation.
+// Admission: the rules a write must pass beside its own kind's, and the fields they fill in. Each
+// rule is a file of its own and a line in default_admissions(). Mutating happens before defaults
+// and validation.
 //
 // Immutable after construction; any thread.
 

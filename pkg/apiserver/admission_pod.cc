@@ -1,5 +1,5 @@
-// What every Pod gets that does not say otherwise: tolerations of a node in trouble, and a priority.
-// Wording: Kubernetes, DefaultTolerationSeconds and Priority admission.
+// What every Pod gets that does not say otherwise: tolerations of a node in trouble, and a
+// priority. Wording: Kubernetes, DefaultTolerationSeconds and Priority admission.
 
 #include <array>
 
@@ -76,9 +76,10 @@ class PriorityAdmission final : public Admission {
     if (given && given.as_int() != found->value) {
       return api::forbidden(
           "pods", pod,
-          fmt::format("the integer value of priority ({}) must not be provided in pod spec; priority "
-                      "admission controller computed {} from the given PriorityClass name",
-                      given.as_int(), found->value));
+          fmt::format(
+              "the integer value of priority ({}) must not be provided in pod spec; priority "
+              "admission controller computed {} from the given PriorityClass name",
+              given.as_int(), found->value));
     }
     if (!found->class_name.empty()) spec.set("priorityClassName", found->class_name);
     spec.set("priority", found->value);

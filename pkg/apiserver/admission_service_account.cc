@@ -1,5 +1,5 @@
-// Pods run as a ServiceAccount: its name, its pull secrets, and the volume with token, CA and namespace
-// at the path client libraries look at. Wording: Kubernetes, ServiceAccount admission.
+// Pods run as a ServiceAccount: its name, its pull secrets, and the volume with token, CA and
+// namespace at the path client libraries look at. Wording: Kubernetes, ServiceAccount admission.
 
 #include "api/status.h"
 #include "apiserver/admission.h"
@@ -87,8 +87,7 @@ class ServiceAccountAdmission final : public Admission {
     json::Document document = account->document();
     json::Value from = document.root();
     json::Node wish = spec["automountServiceAccountToken"];
-    bool automount =
-        wish ? wish.as_bool(true) : from["automountServiceAccountToken"].as_bool(true);
+    bool automount = wish ? wish.as_bool(true) : from["automountServiceAccountToken"].as_bool(true);
     if (automount) mount_token(spec);
     if (spec["imagePullSecrets"].empty() && !from["imagePullSecrets"].empty()) {
       spec.set("imagePullSecrets", from["imagePullSecrets"]);

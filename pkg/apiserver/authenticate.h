@@ -1,6 +1,6 @@
 #pragma once
-// Authenticator: who sends a request. Client certificate first, then a bearer token (ServiceAccount or
-// static); neither is system:anonymous, a token that is not good is refused. Immutable after
+// Authenticator: who sends a request. Client certificate first, then a bearer token (ServiceAccount
+// or static); neither is system:anonymous, a token that is not good is refused. Immutable after
 // construction; any thread.
 
 #include <string>

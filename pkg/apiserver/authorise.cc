@@ -50,8 +50,10 @@ constexpr Grant kSelfGrants[] = {
     {"authorization.k8s.io", "selfsubjectrulesreviews", "create"},
 };
 
-constexpr std::array<std::string_view, 4> kPublicPaths = {"/livez", "/readyz", "/healthz", "/version"};
-constexpr std::array<std::string_view, 4> kDiscoveryPaths = {"/api", "/apis", "/openapi", "/version"};
+constexpr std::array<std::string_view, 4> kPublicPaths = {"/livez", "/readyz", "/healthz",
+                                                          "/version"};
+constexpr std::array<std::string_view, 4> kDiscoveryPaths = {"/api", "/apis", "/openapi",
+                                                             "/version"};
 
 template <size_t N>
 bool below(std::string_view path, const std::array<std::string_view, N>& roots) {
@@ -84,21 +86,29 @@ bool granted(const Grant (&grants)[N], const Attributes& asked) {
 
 std::string refusal(const Attributes& asked) {
   if (!asked.is_resource) {
-    return fmt::format("User \"{}\" cannot {} path \"{}\"", asked.user.name, asked.verb, asked.path);
+    return fmt::format("User \"{}\" cannot {} path \"{}\"", asked.user.name, asked.verb,
+                       asked.path);
   }
   std::string resource = asked.resource;
   if (!asked.subresource.empty()) resource += "/" + asked.subresource;
   std::string where = asked.ns.empty() ? std::string("at the cluster scope")
                                        : fmt::format("in the namespace \"{}\"", asked.ns);
-  return fmt::format("User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}", asked.user.name,
-                     asked.verb, resource, asked.group, where);
+  return fmt::format("User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}",
+                     asked.user.name, asked.verb, resource, asked.group, where);
 }
 
 }  // namespace
 
 Attributes attributes_of(const User& user, const Route& route) {
-  Attributes out{user, route.verb, route.path, route.is_resource, route.group, route.plural,
-                 route.target.subresource, route.target.ns, route.target.name};
+  Attributes out{user,
+                 route.verb,
+                 route.path,
+                 route.is_resource,
+                 route.group,
+                 route.plural,
+                 route.target.subresource,
+                 route.target.ns,
+                 route.target.name};
   return out;
 }
 
@@ -117,8 +127,7 @@ bool allowed(const Attributes& asked) {
 Result<void> authorise(const Attributes& asked) {
   if (allowed(asked)) return {};
   if (!asked.is_resource) return Error(Code::kForbidden, "forbidden: " + refusal(asked));
-  std::string resource =
-      asked.group.empty() ? asked.resource : asked.resource + "." + asked.group;
+  std::string resource = asked.group.empty() ? asked.resource : asked.resource + "." + asked.group;
   return api::forbidden(resource, asked.name, refusal(asked));
 }
 

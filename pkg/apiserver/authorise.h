@@ -1,7 +1,8 @@
 #pragma once
-// Who may do what. Until roles decide, the answer is fixed: the administrators' group may do everything,
-// nodes what a node needs, everybody who is known may look at what the API offers and at themselves,
-// and anybody may ask whether the server lives. Everything else is refused. Pure; any thread.
+// Who may do what. Until roles decide, the answer is fixed: the administrators' group may do
+// everything, nodes what a node needs, everybody who is known may look at what the API offers and
+// at themselves, and anybody may ask whether the server lives. Everything else is refused. Pure;
+// any thread.
 
 #include <string>
 

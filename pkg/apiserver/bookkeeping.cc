@@ -14,8 +14,8 @@ constexpr size_t kNameMax = 63;
 
 std::string unregistered(std::string_view api_version, std::string_view kind) {
   return fmt::format(
-      "no kind \"{}\" is registered for version \"{}\" in scheme \"pkg/runtime/scheme.go:111\"", kind,
-      api_version);
+      "no kind \"{}\" is registered for version \"{}\" in scheme \"pkg/runtime/scheme.go:111\"",
+      kind, api_version);
 }
 
 Result<void> check_kind(const Resource& resource, json::Value body) {
@@ -33,8 +33,8 @@ Result<void> check_kind(const Resource& resource, json::Value body) {
   const bool known = api::find_kind(group, version, kind) != nullptr;
   if (known && kind == resource.kind) {
     return Error::bad_request(
-        "the API version in the data ({}) does not match the expected API version ({})", api_version,
-        resource.api_version());
+        "the API version in the data ({}) does not match the expected API version ({})",
+        api_version, resource.api_version());
   }
   if (known) {
     return Error::bad_request(
@@ -44,8 +44,8 @@ Result<void> check_kind(const Resource& resource, json::Value body) {
         resource.group.empty() ? "core" : split(resource.group, '.').front(), resource.kind);
   }
   return Error::bad_request("{} in version \"{}\" cannot be handled as a {}: {}", kind, version,
-                            resource.kind, unregistered(api_version.empty() ? version : api_version,
-                                                        kind));
+                            resource.kind,
+                            unregistered(api_version.empty() ? version : api_version, kind));
 }
 
 Result<void> fit_to_target(const Target& target, json::Node object) {
@@ -70,16 +70,16 @@ Result<void> fit_to_target(const Target& target, json::Node object) {
         target.name);
   }
   if (name != target.name) {
-    return Error::bad_request(
-        "the name of the object ({}) does not match the name on the URL ({})", name, target.name);
+    return Error::bad_request("the name of the object ({}) does not match the name on the URL ({})",
+                              name, target.name);
   }
   return {};
 }
 
 void begin_object(json::Node object, Time now) {
   json::Node meta = object.ensure_object("metadata");
-  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
-                            "resourceVersion"}) {
+  for (const char* field :
+       {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"}) {
     meta.remove(field);
   }
   meta.set("uid", random_uuid());
@@ -122,7 +122,8 @@ Result<Revision> version_of(json::Value object) {
   if (text.empty() || text == "0") return Revision{0};
   std::optional<uint64_t> version = parse_uint(text);
   if (!version || *version > INT64_MAX) {
-    return Error::make(Code::kUnknown, "strconv.ParseUint: parsing {}: invalid syntax", quote(text));
+    return Error::make(Code::kUnknown, "strconv.ParseUint: parsing {}: invalid syntax",
+                       quote(text));
   }
   return static_cast<Revision>(*version);
 }

@@ -1,6 +1,6 @@
 #pragma once
-// What the server itself keeps in metadata: uid, times, version, and the agreement between an object
-// and the request that carries it. Pure.
+// What the server itself keeps in metadata: uid, times, version, and the agreement between an
+// object and the request that carries it. Pure.
 
 #include <string>
 #include <string_view>
@@ -15,12 +15,12 @@ namespace wherry::apiserver {
 std::string unregistered(std::string_view api_version, std::string_view kind);
 // The object's kind and apiVersion are the row's, or absent; kBadRequest otherwise.
 Result<void> check_kind(const Resource& resource, json::Value body);
-// Namespace and name of the object agree with the request's path, or are filled in from it. `named` is
-// set when the request names the object (update, patch).
+// Namespace and name of the object agree with the request's path, or are filled in from it. `named`
+// is set when the request names the object (update, patch).
 Result<void> fit_to_target(const Target& target, json::Node object);
 
-// A new object's uid and creationTimestamp; what a client must not choose goes. The name is made from
-// generateName where it is missing.
+// A new object's uid and creationTimestamp; what a client must not choose goes. The name is made
+// from generateName where it is missing.
 void begin_object(json::Node object, Time now);
 void make_name(json::Node object);
 bool makes_name(json::Node object);  // No name, but a generateName.
@@ -31,7 +31,8 @@ void carry_over(json::Value before, json::Node after);
 // metadata.resourceVersion as a number; 0 when absent. kUnknown when it is no number.
 Result<Revision> version_of(json::Value object);
 
-// What was put in along the way stands at the end; clients see fields in the order of their declaration.
+// What was put in along the way stands at the end; clients see fields in the order of their
+// declaration.
 void put_in_order(const api::Struct* schema, json::Draft& object);
 
 bool has_finalizers(json::Value object);

@@ -7,7 +7,8 @@
 namespace wherry::apiserver {
 namespace {
 
-constexpr std::string_view kNamespaces[] = {"kube-system", "kube-public", "kube-node-lease", "default"};
+constexpr std::string_view kNamespaces[] = {"kube-system", "kube-public", "kube-node-lease",
+                                            "default"};
 
 constexpr std::string_view kPriorityClasses[] = {
     R"({"metadata":{"name":"system-node-critical"},"value":2000001000,"preemptionPolicy":)"
@@ -42,8 +43,10 @@ Result<void> put(Machinery& machinery, std::string_view group_resource, const st
   TRY(ensure(machinery, group_resource, ns, json));
   json::Document body = TRY(json::Document::parse(json));
   Context context = server_context();
-  Target target{&api::resource(group_resource), ns,
-                std::string(body.root()["metadata"]["name"].as_string()), {}};
+  Target target{&api::resource(group_resource),
+                ns,
+                std::string(body.root()["metadata"]["name"].as_string()),
+                {}};
   TRY(machinery.update(context, target, body.root()));
   return {};
 }
@@ -53,14 +56,16 @@ std::string first_address(const std::string& cidr) {
   in_addr address{};
   CHECK(parts && inet_pton(AF_INET, std::string(parts->first).c_str(), &address) == 1);
   uint32_t first = ntohl(address.s_addr) + 1;
-  return fmt::format("{}.{}.{}.{}", first >> 24, (first >> 16) & 255, (first >> 8) & 255, first & 255);
+  return fmt::format("{}.{}.{}.{}", first >> 24, (first >> 16) & 255, (first >> 8) & 255,
+                     first & 255);
 }
 
 }  // namespace
 
 Result<void> make_bootstrap_objects(Machinery& machinery) {
   for (std::string_view name : kNamespaces) {
-    TRY(ensure(machinery, "namespaces", "", fmt::format(R"({{"metadata":{{"name":"{}"}}}})", name)));
+    TRY(ensure(machinery, "namespaces", "",
+               fmt::format(R"({{"metadata":{{"name":"{}"}}}})", name)));
   }
   for (std::string_view json : kPriorityClasses) {
     TRY(ensure(machinery, "priorityclasses.scheduling.k8s.io", "", json));

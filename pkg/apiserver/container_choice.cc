@@ -28,8 +28,8 @@ Error waiting(std::string_view container, std::string_view pod, std::string_view
   } else {
     why = reason;
   }
-  return Error::bad_request("container \"{}\" in pod \"{}\" is waiting to start: {}", container, pod,
-                            why);
+  return Error::bad_request("container \"{}\" in pod \"{}\" is waiting to start: {}", container,
+                            pod, why);
 }
 
 Result<std::optional<int64_t>> number(const http::Request& request, std::string_view name) {
@@ -68,8 +68,8 @@ Result<std::string> choose_container(json::Value pod, std::string_view wanted) {
     message += fmt::format(" or one of the init containers: [{}]", names(spec["initContainers"]));
   }
   if (!spec["ephemeralContainers"].empty()) {
-    message +=
-        fmt::format(" or one of the ephemeral containers: [{}]", names(spec["ephemeralContainers"]));
+    message += fmt::format(" or one of the ephemeral containers: [{}]",
+                           names(spec["ephemeralContainers"]));
   }
   return Error(Code::kBadRequest, std::move(message));
 }
@@ -89,8 +89,8 @@ Result<void> check_has_log(json::Value pod, std::string_view container, bool pre
   bool ran_before = !status["lastState"]["terminated"]["containerID"].as_string().empty();
   if (previous) {
     if (ran_before) return {};
-    return Error::bad_request("previous terminated container \"{}\" in pod \"{}\" not found", container,
-                              name);
+    return Error::bad_request("previous terminated container \"{}\" in pod \"{}\" not found",
+                              container, name);
   }
   if (state["running"]) return {};
   if (state["terminated"] || status["lastState"]["terminated"]) {
@@ -98,8 +98,8 @@ Result<void> check_has_log(json::Value pod, std::string_view container, bool pre
     return Error::bad_request("container \"{}\" in pod \"{}\" is terminated", container, name);
   }
   if (state["waiting"]) return waiting(container, name, state["waiting"]["reason"].as_string());
-  return Error::bad_request(
-      "container \"{}\" in pod \"{}\" is waiting to start - no logs yet", container, name);
+  return Error::bad_request("container \"{}\" in pod \"{}\" is waiting to start - no logs yet",
+                            container, name);
 }
 
 Result<client::LogOptions> log_options(const http::Request& request, std::string_view pod) {
@@ -114,7 +114,8 @@ Result<client::LogOptions> log_options(const http::Request& request, std::string
   if (request.query.has("sinceTime")) {
     out.since_time = parse_time(request.query.get("sinceTime"));
     if (!out.since_time) {
-      return Error::bad_request("parsing time {}: not RFC 3339", quote(request.query.get("sinceTime")));
+      return Error::bad_request("parsing time {}: not RFC 3339",
+                                quote(request.query.get("sinceTime")));
     }
   }
   if (out.tail_lines && *out.tail_lines < 0) {

@@ -35,7 +35,8 @@ Result<ContinueToken> decode_continue(std::string_view text) {
   }
   ContinueToken token;
   token.revision = root["rv"].as_int();
-  if (token.revision == 0) return malformed("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
+  if (token.revision == 0)
+    return malformed("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
   std::string_view start = root["start"].as_string();
   if (start.empty()) return malformed("encoded start key empty (version meta.k8s.io/v1)");
   if (start.back() == '\0') start.remove_suffix(1);

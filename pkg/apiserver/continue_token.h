@@ -1,7 +1,8 @@
 #pragma once
 // The token with which a client asks for the next page: base64url of
 //
-//   {"v":"meta.k8s.io/v1","rv":<revision, -1 for "whatever is current">,"start":"<namespace>/<name>\u0000"}
+//   {"v":"meta.k8s.io/v1","rv":<revision, -1 for "whatever is
+//   current">,"start":"<namespace>/<name>\u0000"}
 //
 // A client must not look inside; it is checked like any foreign bytes. Pure.
 

@@ -131,8 +131,8 @@ std::string resource_list(std::string_view group, std::string_view version) {
     push_all(entry.set_array("verbs"), verbs_of(*row));
     if (!row->short_names.empty()) push_all(entry.set_array("shortNames"), row->short_names);
     if (!row->categories.empty()) push_all(entry.set_array("categories"), row->categories);
-    bool storable = std::find(verbs_of(*row).begin(), verbs_of(*row).end(), "list") !=
-                    verbs_of(*row).end();
+    bool storable =
+        std::find(verbs_of(*row).begin(), verbs_of(*row).end(), "list") != verbs_of(*row).end();
     if (storable) {
       std::string hash = pki::sha256(row->group_resource() + "/" + std::string(row->version));
       entry.set("storageVersionHash", base64_encode(hash.substr(0, 8)));
@@ -251,8 +251,8 @@ Discovery::Document Discovery::document(const std::string& key, Make make) {
   return documents_.emplace(key, std::move(made)).first->second;
 }
 
-void Discovery::send(const http::Request& request, http::Response& response, const Document& document,
-                     std::string content_type) {
+void Discovery::send(const http::Request& request, http::Response& response,
+                     const Document& document, std::string content_type) {
   std::string etag = "\"" + document.etag + "\"";
   response.headers.set("ETag", etag);
   response.headers.add("Vary", "Accept");
@@ -283,7 +283,8 @@ bool Discovery::handle_root(const http::Request& request, http::Response& respon
     send(request, response,
          document("aggregated/" + version + request.segments[0],
                   [&] { return aggregated(version, core); }),
-         fmt::format("application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList", version));
+         fmt::format("application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList",
+                     version));
     return true;
   }
   send(request, response,
@@ -304,7 +305,8 @@ bool Discovery::handle(const http::Request& request, http::Response& response) {
   if (!core && segments.size() == 2) {
     for (const GroupVersions& group : groups()) {
       if (group.group != segments[1]) continue;
-      send(request, response, document(key, [&] { return single_group(group); }), "application/json");
+      send(request, response, document(key, [&] { return single_group(group); }),
+           "application/json");
       return true;
     }
     return false;
@@ -318,9 +320,10 @@ bool Discovery::handle(const http::Request& request, http::Response& response) {
 }
 
 std::string Discovery::paths() const {
-  std::vector<std::string> all = {"/api",     "/api/v1", "/apis",       "/apis/",      "/healthz",
-                                  "/livez",   "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/",
-                                  "/readyz",  "/version", "/healthz/ping", "/livez/ping", "/readyz/ping"};
+  std::vector<std::string> all = {"/api",          "/api/v1",      "/apis",       "/apis/",
+                                  "/healthz",      "/livez",       "/metrics",    "/openapi/v2",
+                                  "/openapi/v3",   "/openapi/v3/", "/readyz",     "/version",
+                                  "/healthz/ping", "/livez/ping",  "/readyz/ping"};
   for (const GroupVersions& group : groups()) {
     all.push_back(fmt::format("/apis/{}", group.group));
     for (std::string_view version : group.versions) {
@@ -346,7 +349,8 @@ bool Discovery::handle_openapi(const http::Request& request, http::Response& res
     send(request, response,
          document(protobuf ? "openapi/v2.pb" : "openapi/v2.json",
                   [&] { return protobuf ? api::openapi_v2_protobuf() : api::openapi_v2(); }),
-         protobuf ? "application/com.github.proto-openapi.spec.v2.v1.0+protobuf" : "application/json");
+         protobuf ? "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+                  : "application/json");
     return true;
   }
   if (segments.size() < 2 || segments[1] != "v3") return false;

@@ -1,7 +1,7 @@
 #pragma once
-// Discovery: which groups, versions and kinds there are, in the classic documents and in the aggregated
-// ones, and the OpenAPI documents. Built from the resource rows when first asked for, then kept.
-// Any thread.
+// Discovery: which groups, versions and kinds there are, in the classic documents and in the
+// aggregated ones, and the OpenAPI documents. Built from the resource rows when first asked for,
+// then kept. Any thread.
 
 #include <map>
 #include <memory>
@@ -19,8 +19,8 @@ class Discovery {
   // What clients should call the server: "10.0.0.1:6443". Before the first request.
   void set_address(std::string address) { address_ = std::move(address); }
 
-  // Answers /api, /apis, /apis/GROUP, /api/VERSION, /apis/GROUP/VERSION and /openapi/...; false when the
-  // path is none of these or names a group that does not exist.
+  // Answers /api, /apis, /apis/GROUP, /api/VERSION, /apis/GROUP/VERSION and /openapi/...; false
+  // when the path is none of these or names a group that does not exist.
   bool handle(const http::Request& request, http::Response& response) EXCLUDES(mutex_);
   // Every path there is, as GET / lists them.
   std::string paths() const;
@@ -29,7 +29,7 @@ class Discovery {
 
  private:
   struct Document {
-    std::shared_ptr<const std::string> body;    // One of the two: large documents are kept zipped.
+    std::shared_ptr<const std::string> body;  // One of the two: large documents are kept zipped.
     std::shared_ptr<const std::string> zipped;
     std::string etag;
   };

@@ -20,8 +20,8 @@ http::SharedBytes newline() {
   return kNewline;
 }
 
-// Two spaces a level, as API servers print; the JSON layer prints four, as kubectl does. Raw line ends
-// never occur inside JSON strings, so only indentation is touched.
+// Two spaces a level, as API servers print; the JSON layer prints four, as kubectl does. Raw line
+// ends never occur inside JSON strings, so only indentation is touched.
 std::string indent_two(const std::string& four) {
   std::string out;
   out.reserve(four.size());
@@ -143,12 +143,14 @@ json::Draft partial_list(const std::vector<json::Value>& objects, json::Value me
 json::Draft other_form(const Resource& resource, const ObjectPtr& object, const Wanted& wanted,
                        std::string_view include, bool headers, Time now) {
   json::Document document = object->document();
-  if (wanted.form == Form::kPartial) return api::partial_metadata(document.root(), wanted.form_version);
+  if (wanted.form == Form::kPartial)
+    return api::partial_metadata(document.root(), wanted.form_version);
   json::Draft meta;
   meta.root().set("resourceVersion", std::to_string(object->revision()));
   json::Document frozen = meta.freeze();
   json::Value items[] = {document.root()};
-  return api::make_table(resource, items, table_options(wanted, include, headers), now, frozen.root());
+  return api::make_table(resource, items, table_options(wanted, include, headers), now,
+                         frozen.root());
 }
 
 const api::Struct* form_struct(const Wanted& wanted, bool list) {
@@ -216,8 +218,8 @@ void write_list(http::Response& response, const Resource& resource, const ListRe
   json::Document meta = list_meta(list).freeze();
   json::Draft draft =
       wanted.form == Form::kTable
-          ? api::make_table(resource, parsed.roots, table_options(wanted, include_object, true), now,
-                            meta.root())
+          ? api::make_table(resource, parsed.roots, table_options(wanted, include_object, true),
+                            now, meta.root())
           : partial_list(parsed.roots, meta.root(), wanted.form_version);
   set_rendered(response, draft.freeze().root(), form_struct(wanted, true), wanted);
 }

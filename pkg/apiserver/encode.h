@@ -1,7 +1,7 @@
 #pragma once
-// Answers: objects, lists, Tables, metadata-only forms and errors, in the media type that was agreed on.
-// An object in plain JSON is the bytes the store holds; a list is those bytes one after the other.
-// Any thread.
+// Answers: objects, lists, Tables, metadata-only forms and errors, in the media type that was
+// agreed on. An object in plain JSON is the bytes the store holds; a list is those bytes one after
+// the other. Any thread.
 
 #include <optional>
 #include <string>
@@ -19,7 +19,8 @@ void write_object(http::Response& response, int status, const Resource& resource
                   Time now);
 void write_list(http::Response& response, const Resource& resource, const ListResult& list,
                 const Wanted& wanted, std::string_view include_object, Time now);
-// Anything that is not stored: a Status, a review. `schema` may be null, then it is JSON at all events.
+// Anything that is not stored: a Status, a review. `schema` may be null, then it is JSON at all
+// events.
 void write_document(http::Response& response, int status, json::Value document,
                     const api::Struct* schema, const Wanted& wanted);
 void write_error(http::Response& response, const Error& error, const Wanted& wanted);
@@ -28,7 +29,8 @@ void write_text(http::Response& response, int status, std::string text);
 // One event of a watch stream, framed. For a Table the columns come with the first event only.
 std::shared_ptr<const std::string> encode_event(std::string_view type, const Resource& resource,
                                                 const ObjectPtr& object, const Wanted& wanted,
-                                                std::string_view include_object, bool headers, Time now);
+                                                std::string_view include_object, bool headers,
+                                                Time now);
 // BOOKMARK: only kind and resourceVersion, and the mark that ends the initial events.
 std::shared_ptr<const std::string> encode_bookmark(const Resource& resource, Revision revision,
                                                    bool initial_events_end, const Wanted& wanted,

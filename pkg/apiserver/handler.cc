@@ -41,8 +41,9 @@ void Handler::handle(http::Request& request, http::Response& response) {
   }
   std::string verb = route.is_resource ? to_upper(route.verb) : request.method;
   bool known = route.target.resource != nullptr && !route.unknown;
-  metrics_.count(verb, known ? route.plural : std::string(), known ? route.target.subresource : std::string(),
-                 response.status, parts_.machinery.clock().monotonic() - request.received);
+  metrics_.count(verb, known ? route.plural : std::string(),
+                 known ? route.target.subresource : std::string(), response.status,
+                 parts_.machinery.clock().monotonic() - request.received);
 }
 
 void Handler::render_error(const Error& error, http::Response& response) {
@@ -58,7 +59,9 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
     write_text(response, 404, "404 page not found\n");
     return {};
   }
-  if (route.wrong_method || !known_method(request.method)) {
+  // What a proxy passes on is the business of whom it goes to.
+  bool proxied = route.target.subresource == "proxy" && route.verb == "connect";
+  if (route.wrong_method || (!proxied && !known_method(request.method))) {
     return Error(Code::kMethodNotAllowed,
                  "the server does not allow this method on the requested resource");
   }
@@ -90,6 +93,9 @@ Result<void> Handler::answer_path(http::Request& request, http::Response& respon
 
 Result<void> Handler::answer_resource(Call& call) {
   const std::string& verb = call.route.verb;
+  if (verb == "connect" && call.route.target.subresource == "proxy") {
+    return parts_.proxy.pass(call.request, call.route, call.response);
+  }
   if (verb == "connect") return parts_.streams.connect(call.request, call.route, call.response);
   if (verb == "get") return get(call);
   if (verb == "list") return list(call);

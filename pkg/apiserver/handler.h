@@ -1,6 +1,7 @@
 #pragma once
-// Handler: from an HTTP request to an answer. In this order: who asks, what for, whether it is allowed,
-// then the verb. Everything it knows about kinds it reads from the resource rows. Any thread.
+// Handler: from an HTTP request to an answer. In this order: who asks, what for, whether it is
+// allowed, then the verb. Everything it knows about kinds it reads from the resource rows. Any
+// thread.
 
 #include <string>
 
@@ -8,6 +9,7 @@
 #include "apiserver/discovery.h"
 #include "apiserver/machinery.h"
 #include "apiserver/negotiate.h"
+#include "apiserver/proxy.h"
 #include "apiserver/routes.h"
 #include "apiserver/status_pages.h"
 #include "apiserver/streams.h"
@@ -26,6 +28,7 @@ class Handler {
     StatusPages& pages;
     Watches& watches;
     Streams& streams;
+    Proxy& proxy;
   };
   explicit Handler(Parts parts) : parts_(parts) {}
 

@@ -14,10 +14,20 @@ namespace {
 
 // Kinds whose delete answers with the object, not with a Status (Kubernetes API, per resource).
 constexpr std::array<std::string_view, 14> kAnswersWithObject = {
-    "namespaces", "pods", "podtemplates", "serviceaccounts", "services", "resourcequotas", "persistentvolumes",
-    "persistentvolumeclaims", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io",
-    "csistoragecapacities.storage.k8s.io", "storageclasses.storage.k8s.io",
-    "volumeattachments.storage.k8s.io", "volumeattributesclasses.storage.k8s.io"};
+    "namespaces",
+    "pods",
+    "podtemplates",
+    "serviceaccounts",
+    "services",
+    "resourcequotas",
+    "persistentvolumes",
+    "persistentvolumeclaims",
+    "csidrivers.storage.k8s.io",
+    "csinodes.storage.k8s.io",
+    "csistoragecapacities.storage.k8s.io",
+    "storageclasses.storage.k8s.io",
+    "volumeattachments.storage.k8s.io",
+    "volumeattributesclasses.storage.k8s.io"};
 
 bool answers_with_object(const Resource& resource) {
   std::string name = resource.group_resource();
@@ -28,11 +38,13 @@ bool answers_with_object(const Resource& resource) {
 // Reviews have no table (Kubernetes answers 406), and neither have the forms of subresources.
 Offers offers_of(const Route& route) {
   const Resource& resource = *route.target.resource;
-  bool stored = resource.verbs.empty() ||
-                std::find(resource.verbs.begin(), resource.verbs.end(), "get") != resource.verbs.end();
+  bool stored = resource.verbs.empty() || std::find(resource.verbs.begin(), resource.verbs.end(),
+                                                    "get") != resource.verbs.end();
   bool own_form = route.subresource == nullptr || route.subresource->kind == resource.kind;
   bool whole = stored && own_form;
-  return {.table = whole, .partial = whole, .streams = route.target.name.empty() && route.verb != "create"};
+  return {.table = whole,
+          .partial = whole,
+          .streams = route.target.name.empty() && route.verb != "create"};
 }
 
 // The struct of a body: the subresource's own, else the kind's.
@@ -80,8 +92,8 @@ Result<void> Handler::list(Call& call) {
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   ListOptions options = TRY(list_options(call.request, target));
   ListResult result = TRY(parts_.machinery.list(target, options));
-  write_list(call.response, *target.resource, result, wanted, call.request.query.get("includeObject"),
-             now());
+  write_list(call.response, *target.resource, result, wanted,
+             call.request.query.get("includeObject"), now());
   return {};
 }
 
@@ -96,7 +108,8 @@ Result<void> Handler::create(Call& call) {
   const Target& target = call.route.target;
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   WriteOptions options = TRY(write_options(call.request, "CreateOptions"));
-  json::Document body = TRY(read_body(call.request, target.resource->schema, target.resource->kind));
+  json::Document body =
+      TRY(read_body(call.request, target.resource->schema, target.resource->kind));
   std::optional<Result<json::Draft>> review =
       answer_review(call.context.user, target, body.root(), parts_.authenticator, now());
   if (review) {
@@ -112,7 +125,8 @@ Result<void> Handler::create_subresource(Call& call) {
   const Target& target = call.route.target;
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   WriteOptions options = TRY(write_options(call.request, "CreateOptions"));
-  json::Document body = TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
+  json::Document body =
+      TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
   ObjectPtr object =
       TRY(parts_.machinery.create_subresource(call.context, target, body.root(), options));
   return write(call, 201, object, wanted);
@@ -121,7 +135,8 @@ Result<void> Handler::create_subresource(Call& call) {
 Result<void> Handler::update(Call& call) {
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   WriteOptions options = TRY(write_options(call.request, "UpdateOptions"));
-  json::Document body = TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
+  json::Document body =
+      TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
   Written written =
       TRY(parts_.machinery.update(call.context, call.route.target, body.root(), options));
   return write(call, written.created ? 201 : 200, written.object, wanted);
@@ -150,8 +165,8 @@ Result<void> Handler::remove(Call& call) {
     bool accepted = !deleted.removed && options.orphan_dependents == false;
     return write(call, accepted ? 202 : 200, deleted.object, wanted);
   }
-  json::Draft status = api::success_status(target.resource->group_resource(), target.name,
-                                           deleted.object->uid());
+  json::Draft status =
+      api::success_status(target.resource->group_resource(), target.name, deleted.object->uid());
   wanted.form = Form::kObject;
   write_document(call.response, 200, status.freeze().root(),
                  api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.Status"), wanted);
@@ -164,8 +179,8 @@ Result<void> Handler::remove_collection(Call& call) {
   ListOptions which = TRY(list_options(call.request, target));
   DeleteOptions options = TRY(delete_options(call.request));
   ListResult result = TRY(parts_.machinery.remove_collection(call.context, target, which, options));
-  write_list(call.response, *target.resource, result, wanted, call.request.query.get("includeObject"),
-             now());
+  write_list(call.response, *target.resource, result, wanted,
+             call.request.query.get("includeObject"), now());
   return {};
 }
 

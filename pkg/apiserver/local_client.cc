@@ -55,8 +55,8 @@ class LocalClient final : public client::Client {
   Result<ObjectPtr> update(const Resource& resource, std::string_view ns, std::string_view name,
                            json::Value object, std::string_view subresource) override {
     Context context = begin();
-    Written written = TRY(machinery_.update(context, target_of(resource, ns, name, subresource),
-                                            object, options()));
+    Written written = TRY(
+        machinery_.update(context, target_of(resource, ns, name, subresource), object, options()));
     return written.object;
   }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The Client and the Cache of components that live in the server's process: calls go straight into the
-// machinery, as the identity given, and listers read the store's own maps. Any thread.
+// The Client and the Cache of components that live in the server's process: calls go straight into
+// the machinery, as the identity given, and listers read the store's own maps. Any thread.
 
 #include <memory>
 

@@ -1,10 +1,11 @@
 #pragma once
-// Machinery: the generic verbs over the store, without HTTP. Every way into the API ends here, so that
-// admission, defaulting, validation and bookkeeping are the same for kubectl and for a controller in
-// this process. What is special to a kind stands in its resource row.
+// Machinery: the generic verbs over the store, without HTTP. Every way into the API ends here, so
+// that admission, defaulting, validation and bookkeeping are the same for kubectl and for a
+// controller in this process. What is special to a kind stands in its resource row.
 //
-// Any thread may call anything. An object that was read is immutable; writes are optimistic: a change
-// that lost a race is worked out again on the newer object, unless the caller named the version it saw.
+// Any thread may call anything. An object that was read is immutable; writes are optimistic: a
+// change that lost a race is worked out again on the newer object, unless the caller named the
+// version it saw.
 
 #include <functional>
 #include <memory>
@@ -50,8 +51,8 @@ class Machinery {
                         const WriteOptions& options = {});
   Result<Deleted> remove(Context& context, const Target& target, const DeleteOptions& options = {});
   // The objects as they were left, in key order.
-  Result<ListResult> remove_collection(Context& context, const Target& target, const ListOptions& which,
-                                       const DeleteOptions& options);
+  Result<ListResult> remove_collection(Context& context, const Target& target,
+                                       const ListOptions& which, const DeleteOptions& options);
 
   // Subresources that are posted to: binding, eviction, token. `target.name` is the object.
   Result<ObjectPtr> create_subresource(Context& context, const Target& target, json::Value body,
@@ -77,20 +78,22 @@ class Machinery {
 
   Result<json::Draft> decode_body(Context& context, const Target& target, json::Value body,
                                   const WriteOptions& options) const;
-  Result<void> admit(Context& context, Operation operation, const Target& target, json::Value before,
-                     json::Node after) const;
+  Result<void> admit(Context& context, Operation operation, const Target& target,
+                     json::Value before, json::Node after) const;
   Result<Written> insert(Context& context, const Target& target, json::Draft object,
                          const WriteOptions& options);
   Result<Written> replace(Context& context, const Target& target, const Change& change,
                           const WriteOptions& options, const Update& how);
   Result<Written> replace_once(Context& context, const Target& target, const ObjectPtr& live,
-                               const Change& change, const WriteOptions& options, const Update& how);
+                               const Change& change, const WriteOptions& options,
+                               const Update& how);
   Result<Written> settle(const Target& target, const ObjectPtr& live, json::Draft& object,
                          const WriteOptions& options);
   Result<Written> apply(Context& context, const Target& target, json::Value applied,
                         const WriteOptions& options);
   Result<json::Draft> patched(Context& context, const Target& target, PatchType type,
-                              json::Value live, json::Value patch, const WriteOptions& options) const;
+                              json::Value live, json::Value patch,
+                              const WriteOptions& options) const;
   Result<json::Draft> applied_to(Context& context, const Target& target, json::Value live,
                                  json::Value applied, const WriteOptions& options) const;
   void track(Context& context, const Target& target, json::Value before, json::Node after,
@@ -102,7 +105,8 @@ class Machinery {
                               const DeleteOptions& options);
   Result<Deleted> gone(const Target& target, const ObjectPtr& live, json::Value before,
                        const DeleteOptions& options);
-  // Stores `value` (absent: deletes) where `expected` is there now. The errors speak of the resource.
+  // Stores `value` (absent: deletes) where `expected` is there now. The errors speak of the
+  // resource.
   Result<ObjectPtr> commit(const Target& target, json::Value value, Revision expected);
 
   Result<ObjectPtr> bind(Context& context, const Target& target, json::Value body,

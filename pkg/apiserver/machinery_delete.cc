@@ -37,18 +37,20 @@ Result<void> check_preconditions(const Target& target, const api::Object& live,
                                  const DeleteOptions& options) {
   // Upstream names the kind here, not the resource.
   if (options.uid && *options.uid != live.uid()) {
-    return api::conflict(target.resource->kind, target.name,
-                         fmt::format("the UID in the precondition ({}) does not match the UID in record "
-                                     "({}). The object might have been deleted and then recreated",
-                                     *options.uid, live.uid()));
+    return api::conflict(
+        target.resource->kind, target.name,
+        fmt::format("the UID in the precondition ({}) does not match the UID in record "
+                    "({}). The object might have been deleted and then recreated",
+                    *options.uid, live.uid()));
   }
   std::string version = std::to_string(live.revision());
   if (options.resource_version && *options.resource_version != version) {
-    return api::conflict(target.resource->kind, target.name,
-                         fmt::format("the ResourceVersion in the precondition ({}) does not match the "
-                                     "ResourceVersion in record ({}). The object might have been "
-                                     "modified",
-                                     *options.resource_version, version));
+    return api::conflict(
+        target.resource->kind, target.name,
+        fmt::format("the ResourceVersion in the precondition ({}) does not match the "
+                    "ResourceVersion in record ({}). The object might have been "
+                    "modified",
+                    *options.resource_version, version));
   }
   return {};
 }
@@ -119,11 +121,13 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
 
   const bool graceful = target.resource->graceful_delete;
   // Namespaces have a second list of finalizers, and a phase that shows that they are going.
-  const bool is_namespace = target.resource->plural == "namespaces" && target.resource->group.empty();
+  const bool is_namespace =
+      target.resource->plural == "namespaces" && target.resource->group.empty();
   const bool held = !object.root()["spec"]["finalizers"].empty() || !meta["finalizers"].empty();
   int64_t grace = graceful ? grace_of(before, options) : 0;
   if (live->deleting() && graceful && !options.grace_period_seconds && grace != 0) {
-    grace = meta["deletionGracePeriodSeconds"].as_int();  // A second delete may only shorten the wait.
+    grace =
+        meta["deletionGracePeriodSeconds"].as_int();  // A second delete may only shorten the wait.
   }
   const bool first = !live->deleting();
   if (first || grace < meta["deletionGracePeriodSeconds"].as_int()) {
@@ -136,7 +140,8 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
     Deleted deleted = TRY(gone(target, live, before, options));
     // The answer shows the mark, though nobody will find it in the store.
     put_in_order(target.resource->schema, object);
-    if (graceful || is_namespace) deleted.object = TRY(loose_object(object, deleted.object->revision()));
+    if (graceful || is_namespace)
+      deleted.object = TRY(loose_object(object, deleted.object->revision()));
     return deleted;
   }
   put_in_order(target.resource->schema, object);

@@ -24,8 +24,7 @@ Result<void> check_options(const ListOptions& options) {
   if (match.empty()) {
     if (!options.continue_token.empty() && !options.resource_version.empty() &&
         options.resource_version != "0") {
-      return Error::bad_request(
-          "specifying resource version is not allowed when using continue");
+      return Error::bad_request("specifying resource version is not allowed when using continue");
     }
     return {};
   }
@@ -40,16 +39,15 @@ Result<void> check_options(const ListOptions& options) {
     errors.not_supported(path, match, kKnown);
   }
   if (match == "Exact" && options.resource_version == "0") {
-    errors.forbidden(path,
-                     "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+    errors.forbidden(path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
   }
   if (!errors.empty()) return invalid_options(errors);
   return {};
 }
 
 Error too_large_version(Revision wanted, Revision current) {
-  Error error = Error::make(Code::kTimeout, "Timeout: Too large resource version: {}, current: {}", wanted,
-                            current);
+  Error error = Error::make(Code::kTimeout, "Timeout: Too large resource version: {}, current: {}",
+                            wanted, current);
   error.details().causes.push_back(
       {.reason = "ResourceVersionTooLarge", .message = "Too large resource version", .field = {}});
   error.details().retry_after_seconds = 1;
@@ -74,12 +72,14 @@ Result<View> continued_view(const store::Store& store, const std::string& resour
   Result<store::SnapshotPtr> at = store.snapshot_at(resource, token.revision);
   if (!at.ok()) {
     if (!at.error().is(Code::kExpired)) return std::move(at).error();
-    // The client may go on from the same key at the current state; its token travels in the Status's
-    // metadata, which the encoder takes from this cause.
+    // The client may go on from the same key at the current state; its token travels in the
+    // Status's metadata, which the encoder takes from this cause.
     Error error = api::expired(
         "The provided continue parameter is too old to display a consistent list result. You can "
-        "start a new list without the continue parameter, or use the continue token in this response "
-        "to retrieve the remainder of the results. Continuing with the provided token results in an "
+        "start a new list without the continue parameter, or use the continue token in this "
+        "response "
+        "to retrieve the remainder of the results. Continuing with the provided token results in "
+        "an "
         "inconsistent list - objects that were created, modified, or deleted between the time the "
         "first chunk was returned and now may show up in the list.");
     error.details().uid = kInconsistentContinue + encode_continue({-1, token.ns, token.name});
@@ -97,7 +97,8 @@ Result<View> fresh_view(const store::Store& store, const std::string& resource,
     std::optional<uint64_t> parsed = parse_uint(options.resource_version);
     if (!parsed || *parsed > INT64_MAX) {
       return Error::bad_request(
-          "invalid resource version: resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: "
+          "invalid resource version: resourceVersion: Invalid value: {}: strconv.ParseUint: "
+          "parsing {}: "
           "invalid syntax",
           quote(options.resource_version), quote(options.resource_version));
     }

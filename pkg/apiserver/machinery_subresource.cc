@@ -51,8 +51,8 @@ Result<void> check_scale(const Target& target, json::Value scale) {
   }
   std::string_view name = scale["metadata"]["name"].as_string();
   if (!name.empty() && name != target.name) {
-    return Error::bad_request(
-        "the name of the object ({}) does not match the name on the URL ({})", name, target.name);
+    return Error::bad_request("the name of the object ({}) does not match the name on the URL ({})",
+                              name, target.name);
   }
   if (scale["spec"]["replicas"] && !scale["spec"]["replicas"].is_int()) {
     return Error::bad_request(
@@ -91,7 +91,8 @@ void set_scheduled(json::Node pod, Time now) {
 }
 
 // The object a token is bound to, as its claims name it.
-Result<TokenBinding> find_binding(const store::Store& store, const std::string& ns, json::Value ref) {
+Result<TokenBinding> find_binding(const store::Store& store, const std::string& ns,
+                                  json::Value ref) {
   TokenBinding binding;
   if (!ref.is_object()) return binding;
   std::string kind(ref["kind"].as_string());
@@ -107,11 +108,12 @@ Result<TokenBinding> find_binding(const store::Store& store, const std::string& 
   if (object == nullptr) return api::not_found(resource, name);
   std::string_view uid = ref["uid"].as_string();
   if (!uid.empty() && uid != object->uid()) {
-    return api::conflict(resource, name,
-                         fmt::format("the UID in the bound object reference ({}) does not match the "
-                                     "UID in record. The object might have been deleted and then "
-                                     "recreated",
-                                     uid));
+    return api::conflict(
+        resource, name,
+        fmt::format("the UID in the bound object reference ({}) does not match the "
+                    "UID in record. The object might have been deleted and then "
+                    "recreated",
+                    uid));
   }
   binding.kind = to_lower(kind);
   binding.name = name;
@@ -135,7 +137,8 @@ Result<ObjectPtr> Machinery::get_subresource(const Target& target) const {
 }
 
 Result<Written> Machinery::write_scale(Context& context, const Target& target, PatchType type,
-                                       json::Value body, bool replaces, const WriteOptions& options) {
+                                       json::Value body, bool replaces,
+                                       const WriteOptions& options) {
   Target object_target = target;
   object_target.subresource.clear();
   Update how;
@@ -205,14 +208,15 @@ Result<ObjectPtr> Machinery::bind(Context& context, const Target& target, json::
                                       live["metadata"]["uid"].as_string());
     }
     if (live["metadata"]["deletionTimestamp"]) {
-      return api::conflict(resource, target.name,
-                           fmt::format("pod {} is being deleted, cannot be assigned to a host",
-                                       target.name));
+      return api::conflict(
+          resource, target.name,
+          fmt::format("pod {} is being deleted, cannot be assigned to a host", target.name));
     }
     std::string_view bound = live["spec"]["nodeName"].as_string();
     if (!bound.empty()) {
-      return api::conflict(resource, target.name,
-                           fmt::format("pod {} is already assigned to node \"{}\"", target.name, bound));
+      return api::conflict(
+          resource, target.name,
+          fmt::format("pod {} is already assigned to node \"{}\"", target.name, bound));
     }
     if (!live["spec"]["schedulingGates"].empty()) {
       return api::conflict(resource, target.name,
@@ -267,8 +271,8 @@ Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::V
   std::vector<std::string> audiences;
   for (json::Value item : spec["audiences"].items()) audiences.emplace_back(item.as_string());
   Time expires = clock_.now() + std::chrono::seconds(seconds);
-  std::string token =
-      options_.tokens->issue(subject, binding, audiences, clock_.now(), std::chrono::seconds(seconds));
+  std::string token = options_.tokens->issue(subject, binding, audiences, clock_.now(),
+                                             std::chrono::seconds(seconds));
 
   json::Draft answer;
   json::Node root = answer.root();

@@ -84,13 +84,15 @@ TEST_F(MachineryTest, FinalizersHoldTheObject) {
 
 TEST_F(MachineryTest, PropagationBecomesAFinalizer) {
   create("configmaps", "default", R"({"metadata":{"name":"a"}})");
-  Deleted held = remove(target("configmaps", "default", "a"), {.propagation_policy = "Foreground"}).value();
+  Deleted held =
+      remove(target("configmaps", "default", "a"), {.propagation_policy = "Foreground"}).value();
   EXPECT_EQ(text(held.object, "metadata.finalizers"), R"(["foregroundDeletion"])");
 }
 
 TEST_F(MachineryTest, DeletePreconditions) {
   create("configmaps", "default", R"({"metadata":{"name":"a"}})");
-  EXPECT_EQ(remove(target("configmaps", "default", "a"), {.uid = "x"}).error().code(), Code::kConflict);
+  EXPECT_EQ(remove(target("configmaps", "default", "a"), {.uid = "x"}).error().code(),
+            Code::kConflict);
 }
 
 TEST_F(MachineryTest, PodsGetAccountTolerationsAndPriority) {
@@ -117,9 +119,10 @@ TEST_F(MachineryTest, UnboundPodsGoAtOnceBoundOnesWithGrace) {
   ASSERT_TRUE(machinery_->create_subresource(context_, bind, binding.root()).ok());
   EXPECT_EQ(text(machinery_->get(at).value(), "spec.nodeName"), "n1");
   Result<ObjectPtr> twice = machinery_->create_subresource(context_, bind, binding.root());
-  EXPECT_EQ(twice.error().message(),
-            "Operation cannot be fulfilled on pods/binding \"web\": pod web is already assigned to node "
-            "\"n1\"");
+  EXPECT_EQ(
+      twice.error().message(),
+      "Operation cannot be fulfilled on pods/binding \"web\": pod web is already assigned to node "
+      "\"n1\"");
   Deleted marked = remove(at).value();
   EXPECT_FALSE(marked.removed);
   EXPECT_EQ(text(marked.object, "metadata.deletionGracePeriodSeconds"), "30");
@@ -147,8 +150,9 @@ TEST_F(MachineryTest, ScaleIsAViewOfReplicas) {
   EXPECT_EQ(text(scale, "spec.replicas"), "3");
   EXPECT_EQ(text(scale, "status.selector"), "a=b");
   ASSERT_TRUE(try_patch(at, PatchType::kMerge, R"({"spec":{"replicas":5}})").ok());
-  EXPECT_EQ(text(machinery_->get(target("deployments.apps", "default", "d")).value(), "spec.replicas"),
-            "5");
+  EXPECT_EQ(
+      text(machinery_->get(target("deployments.apps", "default", "d")).value(), "spec.replicas"),
+      "5");
   EXPECT_FALSE(try_update(at, R"({"spec":{"replicas":-1}})").ok());
 }
 
@@ -188,8 +192,9 @@ TEST_F(MachineryTest, SelectsByFieldAndLabel) {
 }
 
 TEST_F(MachineryTest, ServicesGetAddressesAndPorts) {
-  ObjectPtr service = create("services", "default",
-                             R"({"metadata":{"name":"s"},"spec":{"type":"NodePort","ports":[{"port":80}]}})");
+  ObjectPtr service =
+      create("services", "default",
+             R"({"metadata":{"name":"s"},"spec":{"type":"NodePort","ports":[{"port":80}]}})");
   EXPECT_TRUE(text(service, "spec.clusterIP").starts_with("10.43."));
   json::Document document = service->document();
   int64_t port = document.root()["spec"]["ports"].at(0)["nodePort"].as_int();
@@ -199,16 +204,18 @@ TEST_F(MachineryTest, ServicesGetAddressesAndPorts) {
       fmt::format(R"({{"metadata":{{"name":"t"}},"spec":{{"type":"NodePort","ports":[{{"port":80,)"
                   R"("nodePort":{}}}]}}}})",
                   port));
-  EXPECT_EQ(taken.error().message(),
-            fmt::format("Service \"t\" is invalid: spec.ports[0].nodePort: Invalid value: {}: provided "
-                        "port is already allocated",
-                        port));
+  EXPECT_EQ(
+      taken.error().message(),
+      fmt::format("Service \"t\" is invalid: spec.ports[0].nodePort: Invalid value: {}: provided "
+                  "port is already allocated",
+                  port));
   ASSERT_TRUE(remove(target("services", "default", "s")).ok());
-  EXPECT_TRUE(try_create("services", "default",
-                         fmt::format(R"({{"metadata":{{"name":"t"}},"spec":{{"type":"NodePort","ports":[{{)"
-                                     R"("port":80,"nodePort":{}}}]}}}})",
-                                     port))
-                  .ok());
+  EXPECT_TRUE(
+      try_create("services", "default",
+                 fmt::format(R"({{"metadata":{{"name":"t"}},"spec":{{"type":"NodePort","ports":[{{)"
+                             R"("port":80,"nodePort":{}}}]}}}})",
+                             port))
+          .ok());
 }
 
 TEST_F(MachineryTest, RemovesCollections) {

@@ -22,6 +22,17 @@ bool is_services(const Target& target) {
   return target.resource->plural == "services" && target.resource->group.empty();
 }
 
+bool writes_status(const Target& target) {
+  return target.subresource == "status" || target.subresource == "approval";
+}
+
+// Who approves decides the conditions, and nothing else of the status.
+void keep_to_conditions(json::Value before, json::Node after) {
+  json::Draft sent(after["status"]);
+  after.set("status", before["status"]);
+  after.ensure_object("status").set("conditions", sent.root()["conditions"]);
+}
+
 void fill_defaults(const Resource& resource, json::Node object) {
   if (resource.schema != nullptr) api::apply_defaults(*resource.schema, object);
   if (resource.apply_defaults != nullptr) resource.apply_defaults(object);
@@ -46,7 +57,10 @@ Error patch_refusal(Error error, json::Value patched) {
   at = error.message().find(": ", at);
   if (at == std::string::npos) return error;
   api::FieldErrors errors;
-  errors.invalid(api::Path("patch"), patched.dump(), error.message().substr(at + 2));
+  json::Draft shown;  // As Go prints a map: apiVersion before kind.
+  shown.root().set("apiVersion", patched["apiVersion"]);
+  for (auto [key, value] : patched.members()) shown.root().set(key, value);
+  errors.invalid(api::Path("patch"), shown.dump(), error.message().substr(at + 2));
   return errors.to_error("", "", "");
 }
 
@@ -66,17 +80,18 @@ void normalise(const void* context, json::Node object) {
   fill_defaults(resource, object);
 }
 
-api::ApplyOptions tracking(const Context& context, const Target& target, const WriteOptions& options,
-                           Time now) {
+api::ApplyOptions tracking(const Context& context, const Target& target,
+                           const WriteOptions& options, Time now) {
   api::ApplyOptions out;
   out.manager = manager_of(context, options);
   out.api_version = target.resource->api_version();
   out.subresource = target.subresource;
   out.force = options.force;
   out.now = now;
-  if (target.subresource == "status") {
+  if (writes_status(target)) {
     out.reset_fields = kSpecFields;
-  } else if (target.resource->status_subresource && target.subresource.empty()) {
+  } else if (target.resource->status_subresource &&
+             (target.subresource.empty() || target.subresource == "finalize")) {
     out.reset_fields = kStatusFields;
   }
   return out;
@@ -123,8 +138,8 @@ Result<void> Machinery::admit(Context& context, Operation operation, const Targe
 void Machinery::track(Context& context, const Target& target, json::Value before, json::Node after,
                       const WriteOptions& options) const {
   // An object whose fields nobody owns stays so until somebody applies it.
-  bool owned = !before["metadata"]["managedFields"].empty() ||
-               !after["metadata"]["managedFields"].empty();
+  bool owned =
+      !before["metadata"]["managedFields"].empty() || !after["metadata"]["managedFields"].empty();
   if (before && !owned) {
     after["metadata"].remove("managedFields");
     return;
@@ -199,7 +214,8 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
       reservation.keep();
       return Written{std::move(stored).value(), true};
     }
-    bool again = generated && stored.error().is(Code::kAlreadyExists) && attempt < kGenerateNameTries;
+    bool again =
+        generated && stored.error().is(Code::kAlreadyExists) && attempt < kGenerateNameTries;
     if (!again) return std::move(stored).error();
     make_name(root);
   }
@@ -214,7 +230,7 @@ Result<Written> Machinery::update(Context& context, const Target& target, json::
   TRY(fit_to_target(target, object.root()));
   json::Document wanted = object.freeze();
   Update how;
-  how.part = target.subresource == "status"     ? Part::kStatus
+  how.part = writes_status(target)              ? Part::kStatus
              : target.subresource == "finalize" ? Part::kFinalize
                                                 : Part::kMain;
   how.expected = TRY(version_of(wanted.root()));
@@ -262,14 +278,14 @@ Result<Written> Machinery::patch(Context& context, const Target& target, PatchTy
   }
   if (type == PatchType::kApply) return apply(context, target, patch, options);
   Update how;
-  how.part = target.subresource == "status"     ? Part::kStatus
+  how.part = writes_status(target)              ? Part::kStatus
              : target.subresource == "finalize" ? Part::kFinalize
                                                 : Part::kMain;
   how.tries = kPatchTries;
   return replace(
       context, target,
-      [&](json::Value live) { return patched(context, target, type, live, patch, options); }, options,
-      how);
+      [&](json::Value live) { return patched(context, target, type, live, patch, options); },
+      options, how);
 }
 
 Result<json::Draft> Machinery::applied_to(Context& context, const Target& target, json::Value live,
@@ -309,10 +325,11 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
       }
       if (expected != 0) return api::modified(resource.group_resource(), target.name);
       if (!applied["metadata"]["uid"].as_string().empty()) {
-        return api::conflict(resource.group_resource(), target.name,
-                             fmt::format("uid mismatch: the provided object specified uid {}, and no "
-                                         "existing object was found",
-                                         applied["metadata"]["uid"].as_string()));
+        return api::conflict(
+            resource.group_resource(), target.name,
+            fmt::format("uid mismatch: the provided object specified uid {}, and no "
+                        "existing object was found",
+                        applied["metadata"]["uid"].as_string()));
       }
       json::Draft object = TRY(applied_to(context, target, json::Value(), applied, options));
       TRY(fit_to_target(target, object.root()));
@@ -323,14 +340,14 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
       }
       continue;
     }
-    Update how{.part = target.subresource == "status" ? Part::kStatus : Part::kMain,
+    Update how{.part = writes_status(target) ? Part::kStatus : Part::kMain,
                .applied = true,
                .expected = expected,
                .tries = kPatchTries};
     Result<Written> written = replace(
         context, target,
-        [&](json::Value now) { return applied_to(context, target, now, applied, options); }, options,
-        how);
+        [&](json::Value now) { return applied_to(context, target, now, applied, options); },
+        options, how);
     if (written.ok() || !written.error().is(Code::kNotFound) || attempt >= kPatchTries) {
       return written;
     }
@@ -356,9 +373,9 @@ Result<Written> Machinery::replace(Context& context, const Target& target, const
   }
 }
 
-Result<Written> Machinery::replace_once(Context& context, const Target& target, const ObjectPtr& live,
-                                        const Change& change, const WriteOptions& options,
-                                        const Update& how) {
+Result<Written> Machinery::replace_once(Context& context, const Target& target,
+                                        const ObjectPtr& live, const Change& change,
+                                        const WriteOptions& options, const Update& how) {
   const Resource& resource = *target.resource;
   json::Document before_document = live->document();
   json::Value before = before_document.root();
@@ -369,11 +386,12 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
   if (!uid.empty() && uid != live->uid()) {
     return api::conflict(
         resource.group_resource(), target.name,
-        fmt::format("StorageError: invalid object, Code: 4, Key: /registry/{}/{}{}, ResourceVersion: 0, "
-                    "AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object "
-                    "meta: {}",
-                    resource.plural, target.ns.empty() ? "" : target.ns + "/", target.name, uid,
-                    live->uid()));
+        fmt::format(
+            "StorageError: invalid object, Code: 4, Key: /registry/{}/{}{}, ResourceVersion: 0, "
+            "AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object "
+            "meta: {}",
+            resource.plural, target.ns.empty() ? "" : target.ns + "/", target.name, uid,
+            live->uid()));
   }
   // A patch may carry the version it was made for.
   std::string_view version = root["metadata"]["resourceVersion"].as_string();
@@ -381,6 +399,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
     return api::modified(resource.group_resource(), target.name);
   }
   carry_over(before, root);
+  if (target.subresource == "approval") keep_to_conditions(before, root);
   if (how.part != Part::kWhole && !how.applied) {
     Target tracked = target;
     if (!how.tracked_as.empty()) tracked.subresource = how.tracked_as;
@@ -393,10 +412,10 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target, 
       TRY(admit(context, Operation::kUpdate, target, before, root));
       fill_defaults(resource, root);
     }
-    api::prepare_update(resource, before, root,
-                        how.part == Part::kStatus ? api::UpdateScope::kStatus
-                                                  : api::UpdateScope::kMain,
-                        clock_.now());
+    api::prepare_update(
+        resource, before, root,
+        how.part == Part::kStatus ? api::UpdateScope::kStatus : api::UpdateScope::kMain,
+        clock_.now());
   }
   ServiceAllocator::Reservation reservation;
   if (is_services(target) && how.part == Part::kMain) {

@@ -14,7 +14,8 @@ namespace {
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kYaml = "application/yaml";
 constexpr std::string_view kProtobuf = "application/vnd.kubernetes.protobuf";
-constexpr std::string_view kAll = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+constexpr std::string_view kAll =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 constexpr std::string_view kStreams =
     ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
@@ -99,11 +100,13 @@ Result<Wanted> negotiate(const http::Request& request, Offers offers) {
     wanted.pretty = wants_pretty(request);
     return wanted;
   }
-  bool some = std::any_of(clauses.begin(), clauses.end(),
-                          [](const Clause& clause) { return known_media(clause.media).has_value(); });
+  bool some = std::any_of(clauses.begin(), clauses.end(), [](const Clause& clause) {
+    return known_media(clause.media).has_value();
+  });
   if (!some) {
-    return Error::make(Code::kNotAcceptable, "406: Not Acceptable\n\nAvailable representations: {}{}",
-                       kAll, offers.streams ? kStreams : std::string_view());
+    return Error::make(Code::kNotAcceptable,
+                       "406: Not Acceptable\n\nAvailable representations: {}{}", kAll,
+                       offers.streams ? kStreams : std::string_view());
   }
   return Error::make(Code::kNotAcceptable, "only the following media types are accepted: {}", kAll);
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Content negotiation: in which of the forms we speak the answer is wanted, and in which the body came.
-// Pure; any thread.
+// Content negotiation: in which of the forms we speak the answer is wanted, and in which the body
+// came. Pure; any thread.
 
 #include <string>
 #include <string_view>

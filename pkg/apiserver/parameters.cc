@@ -40,11 +40,12 @@ Result<bool> check_dry_run(const std::vector<std::string_view>& values, std::str
     }
     std::vector<std::string> shown;
     for (std::string_view one : values) shown.push_back(quote(one));
-    return api::invalid("meta.k8s.io", kind, "",
-                        {.reason = "FieldValueNotSupported",
-                         .message = fmt::format("Unsupported value: [{}]: supported values: \"All\"",
-                                                join(shown, ",")),
-                         .field = "dryRun"});
+    return api::invalid(
+        "meta.k8s.io", kind, "",
+        {.reason = "FieldValueNotSupported",
+         .message =
+             fmt::format("Unsupported value: [{}]: supported values: \"All\"", join(shown, ",")),
+         .field = "dryRun"});
   }
   return dry;
 }
@@ -87,7 +88,8 @@ DeleteOptions from_body(json::Value body) {
     out.resource_version = std::string(preconditions["resourceVersion"].as_string());
   }
   out.propagation_policy = body["propagationPolicy"].as_string();
-  if (body["orphanDependents"].is_bool()) out.orphan_dependents = body["orphanDependents"].as_bool();
+  if (body["orphanDependents"].is_bool())
+    out.orphan_dependents = body["orphanDependents"].as_bool();
   return out;
 }
 
@@ -157,8 +159,7 @@ Result<DeleteOptions> delete_options(const http::Request& request) {
                   "DeleteOptions"));
     std::string_view kind = body.root()["kind"].as_string();
     if (!kind.empty() && kind != "DeleteOptions") {
-      return Error(Code::kBadRequest,
-                   unregistered(body.root()["apiVersion"].as_string(), kind));
+      return Error(Code::kBadRequest, unregistered(body.root()["apiVersion"].as_string(), kind));
     }
     out = from_body(body.root());
     std::vector<std::string_view> dry;
@@ -186,8 +187,8 @@ Result<json::Document> read_body(const http::Request& request, const api::Struct
   if (media == MediaType::kYaml) {
     Result<json::Document> parsed = json::parse_yaml(request.body);
     if (parsed.ok()) return parsed;
-    return Error::bad_request("the object provided is unrecognized (must be of type {}): {} ({})", kind,
-                              parsed.error().message(), summary(request.body));
+    return Error::bad_request("the object provided is unrecognized (must be of type {}): {} ({})",
+                              kind, parsed.error().message(), summary(request.body));
   }
   Result<json::Document> parsed = json::Document::parse(request.body);
   if (parsed.ok() && parsed->root().is_object()) return parsed;
@@ -201,7 +202,8 @@ Result<json::Document> read_body(const http::Request& request, const api::Struct
     why = parsed.error().message();
   }
   return Error::bad_request(
-      "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse "
+      "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json "
+      "parse "
       "error: {} ({})",
       kind, why, summary(request.body));
 }
@@ -226,7 +228,8 @@ Result<PatchBody> read_patch(const http::Request& request) {
     }
     if (!parsed->root().is_object()) {
       return Error::bad_request(
-          "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} "
+          "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
+          "unmarshal {} "
           "into Go value of type map[string]interface {{}}",
           json::type_name(parsed->root().type()));
     }

@@ -18,8 +18,8 @@ Result<WriteOptions> write_options(const http::Request& request, std::string_vie
 // From the body when there is one, else from the query.
 Result<DeleteOptions> delete_options(const http::Request& request);
 
-// The request's body as JSON, whichever way it came; `schema` (may be null: no protobuf) and `kind` say
-// what is expected.
+// The request's body as JSON, whichever way it came; `schema` (may be null: no protobuf) and `kind`
+// say what is expected.
 Result<json::Document> read_body(const http::Request& request, const api::Struct* schema,
                                  std::string_view kind);
 struct PatchBody {

@@ -113,7 +113,8 @@ class SpdyForward {
     }
     // Old clients number no requests: an error stream is followed by its data stream.
     std::string id(event.headers.get("requestid"));
-    if (id.empty()) id = fmt::format("stream-{}", type == "error" ? event.stream : event.stream - 2);
+    if (id.empty())
+      id = fmt::format("stream-{}", type == "error" ? event.stream : event.stream - 2);
     Request& request = requests_[id];
     request.port = static_cast<uint16_t>(*port);
     (type == "data" ? request.data : request.error) = event.stream;
@@ -281,10 +282,10 @@ class WebSocketForward {
   void wait() {
     std::vector<pollfd> fds;
     bool takes = waiting() < kPendingBytesMax;
-    fds.push_back({.fd = stream_.fd(),
-                   .events = static_cast<short>((takes ? POLLIN : 0) |
-                                                (stream_.queued() > 0 ? POLLOUT : 0)),
-                   .revents = 0});
+    fds.push_back(
+        {.fd = stream_.fd(),
+         .events = static_cast<short>((takes ? POLLIN : 0) | (stream_.queued() > 0 ? POLLOUT : 0)),
+         .revents = 0});
     for (const Pipe& pipe : pipes_) {
       if (!pipe.socket || pipe.pod_ended) continue;
       int events = stream_.queued() < kPendingBytesMax ? POLLIN : 0;

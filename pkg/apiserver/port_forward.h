@@ -1,7 +1,7 @@
 #pragma once
-// Port-forward: many connections into one pod over one client connection. Over SPDY (plain or inside
-// WebSocket messages) each forwarded connection is a pair of streams, "error" and "data", with the same
-// requestID; over WebSocket channels each port has two channels for one connection.
+// Port-forward: many connections into one pod over one client connection. Over SPDY (plain or
+// inside WebSocket messages) each forwarded connection is a pair of streams, "error" and "data",
+// with the same requestID; over WebSocket channels each port has two channels for one connection.
 //
 // One thread, until the client leaves.
 

@@ -1,7 +1,7 @@
 #pragma once
-// RemoteChannels: the client's side of exec, attach and port-forward, as numbered channels, whether the
-// client speaks WebSocket (channel.k8s.io in its versions) or SPDY/3.1. One thread: the one that owns
-// the connection.
+// RemoteChannels: the client's side of exec, attach and port-forward, as numbered channels, whether
+// the client speaks WebSocket (channel.k8s.io in its versions) or SPDY/3.1. One thread: the one
+// that owns the connection.
 
 #include <chrono>
 #include <cstdint>

@@ -13,19 +13,22 @@ namespace wherry::apiserver {
 namespace {
 
 constexpr size_t kReadBytes = 32 << 10;
-constexpr size_t kPendingBytesMax = 256 << 10;  // Towards a slow side, before the fast one has to wait.
+constexpr size_t kPendingBytesMax = 256
+                                    << 10;  // Towards a slow side, before the fast one has to wait.
 constexpr std::chrono::seconds kOpenLimit{30};
 constexpr std::chrono::milliseconds kDrainLimit{2000};
-constexpr int kDrainMilliseconds = 200;  // For output that a dead process' children still hold open.
+constexpr int kDrainMilliseconds =
+    200;  // For output that a dead process' children still hold open.
 
 std::string success_status() { return R"({"metadata":{},"status":"Success"})"; }
 
 std::string exit_status(const client::ExecOptions& options, int code) {
   std::string message = options.command.empty()
                             ? fmt::format("command terminated with exit code {}", code)
-                            : fmt::format("command terminated with non-zero exit code: error executing "
-                                          "command [{}], exit code {}",
-                                          join(options.command, " "), code);
+                            : fmt::format(
+                                  "command terminated with non-zero exit code: error executing "
+                                  "command [{}], exit code {}",
+                                  join(options.command, " "), code);
   json::Draft status;
   json::Node root = status.root();
   root.set_object("metadata");
@@ -154,8 +157,10 @@ class Pump {
     };
     http::Stream& stream = channels_.stream();
     add(stream.fd(), (takes() ? POLLIN : 0) | (stream.queued() > 0 ? POLLOUT : 0));
-    if (stdout_open_ && channels_.pending(kStdout) < kPendingBytesMax) add(session_.stdout_fd(), POLLIN);
-    if (stderr_open_ && channels_.pending(kStderr) < kPendingBytesMax) add(session_.stderr_fd(), POLLIN);
+    if (stdout_open_ && channels_.pending(kStdout) < kPendingBytesMax)
+      add(session_.stdout_fd(), POLLIN);
+    if (stderr_open_ && channels_.pending(kStderr) < kPendingBytesMax)
+      add(session_.stderr_fd(), POLLIN);
     if (stdin_open_ && !to_stdin_.empty()) add(session_.stdin_fd(), POLLOUT);
     if (!exited_) add(session_.exit_fd(), POLLIN);
     bool at_hand = takes() && channels_.readable();
@@ -176,8 +181,9 @@ class Pump {
   bool gone_ = false;
 };
 
-// The last frames leave, as far as the client's windows let them, and the client has a moment to hang up
-// first: a connection that is closed with unread bytes is reset, and what was on its way gets lost.
+// The last frames leave, as far as the client's windows let them, and the client has a moment to
+// hang up first: a connection that is closed with unread bytes is reset, and what was on its way
+// gets lost.
 void drain(RemoteChannels& channels) {
   http::Stream& stream = channels.stream();
   MonotonicTime limit = std::chrono::steady_clock::now() + kDrainLimit;
@@ -224,8 +230,9 @@ size_t write_some(int fd, std::string_view data) {
   return errno == EAGAIN ? 0 : SIZE_MAX;
 }
 
-void run_remote_command(RemoteChannels& channels, const client::ExecOptions& options,
-                        const std::function<Result<std::unique_ptr<client::ExecSession>>()>& start) {
+void run_remote_command(
+    RemoteChannels& channels, const client::ExecOptions& options,
+    const std::function<Result<std::unique_ptr<client::ExecSession>>()>& start) {
   if (!channels.open(kOpenLimit).ok()) return;
   Result<std::unique_ptr<client::ExecSession>> session = start();
   if (!session.ok()) {
@@ -238,10 +245,10 @@ void run_remote_command(RemoteChannels& channels, const client::ExecOptions& opt
   Pump pump(channels, **session);
   if (!pump.run().ok() || pump.client_gone()) return;
   Result<int> code = (*session)->exit_code();
-  std::string status = !code.ok()    ? error_status(code.error())
+  std::string status = !code.ok()   ? error_status(code.error())
                        : *code == 0 ? success_status()
                                     : exit_status(options, *code);
-  std::string text = !code.ok()    ? code.error().message()
+  std::string text = !code.ok()   ? code.error().message()
                      : *code == 0 ? std::string()
                                   : fmt::format("command terminated with exit code {}", *code);
   if (channels.finish(status, text).ok()) drain(channels);

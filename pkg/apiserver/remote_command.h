@@ -1,5 +1,6 @@
 #pragma once
-// The loop between a client's channels and a process in a container. One thread, until either side ends.
+// The loop between a client's channels and a process in a container. One thread, until either side
+// ends.
 
 #include <string>
 
@@ -8,8 +9,8 @@
 
 namespace wherry::apiserver {
 
-// Starts the session by `start` once the client's channels stand, and pumps until it ends. Everything that
-// goes wrong is told to the client on the error channel.
+// Starts the session by `start` once the client's channels stand, and pumps until it ends.
+// Everything that goes wrong is told to the client on the error channel.
 void run_remote_command(RemoteChannels& channels, const client::ExecOptions& options,
                         const std::function<Result<std::unique_ptr<client::ExecSession>>()>& start);
 

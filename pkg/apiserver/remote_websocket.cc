@@ -92,12 +92,9 @@ std::unique_ptr<RemoteChannels> make_websocket_channels(http::Stream& stream, st
 }
 
 const std::vector<std::string>& websocket_command_protocols() {
-  static const std::vector<std::string> kProtocols = {"v5.channel.k8s.io",
-                                                      "v4.channel.k8s.io",
-                                                      "v4.base64.channel.k8s.io",
-                                                      "channel.k8s.io",
-                                                      "base64.channel.k8s.io",
-                                                      ""};
+  static const std::vector<std::string> kProtocols = {
+      "v5.channel.k8s.io", "v4.channel.k8s.io",     "v4.base64.channel.k8s.io",
+      "channel.k8s.io",    "base64.channel.k8s.io", ""};
   return kProtocols;
 }
 

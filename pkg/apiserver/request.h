@@ -1,6 +1,6 @@
 #pragma once
-// What a request asks of the machinery, whichever way it came: over HTTP or from a controller in this
-// process. Plain values; no threads.
+// What a request asks of the machinery, whichever way it came: over HTTP or from a controller in
+// this process. Plain values; no threads.
 
 #include <cstdint>
 #include <optional>

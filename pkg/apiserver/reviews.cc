@@ -173,8 +173,8 @@ constexpr Entry kReviews[] = {
 }  // namespace
 
 std::optional<Result<json::Draft>> answer_review(const User& user, const Target& target,
-                                                 json::Value body, const Authenticator& authenticator,
-                                                 Time now) {
+                                                 json::Value body,
+                                                 const Authenticator& authenticator, Time now) {
   std::string name = target.resource->group_resource();
   for (const Entry& entry : kReviews) {
     if (entry.group_resource != name) continue;

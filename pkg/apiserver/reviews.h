@@ -12,7 +12,7 @@ namespace wherry::apiserver {
 
 // The answer to a review posted to `target`; empty when the resource is no review.
 std::optional<Result<json::Draft>> answer_review(const User& user, const Target& target,
-                                                 json::Value body, const Authenticator& authenticator,
-                                                 Time now);
+                                                 json::Value body,
+                                                 const Authenticator& authenticator, Time now);
 
 }  // namespace wherry::apiserver

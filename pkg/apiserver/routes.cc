@@ -50,7 +50,8 @@ bool allows(const Route& route, const http::Request& request) {
   if (named && (verb == "create" || verb == "deletecollection")) return false;
   if (!named && (verb == "update" || verb == "patch" || verb == "delete")) return false;
   if (verb == "create" && target.resource->namespaced() && target.ns.empty()) return false;
-  if (verb == "deletecollection" && target.resource->namespaced() && target.ns.empty()) return false;
+  if (verb == "deletecollection" && target.resource->namespaced() && target.ns.empty())
+    return false;
   auto verbs = target.resource->verbs;
   if (verbs.empty()) {
     static constexpr std::string_view kAll[] = {"create", "delete", "deletecollection", "get",
@@ -60,7 +61,8 @@ bool allows(const Route& route, const http::Request& request) {
   return std::find(verbs.begin(), verbs.end(), verb) != verbs.end();
 }
 
-// Takes the segments after the version apart: [watch/][namespaces/NS/]RESOURCE[/NAME[/SUBRESOURCE...]].
+// Takes the segments after the version apart:
+// [watch/][namespaces/NS/]RESOURCE[/NAME[/SUBRESOURCE...]].
 void parse_resource(const std::vector<std::string>& segments, size_t at, Route& route) {
   if (at < segments.size() && segments[at] == "watch") {
     route.verb = "watch";
@@ -86,7 +88,8 @@ void parse_resource(const std::vector<std::string>& segments, size_t at, Route& 
     route.unknown = true;
     return;
   }
-  if (resource->namespaced() ? (!scoped && !route.target.name.empty()) : scoped) route.unknown = true;
+  if (resource->namespaced() ? (!scoped && !route.target.name.empty()) : scoped)
+    route.unknown = true;
   if (!route.target.subresource.empty()) {
     route.subresource = resource->subresource(route.target.subresource);
     if (route.subresource == nullptr) route.unknown = true;

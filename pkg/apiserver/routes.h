@@ -18,12 +18,12 @@ struct Route {
   std::string group;
   std::string version;
   std::string plural;
-  Target target;                  // resource is null for a path that is no resource's.
+  Target target;  // resource is null for a path that is no resource's.
   const api::Subresource* subresource = nullptr;
   std::vector<std::string> tail;  // What follows pods/NAME/proxy.
-  bool is_resource = false;       // Below /api/VERSION or /apis/GROUP/VERSION, whether it exists or not.
-  bool unknown = false;           // It does not exist: 404.
-  bool wrong_method = false;      // It exists, but not with this method: 405.
+  bool is_resource = false;  // Below /api/VERSION or /apis/GROUP/VERSION, whether it exists or not.
+  bool unknown = false;      // It does not exist: 404.
+  bool wrong_method = false;  // It exists, but not with this method: 405.
 };
 
 Route find_route(const http::Request& request);

@@ -52,9 +52,10 @@ TEST(Routes, KnowWhatIsNotThere) {
 
 TEST(Negotiation, TakesTheFirstFormOnOffer) {
   http::Request table = request("GET", "/api/v1/pods");
-  table.headers.add("Accept",
-                    "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;"
-                    "g=meta.k8s.io,application/json");
+  table.headers.add(
+      "Accept",
+      "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;"
+      "g=meta.k8s.io,application/json");
   EXPECT_EQ(negotiate(table, {}).value().form, Form::kTable);
   EXPECT_EQ(negotiate(table, {.table = false}).value().form, Form::kObject);
   http::Request protobuf = request("GET", "/api/v1/pods");

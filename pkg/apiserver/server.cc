@@ -3,6 +3,7 @@
 #include "apiserver/bootstrap.h"
 #include "apiserver/discovery.h"
 #include "apiserver/handler.h"
+#include "apiserver/proxy.h"
 #include "apiserver/status_pages.h"
 #include "apiserver/streams.h"
 #include "apiserver/watch.h"
@@ -37,7 +38,8 @@ struct ApiServer::Parts {
         pages(*options.store, all_checks(options)),
         watches(*options.store, *options.clock),
         streams(*options.store, options.nodes),
-        handler({machinery, authenticator, discovery, pages, watches, streams}) {}
+        proxy(*options.store),
+        handler({machinery, authenticator, discovery, pages, watches, streams, proxy}) {}
 
   const ApiServer::Options options;
   const std::unique_ptr<TokenIssuer> issuer;
@@ -47,6 +49,7 @@ struct ApiServer::Parts {
   StatusPages pages;
   Watches watches;
   Streams streams;
+  Proxy proxy;
   Handler handler;
   std::unique_ptr<http::Server> server;
 };
@@ -98,7 +101,9 @@ std::unique_ptr<client::Client> ApiServer::local_client(User user) {
   return make_local_client(parts_->machinery, std::move(user));
 }
 
-std::unique_ptr<client::Cache> ApiServer::cache() { return make_store_cache(*parts_->options.store); }
+std::unique_ptr<client::Cache> ApiServer::cache() {
+  return make_store_cache(*parts_->options.store);
+}
 
 Machinery& ApiServer::machinery() { return parts_->machinery; }
 

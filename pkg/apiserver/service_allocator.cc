@@ -71,8 +71,8 @@ void drop_unused(json::Value before, json::Node spec) {
   json::Value old = before["spec"];
   if (spec["type"].as_string() == "ExternalName" && old["type"].as_string() != "ExternalName" &&
       spec["clusterIP"].as_string() == old["clusterIP"].as_string()) {
-    for (const char* field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy",
-                              "internalTrafficPolicy"}) {
+    for (const char* field :
+         {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}) {
       spec.remove(field);
     }
   }
@@ -105,7 +105,8 @@ void keep_allocated(json::Value before, json::Node spec) {
   if (wants_node_ports(spec) && wants_node_ports(old)) {
     std::map<std::string, int64_t> had;
     for (json::Value port : old["ports"].items()) {
-      had[port_key(port["protocol"].as_string(), port["port"].as_int())] = port["nodePort"].as_int();
+      had[port_key(port["protocol"].as_string(), port["port"].as_int())] =
+          port["nodePort"].as_int();
     }
     for (json::Node port : spec["ports"].items()) {
       if (port["nodePort"].as_int() != 0) continue;
@@ -121,9 +122,12 @@ void keep_allocated(json::Value before, json::Node spec) {
 
 }  // namespace
 
-ServiceAllocator::Reservation::Reservation(Reservation&& other) noexcept { *this = std::move(other); }
+ServiceAllocator::Reservation::Reservation(Reservation&& other) noexcept {
+  *this = std::move(other);
+}
 
-ServiceAllocator::Reservation& ServiceAllocator::Reservation::operator=(Reservation&& other) noexcept {
+ServiceAllocator::Reservation& ServiceAllocator::Reservation::operator=(
+    Reservation&& other) noexcept {
   if (this == &other) return *this;
   give_back();
   owner_ = std::exchange(other.owner_, nullptr);
@@ -164,7 +168,8 @@ ServiceAllocator::ServiceAllocator(std::string_view cidr, uint16_t port_first, u
 ServiceAllocator::Wants ServiceAllocator::holdings(json::Value service) {
   Wants out;
   json::Value spec = service["spec"];
-  if (auto address = parse_address(spec["clusterIP"].as_string())) out.addresses.push_back(*address);
+  if (auto address = parse_address(spec["clusterIP"].as_string()))
+    out.addresses.push_back(*address);
   for (json::Value port : spec["ports"].items()) {
     int64_t number = port["nodePort"].as_int();
     if (number != 0) out.ports.push_back(static_cast<uint32_t>(number));
@@ -241,7 +246,8 @@ Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node af
     std::string problem;
     if (*address <= first_ || *address >= first_ + count_ - 1) {
       problem = fmt::format(
-          "failed to allocate IP {}: the provided network does not match the current range", wanted);
+          "failed to allocate IP {}: the provided network does not match the current range",
+          wanted);
     } else if (addresses_.contains(*address)) {
       problem = fmt::format("failed to allocate IP {}: provided IP is already allocated", wanted);
     }
@@ -283,10 +289,11 @@ Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node afte
     FieldErrors errors;
     Path path = Path("spec").child("ports").index(i).child("nodePort");
     if (number < port_first_ || number > port_last_) {
-      errors.invalid(path, number,
-                     fmt::format("provided port is not in the valid range. The range of valid ports "
-                                 "is {}-{}",
-                                 port_first_, port_last_));
+      errors.invalid(
+          path, number,
+          fmt::format("provided port is not in the valid range. The range of valid ports "
+                      "is {}-{}",
+                      port_first_, port_last_));
     } else if (ports_.contains(wanted)) {
       errors.invalid(path, number, "provided port is already allocated");
     }
@@ -316,8 +323,8 @@ Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node afte
   return {};
 }
 
-Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(json::Value before, json::Node after,
-                                                                bool dry_run) {
+Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(json::Value before,
+                                                                json::Node after, bool dry_run) {
   Reservation reservation(this);
   json::Node spec = after["spec"];
   if (!spec) return Reservation();

@@ -1,6 +1,6 @@
 #pragma once
-// ServiceAllocator: hands out ClusterIPs from the Service range and node ports. What is taken is known
-// from the Services in the store, read once at start, and kept here afterwards.
+// ServiceAllocator: hands out ClusterIPs from the Service range and node ports. What is taken is
+// known from the Services in the store, read once at start, and kept here afterwards.
 //
 // Any thread. A Reservation gives back what it took unless keep() is called.
 
@@ -35,7 +35,7 @@ class ServiceAllocator {
     void give_back();
 
     ServiceAllocator* owner_ = nullptr;
-    std::vector<uint32_t> addresses_;        // Taken by this write.
+    std::vector<uint32_t> addresses_;  // Taken by this write.
     std::vector<uint32_t> ports_;
     std::vector<uint32_t> freed_addresses_;  // Held by the old object alone.
     std::vector<uint32_t> freed_ports_;
@@ -46,8 +46,9 @@ class ServiceAllocator {
 
   Result<void> load(const store::Store& store);
 
-  // Fills clusterIP, clusterIPs, ipFamilies and nodePort of `after` where they are wanted and missing.
-  // kInvalid, as upstream words it, for what is taken or out of range. `before` is absent on create.
+  // Fills clusterIP, clusterIPs, ipFamilies and nodePort of `after` where they are wanted and
+  // missing. kInvalid, as upstream words it, for what is taken or out of range. `before` is absent
+  // on create.
   Result<Reservation> reserve(json::Value before, json::Node after, bool dry_run) EXCLUDES(mutex_);
   // A deleted Service's.
   void release(json::Value service) EXCLUDES(mutex_);

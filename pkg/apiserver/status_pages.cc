@@ -84,7 +84,8 @@ std::string StatusPages::metrics(const RequestMetrics& requests) const {
   return out;
 }
 
-// /livez, /readyz, /healthz; below them one path a check; ?verbose lists them all, as upstream words it.
+// /livez, /readyz, /healthz; below them one path a check; ?verbose lists them all, as upstream
+// words it.
 void StatusPages::health(const http::Request& request, http::Response& response) const {
   const std::string& kind = request.segments[0];
   if (request.segments.size() > 1) {

@@ -25,8 +25,8 @@ struct Check {
 // Requests answered, by verb, resource and code, with their time. Any thread.
 class RequestMetrics {
  public:
-  void count(std::string_view verb, std::string_view resource, std::string_view subresource, int code,
-             Duration took) EXCLUDES(mutex_);
+  void count(std::string_view verb, std::string_view resource, std::string_view subresource,
+             int code, Duration took) EXCLUDES(mutex_);
   std::string text() const EXCLUDES(mutex_);
 
  private:
@@ -49,7 +49,8 @@ class StatusPages {
       : store_(store), checks_(std::move(checks)) {}
 
   // False when the path is none of these pages.
-  bool handle(const http::Request& request, http::Response& response, const RequestMetrics& requests);
+  bool handle(const http::Request& request, http::Response& response,
+              const RequestMetrics& requests);
 
  private:
   void health(const http::Request& request, http::Response& response) const;

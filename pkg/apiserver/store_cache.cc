@@ -1,7 +1,8 @@
 // Listers and change notices over the store's feed.
 //
 // The feed's thread keeps the owner index and queues what changed; the dispatcher thread calls the
-// handlers. Because the store publishes before it answers a commit, a lister always shows one's own writes.
+// handlers. Because the store publishes before it answers a commit, a lister always shows one's own
+// writes.
 
 #include <deque>
 #include <map>
@@ -72,7 +73,8 @@ class StoreLister final : public client::Lister {
  private:
   static std::vector<std::string> owners(const ObjectPtr& object) {
     // Most objects have no owner; do not parse them to find that out.
-    if (object == nullptr || object->json().find("\"ownerReferences\"") == std::string::npos) return {};
+    if (object == nullptr || object->json().find("\"ownerReferences\"") == std::string::npos)
+      return {};
     json::Document document = object->document();
     std::vector<std::string> out;
     for (json::Value owner : document.root()["metadata"]["ownerReferences"].items()) {
@@ -114,8 +116,8 @@ class StoreCache final : public client::Cache, public store::Watcher {
       started_ = true;
       for (const auto& [name, lister] : listers_) resources.push_back(name);
     }
-    // State first, then the feed from the revision the state was read at. One snapshot a resource may
-    // be newer than `from`; the events in between are then told twice, which handlers bear.
+    // State first, then the feed from the revision the state was read at. One snapshot a resource
+    // may be newer than `from`; the events in between are then told twice, which handlers bear.
     for (const std::string& name : resources) {
       MutexLock lock(mutex_);
       prime_locked(name);
@@ -165,8 +167,8 @@ class StoreCache final : public client::Cache, public store::Watcher {
     auto found = listers_.find(name);
     if (found == listers_.end()) {
       found = listers_.emplace(name, std::make_unique<StoreLister>(store_, name)).first;
-      // A late comer reads the state now. Events that are under way may be older than that; when they
-      // have all come, the owner index is right again.
+      // A late comer reads the state now. Events that are under way may be older than that; when
+      // they have all come, the owner index is right again.
       if (started_) prime_locked(name);
     }
     return *found->second;

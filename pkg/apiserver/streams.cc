@@ -11,7 +11,8 @@ namespace wherry::apiserver {
 namespace {
 
 client::ContainerRef ref_of(const api::Object& pod, std::string container) {
-  return {std::string(pod.ns()), std::string(pod.name()), std::string(pod.uid()), std::move(container)};
+  return {std::string(pod.ns()), std::string(pod.name()), std::string(pod.uid()),
+          std::move(container)};
 }
 
 bool flag(const http::Request& request, std::string_view name) {
@@ -52,7 +53,8 @@ Result<client::NodeApi*> Streams::node_of(const api::Object& pod) const {
   // Upstream's words, which speak of a Pod where it means the Node.
   if (store_.get("nodes", "", node) == nullptr) return api::not_found("pods", node);
   client::NodeApi* api = nodes_ == nullptr ? nullptr : nodes_->find(node);
-  if (api == nullptr) return Error::internal("error dialing backend: node \"{}\" is not connected", node);
+  if (api == nullptr)
+    return Error::internal("error dialing backend: node \"{}\" is not connected", node);
   return api;
 }
 
@@ -101,8 +103,8 @@ Result<void> Streams::log_to_websocket(const http::Request& request, http::Respo
     bool gone = false;
     auto look = [&] {
       Result<std::optional<http::WebSocket::Message>> message = socket.receive();
-      gone |= !message.ok() || (message->has_value() &&
-                                (*message)->kind == http::WebSocket::Kind::kClose);
+      gone |= !message.ok() ||
+              (message->has_value() && (*message)->kind == http::WebSocket::Kind::kClose);
       return gone;
     };
     auto piece = [&](std::string_view bytes) {
@@ -179,10 +181,9 @@ Result<void> Streams::forward(const http::Request& request, const Target& target
     return response.upgrade(
         [dial, name](http::Stream& stream) { forward_over_spdy(stream, dial, name); });
   }
-  std::string protocol =
-      TRY(http::accept_websocket(request, response,
-                                 {"SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io",
-                                  "v4.base64.channel.k8s.io", ""}));
+  std::string protocol = TRY(http::accept_websocket(
+      request, response,
+      {"SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", ""}));
   if (protocol.starts_with("SPDY")) {
     return response.upgrade([dial, name](http::Stream& stream) {
       http::WebSocket socket(stream, http::WebSocket::Role::kServer);
@@ -192,9 +193,8 @@ Result<void> Streams::forward(const http::Request& request, const Target& target
   }
   std::vector<uint16_t> ports = TRY(ports_of(request));
   bool base64 = protocol.find("base64") != std::string::npos;
-  return response.upgrade([=](http::Stream& stream) {
-    forward_over_websocket(stream, base64, ports, dial, name);
-  });
+  return response.upgrade(
+      [=](http::Stream& stream) { forward_over_websocket(stream, base64, ports, dial, name); });
 }
 
 }  // namespace wherry::apiserver

@@ -1,7 +1,7 @@
 #pragma once
 // Streams: pods/log, exec, attach and port-forward. The container's side is the node's NodeApi; the
-// client's side is chunked HTTP, WebSocket or SPDY/3.1. Each stream runs on one of the HTTP server's
-// bounded stream threads. Any thread may call the members.
+// client's side is chunked HTTP, WebSocket or SPDY/3.1. Each stream runs on one of the HTTP
+// server's bounded stream threads. Any thread may call the members.
 
 #include <string>
 #include <vector>
@@ -31,7 +31,8 @@ class Streams {
   Result<ObjectPtr> find_pod(const Target& target) const;
   Result<client::NodeApi*> node_of(const api::Object& pod) const;
   Result<void> run(const http::Request& request, const Target& target, http::Response& response);
-  Result<void> forward(const http::Request& request, const Target& target, http::Response& response);
+  Result<void> forward(const http::Request& request, const Target& target,
+                       http::Response& response);
 
   const store::Store& store_;
   client::NodeDirectory* const nodes_;

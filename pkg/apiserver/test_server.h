@@ -1,5 +1,6 @@
 #pragma once
-// For tests of this folder: a machinery over a store in a temporary folder, and short ways to use it.
+// For tests of this folder: a machinery over a store in a temporary folder, and short ways to use
+// it.
 
 #include <gtest/gtest.h>
 
@@ -17,7 +18,8 @@ namespace wherry::apiserver {
 class MachineryTest : public ::testing::Test {
  protected:
   MachineryTest() : directory_(os::TempDirectory::make().value()) {
-    store_ = store::open({.path = directory_.path() + "/state.db", .lazy = {"events"}}, clock_).value();
+    store_ =
+        store::open({.path = directory_.path() + "/state.db", .lazy = {"events"}}, clock_).value();
     machinery_ = std::make_unique<Machinery>(*store_, clock_, MachineryOptions{});
     EXPECT_TRUE(machinery_->start().ok());
     EXPECT_TRUE(make_bootstrap_objects(*machinery_).ok());
@@ -31,8 +33,8 @@ class MachineryTest : public ::testing::Test {
     return {&api::resource(resource), std::move(ns), std::move(name), std::move(subresource)};
   }
 
-  Result<ObjectPtr> try_create(std::string_view resource, const std::string& ns, std::string_view body,
-                               const WriteOptions& options = {}) {
+  Result<ObjectPtr> try_create(std::string_view resource, const std::string& ns,
+                               std::string_view body, const WriteOptions& options = {}) {
     json::Document document = json::Document::parse(body).value();
     Written written =
         TRY(machinery_->create(context_, target(resource, ns), document.root(), options));
@@ -67,7 +69,9 @@ class MachineryTest : public ::testing::Test {
       value = value[path.substr(0, dot)];
       path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
     }
-    return value.is_string() ? std::string(value.as_string()) : value ? value.dump() : std::string();
+    return value.is_string() ? std::string(value.as_string())
+           : value           ? value.dump()
+                             : std::string();
   }
 
   FakeClock clock_;

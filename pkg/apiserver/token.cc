@@ -12,7 +12,8 @@ int64_t seconds_of(Time time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
-void name_and_uid(json::Node in, std::string_view key, std::string_view name, std::string_view uid) {
+void name_and_uid(json::Node in, std::string_view key, std::string_view name,
+                  std::string_view uid) {
   json::Node node = in.set_object(key);
   node.set("name", name);
   node.set("uid", uid);
@@ -71,7 +72,8 @@ Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::s
   if (claims["iss"].as_string() != issuer_) return api::unauthorized();
   int64_t at = seconds_of(now);
   if (at >= claims["exp"].as_int() || at < claims["nbf"].as_int()) return api::unauthorized();
-  if (!audience_fits(claims["aud"], audiences.empty() ? std::vector<std::string>{issuer_} : audiences)) {
+  if (!audience_fits(claims["aud"],
+                     audiences.empty() ? std::vector<std::string>{issuer_} : audiences)) {
     return api::unauthorized();
   }
 
@@ -89,7 +91,8 @@ Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::s
   user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"};
   auto extra = [&user](const char* key, std::string_view value) {
     if (!value.empty()) {
-      user.extra.push_back({std::string("authentication.kubernetes.io/") + key, {std::string(value)}});
+      user.extra.push_back(
+          {std::string("authentication.kubernetes.io/") + key, {std::string(value)}});
     }
   };
   std::string id(claims["jti"].as_string());

@@ -1,6 +1,6 @@
 #pragma once
-// ServiceAccount tokens: JSON Web Tokens signed with the cluster's own key, bound to the account and, if
-// asked, to a Pod, Secret or Node; and their check when they come back.
+// ServiceAccount tokens: JSON Web Tokens signed with the cluster's own key, bound to the account
+// and, if asked, to a Pod, Secret or Node; and their check when they come back.
 //
 //   {"aud":[...],"exp":n,"iat":n,"iss":"...","jti":"<uuid>","kubernetes.io":{"namespace":"ns",
 //    "node":{"name","uid"},"pod":{"name","uid"},"serviceaccount":{"name","uid"}},"nbf":n,
@@ -44,8 +44,9 @@ class TokenIssuer {
   std::string issue(const TokenSubject& subject, const TokenBinding& binding,
                     const std::vector<std::string>& audiences, Time now,
                     std::chrono::seconds lifetime) const;
-  // The user a token stands for. kUnauthorized when it is forged, expired, meant for another audience,
-  // or when what it is bound to has gone. With `audiences` empty the issuer is the audience.
+  // The user a token stands for. kUnauthorized when it is forged, expired, meant for another
+  // audience, or when what it is bound to has gone. With `audiences` empty the issuer is the
+  // audience.
   Result<User> verify(std::string_view token, const std::vector<std::string>& audiences,
                       const store::Store& store, Time now) const;
 

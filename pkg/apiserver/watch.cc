@@ -13,7 +13,8 @@ namespace {
 
 constexpr size_t kEncodedBytesMax = 1 << 20;
 constexpr std::chrono::seconds kBookmarkEvery{60};
-constexpr int64_t kTimeoutSecondsMin = 1800;  // Without timeoutSeconds: between this and twice this.
+constexpr int64_t kTimeoutSecondsMin =
+    1800;  // Without timeoutSeconds: between this and twice this.
 
 // `object` as it was, but of a later revision: how a watcher is told that it left the selection.
 ObjectPtr restamped(const ObjectPtr& object, Revision revision) {
@@ -39,11 +40,13 @@ Result<void> check_options(const WatchOptions& options) {
   api::Path path("resourceVersionMatch");
   if (options.send_initial_events) {
     if (match != "NotOlderThan") {
-      errors.forbidden(path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+      errors.forbidden(path,
+                       "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
     }
   } else if (!match.empty()) {
-    errors.forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is "
-                           "provided");
+    errors.forbidden(path,
+                     "resourceVersionMatch is forbidden for watch unless sendInitialEvents is "
+                     "provided");
     static constexpr std::string_view kKnown[] = {"NotOlderThan"};
     if (match != kKnown[0]) errors.not_supported(path, match, kKnown);
   }
@@ -83,7 +86,8 @@ http::SharedBytes EventEncoder::encode(std::string_view type, const Resource& re
   return bytes;
 }
 
-// One watch. The feed's thread hands events in, one batch at a time; the hub's thread says when it ends.
+// One watch. The feed's thread hands events in, one batch at a time; the hub's thread says when it
+// ends.
 class WatchStream final : public http::EventSource, public store::Watcher {
  public:
   WatchStream(Target target, WatchOptions options, EventEncoder& encoder, const Clock& clock)
@@ -93,7 +97,9 @@ class WatchStream final : public http::EventSource, public store::Watcher {
         clock_(clock) {}
   ~WatchStream() override { subscription_.reset(); }
 
-  void open(std::shared_ptr<http::HubConnection> connection) { connection_ = std::move(connection); }
+  void open(std::shared_ptr<http::HubConnection> connection) {
+    connection_ = std::move(connection);
+  }
 
   // The state a watch begins with, before the feed is joined.
   void send_state(const store::Snapshot& snapshot) {
@@ -113,9 +119,7 @@ class WatchStream final : public http::EventSource, public store::Watcher {
     return {};
   }
 
-  void fail(const Error& error) {
-    connection_->close(encode_error_event(error, options_.wanted));
-  }
+  void fail(const Error& error) { connection_->close(encode_error_event(error, options_.wanted)); }
 
   void bookmark(Revision revision, bool initial_events_end) {
     marked_ = revision;
@@ -182,8 +186,8 @@ class WatchStream final : public http::EventSource, public store::Watcher {
   const Clock& clock_;
   std::shared_ptr<http::HubConnection> connection_;  // Set once, before any event.
   bool headers_sent_ = false;                        // Feed's thread, after the opening one.
-  std::atomic<Revision> last_{0};    // Of the newest event or bookmark.
-  std::atomic<Revision> marked_{0};  // Of the newest bookmark.
+  std::atomic<Revision> last_{0};                    // Of the newest event or bookmark.
+  std::atomic<Revision> marked_{0};                  // Of the newest bookmark.
 
   Mutex mutex_;
   bool ended_ GUARDED_BY(mutex_) = false;
@@ -209,10 +213,11 @@ Result<void> Watches::serve(const Target& target, const WatchOptions& options,
   if (!options.resource_version.empty()) {
     std::optional<uint64_t> parsed = parse_uint(options.resource_version);
     if (!parsed || *parsed > INT64_MAX) {
-      return Error::make(Code::kUnknown,
-                         "resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: invalid "
-                         "syntax",
-                         quote(options.resource_version), quote(options.resource_version));
+      return Error::make(
+          Code::kUnknown,
+          "resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: invalid "
+          "syntax",
+          quote(options.resource_version), quote(options.resource_version));
     }
     after = static_cast<Revision>(*parsed);
   }
@@ -233,10 +238,11 @@ Result<void> Watches::serve(const Target& target, const WatchOptions& options,
 
   Revision current = store_.revision();
   if (after > current && from_state) {
-    Error error = Error::make(Code::kTimeout, "Timeout: Too large resource version: {}, current: {}", after,
-                              current);
-    error.details().causes.push_back(
-        {.reason = "ResourceVersionTooLarge", .message = "Too large resource version", .field = {}});
+    Error error = Error::make(
+        Code::kTimeout, "Timeout: Too large resource version: {}, current: {}", after, current);
+    error.details().causes.push_back({.reason = "ResourceVersionTooLarge",
+                                      .message = "Too large resource version",
+                                      .field = {}});
     stream->fail(error);
     return {};
   }
@@ -259,8 +265,8 @@ Result<void> Watches::serve(const Target& target, const WatchOptions& options,
   return {};
 }
 
-// A subscription is made between two deliveries, so when it stands, what the store had published before
-// has reached everybody.
+// A subscription is made between two deliveries, so when it stands, what the store had published
+// before has reached everybody.
 Revision Watches::delivered() {
   Revision revision = store_.revision();
   Silence silence;

@@ -1,10 +1,10 @@
 #pragma once
 // Watches: streams of changes to clients, one hub connection each and no thread.
 //
-// A watch begins with a state (or a revision) and goes on with the store's feed from exactly there, so
-// nothing is lost or told twice. Events come on the store's publishing thread; each is encoded once per
-// representation, whoever many watch. One thread sends the bookmarks, once a minute, while somebody wants
-// any.
+// A watch begins with a state (or a revision) and goes on with the store's feed from exactly there,
+// so nothing is lost or told twice. Events come on the store's publishing thread; each is encoded
+// once per representation, whoever many watch. One thread sends the bookmarks, once a minute, while
+// somebody wants any.
 //
 // Any thread may call serve().
 

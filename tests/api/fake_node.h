@@ -1,6 +1,7 @@
 #pragma once
-// A node without containers, for the server's stream tests: "exec cat" echoes, "exec exit N" ends with N,
-// "exec say X" prints X to both outputs, attach says hello and echoes; logs are three lines; port-forward dials this machine.
+// A node without containers, for the server's stream tests: "exec cat" echoes, "exec exit N" ends
+// with N, "exec say X" prints X to both outputs, attach says hello and echoes; logs are three
+// lines; port-forward dials this machine.
 
 #include <arpa/inet.h>
 #include <fcntl.h>

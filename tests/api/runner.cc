@@ -1,33 +1,38 @@
-// Replays transcripts of API requests and compares the answers.
+// Replays transcripts of API requests (transcript.h) and compares the answers.
 //
-//   runner FILE...            each file against a fresh server in this process
-//   runner --update FILE...   writes the answers that came into the files
-//   runner --serve DIR PORT   a server over TLS until a signal; DIR/kubeconfig speaks to it
-//   runner --against URL CA CERTIFICATE KEY [--update] FILE...   another server (files of PEM)
+//   runner FILE...                       each file against a fresh server in this process
+//   runner --record KUBECONFIG FILE...   writes the answers of another server into the files
+//   runner --against KUBECONFIG FILE...  compares with another server
+//   runner --update FILE...              writes our own answers into the files
+//   runner --serve DIR PORT              a server over TLS until a signal; DIR/kubeconfig speaks to it
 //
-// A transcript is a sequence of exchanges:
+// In requests {{version}}, {{uid}}, {{name}} and {{continue}} are from the answers before, and
+// {{3MiB}} is that much text. A body of type application/vnd.kubernetes.protobuf stands as JSON and
+// is sent as protobuf, or as "base64:..." and is sent decoded.
 //
-//   # What this is about
-//   >>> POST /api/v1/namespaces/default/configmaps?fieldValidation=Strict
-//   Content-Type: application/yaml
+// known_differences.txt, beside the files, lists exchanges that do not agree yet, one a line:
+// "FILE NUMBER METHOD PATH: reason". They count as skipped, and as failed once they agree.
 //
-//   the body, up to the answer; {{version}}, {{uid}} and {{name}} are from the answer before
-//   <<< 201
-//   ! a warning
-//   the body: JSON indented, with what varies replaced (<uid>, <time>, <version>, ...)
-//
-// The last line is "N passed, N failed", counting exchanges.
+// The last line is "N passed, N failed, N skipped", counting exchanges.
 
-#include "fake_node.h"  // Beside this file.
+#include "elsewhere.h"  // Beside this file.
+#include "fake_node.h"
+#include "steady.h"
+#include "transcript.h"
 
 #include <signal.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "api/object.h"
+#include "api/protobuf.h"
+#include "api/resource.h"
 #include "apiserver/server.h"
+#include "base/encoding.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "http/client.h"
@@ -42,148 +47,6 @@ namespace {
 
 constexpr const char* kAdminToken = "transcript-admin";
 constexpr const char* kOtherToken = "transcript-other";
-
-struct Exchange {
-  std::vector<std::string> comments;  // Comments and empty lines, as they stand.
-  std::string method, path;
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-  std::string answer;  // From "<<<" on, without that.
-};
-
-// ---- Reading and writing files
-
-Result<std::vector<Exchange>> parse(const std::string& text) {
-  std::vector<Exchange> out;
-  enum class At { kBefore, kHeaders, kBody, kAnswer } at = At::kBefore;
-  std::vector<std::string> comments;
-  for (std::string_view line : split(text, '\n')) {
-    if (line.starts_with(">>> ")) {
-      Exchange exchange;
-      exchange.comments = std::move(comments);
-      comments.clear();
-      auto request = split_once(line.substr(4), " ");
-      if (!request) return Error::invalid("not a request: {}", line);
-      exchange.method = request->first;
-      exchange.path = request->second;
-      out.push_back(std::move(exchange));
-      at = At::kHeaders;
-    } else if (line.starts_with("<<<")) {
-      out.back().answer = std::string(trim(line.substr(3))) + "\n";
-      at = At::kAnswer;
-    } else if (at == At::kHeaders && line.empty()) {
-      at = At::kBody;
-    } else if (at == At::kHeaders) {
-      auto header = split_once(line, ": ");
-      if (!header) return Error::invalid("not a header: {}", line);
-      out.back().headers.emplace_back(header->first, header->second);
-    } else if (at == At::kBody) {
-      out.back().body += std::string(line) + "\n";
-    } else if (line.starts_with("#")) {
-      comments.emplace_back(line);
-      at = At::kBefore;
-    } else if (at == At::kAnswer && !line.empty()) {
-      out.back().answer += std::string(line) + "\n";
-    }
-  }
-  return out;
-}
-
-std::string print(const std::vector<Exchange>& exchanges) {
-  std::string out;
-  for (const Exchange& exchange : exchanges) {
-    if (!out.empty()) out += "\n";
-    for (const std::string& line : exchange.comments) out += line + "\n";
-    out += fmt::format(">>> {} {}\n", exchange.method, exchange.path);
-    for (const auto& [name, value] : exchange.headers) out += fmt::format("{}: {}\n", name, value);
-    if (!exchange.body.empty()) out += "\n" + exchange.body;
-    out += "<<< " + exchange.answer;
-  }
-  return out;
-}
-
-// ---- Making answers comparable
-
-bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
-
-bool is_uuid(std::string_view text) {
-  if (text.size() != 36) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? text[i] != '-' : !is_hex(text[i])) return false;
-  }
-  return true;
-}
-
-// UUIDs inside a longer text.
-std::string without_uids(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size();) {
-    if (is_uuid(text.substr(i, 36))) {
-      out += "<uid>";
-      i += 36;
-    } else {
-      out += text[i++];
-    }
-  }
-  return out;
-}
-
-// Replaces "kube-api-access-x1y2z" and the like, and the names that generateName made.
-std::string steady_text(std::string_view key, std::string_view text) {
-  if (is_uuid(text)) return "<uid>";
-  if (text.size() >= 20 && text[4] == '-' && text[10] == 'T' && parse_time(text)) return "<time>";
-  if (key == "resourceVersion" && !text.empty()) return "<version>";
-  if (key == "continue" && !text.empty()) return "<continue>";
-  if (key == "token") return "<token>";
-  // Service addresses are random, but for the first, which the cluster gives itself.
-  if (text.starts_with("10.43.") && text != "10.43.0.1") return "<address>";
-  bool age = key == "cells" && text.size() < 6 && text.size() > 1 && text.back() == 's' &&
-             parse_int(text.substr(0, text.size() - 1));
-  if (age) return "<age>";
-  constexpr std::string_view kVolume = "kube-api-access-";
-  if (text.starts_with(kVolume)) return std::string(kVolume) + "<suffix>";
-  return without_uids(text);
-}
-
-void steady(std::string_view key, json::Node node) {
-  if (node.is_string()) {
-    std::string text = steady_text(key, node.as_string());
-    if (text != node.as_string()) node.assign(std::string_view(text));
-    return;
-  }
-  if (node.is_int() && (key == "nodePort" || key == "healthCheckNodePort")) {
-    node.assign(std::string_view("<port>"));
-    return;
-  }
-  if (node.is_object()) {
-    for (auto [name, value] : node.members()) steady(name, value);
-    // Descriptions of columns are everybody's own words.
-    if (node["description"] && node["priority"] && node["format"]) node.set("description", "<text>");
-    std::string base(node["generateName"].as_string());
-    std::string name(node["name"].as_string());
-    if (!base.empty() && name.size() == base.size() + 5) node.set("name", base + "<suffix>");
-  }
-  for (json::Node item : node.items()) steady(key, item);
-}
-
-std::string steady_body(const std::string& body) {
-  std::string out;
-  // A watch is many documents, one a line.
-  for (std::string_view line : split(body, '\n')) {
-    if (line.empty()) continue;
-    Result<json::Draft> draft = json::Draft::parse(line);
-    if (!draft.ok()) {
-      Result<json::Draft> whole = json::Draft::parse(body);
-      if (!whole.ok()) return body.ends_with('\n') ? body : body + "\n";
-      steady({}, whole->root());
-      return whole->dump_pretty() + "\n";
-    }
-    steady({}, draft->root());
-    out += draft->dump_pretty() + "\n";
-  }
-  return out;
-}
 
 // ---- A server, and playing against it
 
@@ -238,32 +101,86 @@ struct Captured {
     text = replace_all(text, "{{version}}", version);
     text = replace_all(text, "{{uid}}", uid);
     text = replace_all(text, "{{name}}", name);
+    if (text.find("{{3MiB}}") != std::string::npos) {
+      text = replace_all(text, "{{3MiB}}", std::string(3 << 20, 'a'));
+    }
     return replace_all(text, "{{continue}}", token);
   }
 };
 
-Result<std::string> play(http::Client& client, const std::string& base, const Exchange& exchange,
-                         Captured& captured) {
+const api::Struct* schema_of(std::string_view api_version, std::string_view kind) {
+  auto parts = split_once(api_version, "/");
+  std::string_view group = parts ? parts->first : "", version = parts ? parts->second : api_version;
+  const api::Resource* row = api::find_kind(group, version, kind);
+  return row == nullptr ? nullptr : row->schema;
+}
+
+Result<std::string> protobuf_of(const std::string& body) {
+  if (body.starts_with("base64:")) {
+    std::optional<std::string> raw = base64_decode(trim(std::string_view(body).substr(7)));
+    if (!raw) return Error::invalid("not base64: {}", body);
+    return *raw;
+  }
+  json::Document object = TRY(json::Document::parse(body));
+  const api::Struct* schema = schema_of(object.root()["apiVersion"].as_string(),
+                                        object.root()["kind"].as_string());
+  if (schema == nullptr) return Error::invalid("of no known kind: {}", body);
+  return api::protobuf_encode_body(*schema, object.root());
+}
+
+// A protobuf answer as JSON, when it is of a kind that has a schema.
+std::string readable(const http::ClientResponse& response) {
+  Result<api::ProtobufEnvelope> envelope = api::protobuf_unwrap(response.body);
+  if (!envelope.ok()) return response.body;
+  const api::Struct* schema = schema_of(envelope->api_version, envelope->kind);
+  if (schema == nullptr) return fmt::format("<protobuf {} {}>", envelope->api_version, envelope->kind);
+  Result<json::Draft> object = api::protobuf_decode_body(*schema, response.body);
+  return object.ok() ? object->dump() : object.error().message();
+}
+
+// Who asks: the administrator, or with the header "Authorization: none" nobody in particular.
+struct Askers {
+  http::Client admin, nobody;
+  std::string base;
+};
+
+http::ClientOptions without_certificate(http::ClientOptions options) {
+  options.certificate_pem.clear();
+  options.key_pem.clear();
+  return options;
+}
+
+Result<std::string> play(Askers& askers, const Exchange& exchange, Captured& captured) {
   http::ClientRequest request;
   request.method = exchange.method;
-  request.url = base + captured.fill(exchange.path);
+  request.url = askers.base + captured.fill(exchange.path);
   request.body = captured.fill(exchange.body);
   request.timeout = std::chrono::seconds(30);
-  bool authorised = base.starts_with("https");  // Then the certificate says who asks.
+  bool anonymous = false;
   for (const auto& [name, value] : exchange.headers) {
-    if (equals_ignore_case(name, "Authorization")) authorised = true;
-    if (value != "none") request.headers.add(name, value);
+    if (value == "none") {
+      anonymous = equals_ignore_case(name, "Authorization");
+    } else {
+      request.headers.add(name, value);
+    }
   }
-  if (!authorised) request.headers.add("Authorization", fmt::format("Bearer {}", kAdminToken));
+  bool by_token = !anonymous && !askers.base.starts_with("https");
+  if (by_token && !request.headers.has("Authorization")) {
+    request.headers.add("Authorization", fmt::format("Bearer {}", kAdminToken));
+  }
   bool typed = request.headers.has("Content-Type");
   if (!request.body.empty() && !typed) request.headers.add("Content-Type", "application/json");
+  if (typed && request.headers.get("Content-Type") == api::kProtobufMediaType) {
+    request.body = TRY(protobuf_of(request.body));
+  }
+  http::Client& client = anonymous ? askers.nobody : askers.admin;
   http::ClientResponse response = TRY(client.request(request));
   captured.take(response.body);
   std::string answer = fmt::format("{}\n", response.status);
   for (std::string_view warning : response.headers.all("Warning")) {
     answer += fmt::format("! {}\n", warning);
   }
-  return answer + steady_body(response.body);
+  return answer + steady_body(readable(response));
 }
 
 void show_difference(const std::string& wanted, const std::string& came) {
@@ -279,51 +196,86 @@ void show_difference(const std::string& wanted, const std::string& came) {
   }
 }
 
-// Where requests go: a server of our own for each file, or another one.
-struct Elsewhere {
-  std::string url;
-  http::ClientOptions options;
+// "FILE NUMBER METHOD PATH" to the reason.
+using Known = std::map<std::string, std::string, std::less<>>;
+
+Known read_known(const std::string& path) {
+  Known known;
+  Result<std::string> text = os::read_file(path);
+  if (!text.ok()) return known;
+  for (std::string_view line : split(*text, '\n')) {
+    auto parts = split_once(line, ": ");
+    if (parts && !line.starts_with("#")) known.emplace(parts->first, parts->second);
+  }
+  return known;
+}
+
+struct Counts {
+  int passed = 0, failed = 0, skipped = 0;
 };
 
-Result<std::pair<int, int>> run_file(const std::string& path, bool update,
-                                     const std::optional<Elsewhere>& elsewhere) {
-  std::string text = TRY(os::read_file(path));
-  std::vector<Exchange> exchanges = TRY(parse(text));
+enum class Mode { kCompare, kWrite };
+
+struct Run {
+  Mode mode = Mode::kCompare;
+  std::optional<Elsewhere> elsewhere;  // Else a server of our own for each file.
+  Known known;
+};
+
+void compare(const Run& run, const std::string& path, size_t number, const Exchange& exchange,
+             const std::string& answer, Counts& counts) {
+  std::string file = path.substr(path.rfind('/') + 1);
+  std::string name = fmt::format("{} {} {} {}", file, number, exchange.method, exchange.path);
+  bool known = run.known.contains(name);
+  bool same = answer == exchange.answer;
+  if (known && !same) {
+    ++counts.skipped;
+  } else if (known) {
+    ++counts.failed;
+    fmt::print("{}\n    agrees now: strike it from the known differences\n", name);
+  } else if (same) {
+    ++counts.passed;
+  } else {
+    ++counts.failed;
+    fmt::print("{}\n", name);
+    show_difference(exchange.answer, answer);
+  }
+}
+
+Result<Counts> run_file(const std::string& path, const Run& run) {
+  std::vector<Exchange> exchanges = TRY(parse(TRY(os::read_file(path))));
   std::unique_ptr<Running> running;
   http::ClientOptions options;
   std::string base;
-  if (elsewhere) {
-    options = elsewhere->options;
-    base = elsewhere->url;
+  if (run.elsewhere) {
+    TRY(empty_out(*run.elsewhere));
+    options = run.elsewhere->options;
+    base = run.elsewhere->url;
   } else {
     running = TRY(start_server({}, {}));
     base = fmt::format("http://127.0.0.1:{}", running->server->port());
   }
   options.user_agent = "transcript/1.0";
-  http::Client client(options);
+  Askers askers{.admin = http::Client(options),
+                .nobody = http::Client(without_certificate(options)),
+                .base = base};
   std::string port = base.substr(base.rfind(':') + 1);
   Captured captured;
-  int passed = 0, failed = 0;
-  for (Exchange& exchange : exchanges) {
-    std::string answer = TRY(play(client, base, exchange, captured));
+  Counts counts;
+  for (size_t i = 0; i < exchanges.size(); ++i) {
+    std::string answer = TRY(play(askers, exchanges[i], captured));
     answer = replace_all(answer, ":" + port, ":<port>");
     answer = replace_all(answer, ": " + port, ": \"<port>\"");
-    if (answer == exchange.answer) {
-      ++passed;
-      continue;
+    if (run.mode == Mode::kWrite) {
+      exchanges[i].answer = answer;
+      ++counts.passed;
+    } else {
+      compare(run, path, i + 1, exchanges[i], answer, counts);
     }
-    if (update) {
-      exchange.answer = answer;
-      ++passed;
-      continue;
-    }
-    ++failed;
-    fmt::print("{}: {} {}\n", path, exchange.method, exchange.path);
-    show_difference(exchange.answer, answer);
   }
   if (running != nullptr) running->server->stop();
-  if (update) TRY(os::write_file_plain(path, print(exchanges)));
-  return std::pair(passed, failed);
+  if (run.mode == Mode::kWrite) TRY(os::write_file_plain(path, print(exchanges)));
+  return counts;
 }
 
 // ---- A server to look at by hand
@@ -385,30 +337,35 @@ int main_of(std::vector<std::string> arguments) {
     return done.ok() ? 0 : 1;
   }
   log::set_level(log::Level::kOff);
-  std::optional<Elsewhere> elsewhere;
-  if (arguments.size() > 5 && arguments[0] == "--against") {
-    elsewhere.emplace();
-    elsewhere->url = arguments[1];
-    elsewhere->options.ca_pem = os::read_file(arguments[2]).value_or("");
-    elsewhere->options.certificate_pem = os::read_file(arguments[3]).value_or("");
-    elsewhere->options.key_pem = os::read_file(arguments[4]).value_or("");
-    arguments.erase(arguments.begin(), arguments.begin() + 5);
+  Run run;
+  if (arguments.size() > 2 && (arguments[0] == "--record" || arguments[0] == "--against")) {
+    Result<Elsewhere> elsewhere = read_kubeconfig(arguments[1]);
+    if (!elsewhere.ok()) {
+      fmt::print(stderr, "{}\n", elsewhere.error().message());
+      return 2;
+    }
+    run.elsewhere = *elsewhere;
+    if (arguments[0] == "--record") run.mode = Mode::kWrite;
+    arguments.erase(arguments.begin(), arguments.begin() + 2);
+  } else if (!arguments.empty() && arguments[0] == "--update") {
+    run.mode = Mode::kWrite;
+    arguments.erase(arguments.begin());
   }
-  bool update = !arguments.empty() && arguments[0] == "--update";
-  if (update) arguments.erase(arguments.begin());
-  int passed = 0, failed = 0;
+  if (!run.elsewhere) run.known = read_known("known_differences.txt");
+  Counts total;
   for (const std::string& path : arguments) {
-    Result<std::pair<int, int>> result = run_file(path, update, elsewhere);
-    if (!result.ok()) {
-      fmt::print("{}: {}\n", path, result.error().message());
-      ++failed;
+    Result<Counts> counts = run_file(path, run);
+    if (!counts.ok()) {
+      fmt::print("{}: {}\n", path, counts.error().message());
+      ++total.failed;
       continue;
     }
-    passed += result->first;
-    failed += result->second;
+    total.passed += counts->passed;
+    total.failed += counts->failed;
+    total.skipped += counts->skipped;
   }
-  fmt::print("{} passed, {} failed\n", passed, failed);
-  return failed == 0 ? 0 : 1;
+  fmt::print("{} passed, {} failed, {} skipped\n", total.passed, total.failed, total.skipped);
+  return total.failed == 0 ? 0 : 1;
 }
 
 }  // namespace

@@ -1,0 +1,116 @@
+#pragma once
+// Makes the answers of two servers comparable: what must vary (uids, times, versions, addresses,
+// ports, random suffixes) is replaced, and so are descriptions, which are everybody's own words.
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "json/json.h"
+
+namespace wherry {
+
+inline bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+
+inline bool is_uuid(std::string_view text) {
+  if (text.size() != 36) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : !is_hex(text[i])) return false;
+  }
+  return true;
+}
+
+// A time of about now: one that a request gave stands as it is.
+inline bool is_recent(std::string_view text) {
+  if (text.size() < 20 || text[4] != '-' || text[10] != 'T') return false;
+  std::optional<Time> time = parse_time(text);
+  if (!time) return false;
+  Duration age = SystemClock().now() - *time;
+  return age < std::chrono::hours(24) && age > -std::chrono::hours(24);
+}
+
+// What varies inside a longer text, such as the object that a message quotes.
+inline std::string steady_message(std::string_view text) {
+  constexpr std::string_view kVersion = "\"resourceVersion\":\"";
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    if (is_uuid(text.substr(i, 36))) {
+      out += "<uid>";
+      i += 36;
+    } else if (is_recent(text.substr(i, 20))) {
+      out += "<time>";
+      i += 20;
+    } else if (text.substr(i).starts_with(kVersion)) {
+      i += kVersion.size();
+      while (i < text.size() && text[i] >= '0' && text[i] <= '9') ++i;
+      out += std::string(kVersion) + "<version>";
+    } else {
+      out += text[i++];
+    }
+  }
+  return out;
+}
+
+// Replaces "kube-api-access-x1y2z" and the like, and the names that generateName made.
+inline std::string steady_text(std::string_view key, std::string_view text) {
+  if (is_uuid(text)) return "<uid>";
+  if (is_recent(text)) return text.size() == 20 ? "<time>" : "<microtime>";
+  if (key == "resourceVersion" && !text.empty()) return "<version>";
+  if (key == "continue" && !text.empty()) return "<continue>";
+  if (key == "token") return "<token>";
+  // Service addresses are random, but for the first, which the cluster gives itself.
+  if (text.starts_with("10.43.") && text != "10.43.0.1") return "<address>";
+  bool age = key == "cells" && text.size() < 6 && text.size() > 1 && text.back() == 's' &&
+             parse_int(text.substr(0, text.size() - 1));
+  if (age) return "<age>";
+  constexpr std::string_view kVolume = "kube-api-access-";
+  if (text.starts_with(kVolume)) return std::string(kVolume) + "<suffix>";
+  return steady_message(text);
+}
+
+inline void steady(std::string_view key, json::Node node) {
+  if (node.is_string()) {
+    std::string text = steady_text(key, node.as_string());
+    if (text != node.as_string()) node.assign(std::string_view(text));
+    return;
+  }
+  if (node.is_int() && (key == "nodePort" || key == "healthCheckNodePort")) {
+    node.assign(std::string_view("<port>"));
+    return;
+  }
+  if (node.is_object()) {
+    for (auto [name, value] : node.members()) steady(name, value);
+    // Descriptions of columns are everybody's own words.
+    if (node["description"] && node["priority"] && node["format"])
+      node.set("description", "<text>");
+    std::string base(node["generateName"].as_string());
+    std::string name(node["name"].as_string());
+    if (!base.empty() && name.size() == base.size() + 5) node.set("name", base + "<suffix>");
+  }
+  for (json::Node item : node.items()) steady(key, item);
+}
+
+inline std::string steady_body(const std::string& body) {
+  std::string out;
+  // A watch is many documents, one a line.
+  for (std::string_view line : split(body, '\n')) {
+    if (line.empty()) continue;
+    Result<json::Draft> draft = json::Draft::parse(line);
+    if (!draft.ok()) {
+      Result<json::Draft> whole = json::Draft::parse(body);
+      if (!whole.ok()) return body.ends_with('\n') ? body : body + "\n";
+      steady({}, whole->root());
+      return whole->dump_pretty() + "\n";
+    }
+    steady({}, draft->root());
+    out += draft->dump_pretty() + "\n";
+  }
+  return out;
+}
+
+}  // namespace wherry
