@@ -131,12 +131,27 @@ void prepare_create(json::Node object, Time) {
   object.set_object("status").set_object("loadBalancer");
 }
 
+// A type without ports on the nodes lets go of what only that needed, unless the caller changed it.
+void drop_external(json::Value old_spec, json::Node spec) {
+  spec.remove("externalTrafficPolicy");
+  spec.remove("allocateLoadBalancerNodePorts");
+  for (json::Node port : spec["ports"].items()) {
+    for (json::Value old_port : old_spec["ports"].items()) {
+      if (old_port["nodePort"].as_int() == port["nodePort"].as_int()) {
+        port.remove("nodePort");
+        break;
+      }
+    }
+  }
+}
+
 // An update keeps what was given out where the client leaves it open, and gives up what the new
 // type has no use for.
 void prepare_update(json::Value before, json::Node after, Time) {
   json::Value old_spec = before["spec"];
   json::Node spec = after["spec"];
   std::string type(spec["type"].as_string());
+  if (!external(type) && external(old_spec["type"].as_string())) drop_external(old_spec, spec);
   if (type == "ExternalName") {
     if (old_spec["type"].as_string() != "ExternalName") {
       bool same = spec["clusterIP"].as_string() == old_spec["clusterIP"].as_string();
@@ -154,19 +169,6 @@ void prepare_update(json::Value before, json::Node after, Time) {
     bool open =
         !now || (now.is_string() && now.as_string().empty()) || (now.is_array() && now.empty());
     if (open) spec.set(field, old_spec[field]);
-  }
-  if (type == "ClusterIP" && external(old_spec["type"].as_string())) {
-    spec.remove("externalTrafficPolicy");
-    spec.remove("allocateLoadBalancerNodePorts");
-    for (json::Node port : spec["ports"].items()) {
-      for (json::Value old_port : old_spec["ports"].items()) {
-        if (old_port["nodePort"].as_int() == port["nodePort"].as_int()) {
-          port.remove("nodePort");
-          break;
-        }
-      }
-    }
-    return;
   }
   if (!external(type)) return;
   for (json::Node port : spec["ports"].items()) {
