@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 #include "os/fd.h"
@@ -98,16 +100,32 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
                           .cluster_cidr = flags.cluster_cidr,
                           .service_cidr = flags.service_cidr},
       cache);
+  if (std::find(flags.disable.begin(), flags.disable.end(), "dns") == flags.disable.end()) {
+    parts->dns_ = std::make_unique<dns::DnsServer>(dns::DnsOptions{.node_ip = flags.node_ip,
+                                                                   .cluster_cidr = flags.cluster_cidr,
+                                                                   .cluster_dns = flags.cluster_dns,
+                                                                   .domain = flags.cluster_domain},
+                                                   client, cache, clock);
+  }
+  parts->images_door_ = std::make_unique<ImagesDoor>(*parts->images_, flags.data_dir);
   return parts;
 }
 
 Result<void> NodeParts::start() {
+  TRY(images_door_->start());
   TRY(proxy_->start());
+  if (dns_ != nullptr) {
+    // Pods run without names better than not at all.
+    Result<void> started = dns_->start();
+    if (!started.ok()) log::error("cluster DNS: {}", started.error().message());
+  }
   return agent_->start();
 }
 
 NodeParts::~NodeParts() {
+  if (images_door_ != nullptr) images_door_->stop();
   if (agent_ != nullptr) agent_->stop();
+  if (dns_ != nullptr) dns_->stop();
   if (proxy_ != nullptr) proxy_->stop();
 }
 

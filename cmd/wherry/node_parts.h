@@ -1,6 +1,6 @@
 #pragma once
-// The parts that make this machine a node: images, container driver, pod network, agent, Service proxy.
-// Made before the cache is started (they subscribe), started after. One thread, the main one.
+// The parts that make this machine a node: images, container driver, pod network, agent, Service
+// proxy, name server. Made before the cache is started (they subscribe), started after. One thread, the main one.
 
 #include <memory>
 #include <string>
@@ -12,7 +12,9 @@
 #include "client/node_api.h"
 #include "container/image.h"
 #include "container/sandbox.h"
+#include "dns/server.h"
 #include "flags.h"
+#include "images_door.h"
 #include "network/pod_network.h"
 #include "proxy/proxy.h"
 
@@ -47,6 +49,8 @@ class NodeParts {
   std::unique_ptr<network::PodNetwork> network_;
   std::unique_ptr<agent::Agent> agent_;
   std::unique_ptr<proxy::Proxy> proxy_;
+  std::unique_ptr<dns::DnsServer> dns_;  // Null with --disable dns.
+  std::unique_ptr<ImagesDoor> images_door_;
 };
 
 }  // namespace wherry::command

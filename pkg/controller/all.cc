@@ -4,7 +4,8 @@ namespace wherry::controller {
 namespace {
 
 constexpr const ControllerSpec* kAll[] = {
-    &kDeployment,      &kEndpoints,      &kEndpointSlice, &kGarbageCollector,
+    &kDeployment,      &kEndpoints,      &kEndpointSlice,
+    &kEndpointSliceMirroring, &kGarbageCollector,
     &kNamespace,       &kNodeLifecycle,  &kReplicaSet,    &kReplicationController,
     &kRootCaPublisher, &kServiceAccount, &kTaintEviction,
 };

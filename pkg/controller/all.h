@@ -8,6 +8,7 @@ namespace wherry::controller {
 extern const ControllerSpec kDeployment;
 extern const ControllerSpec kEndpoints;
 extern const ControllerSpec kEndpointSlice;
+extern const ControllerSpec kEndpointSliceMirroring;
 extern const ControllerSpec kGarbageCollector;
 extern const ControllerSpec kNamespace;
 extern const ControllerSpec kNodeLifecycle;

@@ -157,6 +157,22 @@ TEST(EndpointSlice, FollowsReadiness) {
   EXPECT_FALSE(after.root()["endpoints"].at(0)["conditions"]["ready"].as_bool());
 }
 
+TEST(EndpointSliceMirroring, CopiesHandMadeEndpoints) {
+  ControllerTest test(kEndpointSliceMirroring);
+  test.cluster.put(api::resource("services"),
+                   "{metadata: {name: out, namespace: default}, spec: {ports: [{port: 80}]}}");
+  test.cluster.put(api::resource("endpoints"),
+                   "{metadata: {name: out, namespace: default}, subsets: [{addresses: [{ip: 192.0.2.7}], "
+                   "ports: [{port: 80}]}]}");
+  test.settle();
+  ASSERT_EQ(test.list("endpointslices.discovery.k8s.io").size(), 1U);
+  json::Document slice = test.list("endpointslices.discovery.k8s.io")[0]->document();
+  EXPECT_EQ(slice.root()["endpoints"].at(0)["addresses"].at(0).as_string(), "192.0.2.7");
+  test.cluster.erase(api::resource("endpoints"), "default", "out");
+  test.settle();
+  EXPECT_TRUE(test.list("endpointslices.discovery.k8s.io").empty());
+}
+
 TEST(Endpoints, NamesPodsByReadinessAndGoesWithTheService) {
   ControllerTest test(kEndpoints);
   test.cluster.put(api::resource("services"), kService);
