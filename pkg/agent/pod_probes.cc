@@ -1,5 +1,7 @@
 // PodWorker, probes: when they are due, and what follows from their verdicts.
 
+#include <algorithm>
+
 #include "agent/pod_worker.h"
 #include "base/strings.h"
 
@@ -71,6 +73,9 @@ void PodWorker::end_probe(const std::string& name, const std::string& id, ProbeK
       states == probes_.end() || stopping_) {
     return;
   }
+  auto probed = std::find_if(states->second.begin(), states->second.end(),
+                             [kind](const ProbeState& state) { return state.kind() == kind; });
+  bool quiet = probed != states->second.end() && probed->eager();
   client::Reference about = reference_to(pod_, view.kind, name);
   std::string title(probe_title(kind));
   switch (result.outcome) {
@@ -79,6 +84,7 @@ void PodWorker::end_probe(const std::string& name, const std::string& id, ProbeK
       context_.events.warning(about, "ProbeWarning", title + " probe warning: " + result.output);
       break;
     case ProbeResult::Outcome::kFailure:
+      if (quiet) break;
       context_.events.warning(about, "Unhealthy", title + " probe failed: " + result.output);
       break;
     case ProbeResult::Outcome::kError:

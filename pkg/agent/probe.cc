@@ -6,6 +6,10 @@
 
 namespace wherry::agent {
 
+namespace {
+constexpr Duration kEagerFirst = std::chrono::milliseconds(40);
+}  // namespace
+
 std::string_view probe_title(ProbeKind kind) {
   switch (kind) {
     case ProbeKind::kStartup: return "Startup";
@@ -33,11 +37,17 @@ ProbeState::ProbeState(ProbeKind kind, json::Value probe, MonotonicTime containe
   failure_threshold_ = static_cast<int>(std::max<int64_t>(probe["failureThreshold"].as_int(3), 1));
   if (json::Value grace = probe["terminationGracePeriodSeconds"]) grace_seconds_ = grace.as_int();
   due_ = container_started + seconds(probe["initialDelaySeconds"].as_int());
+  if (kind == ProbeKind::kReadiness) eager_step_ = kEagerFirst;
   passing_ = kind == ProbeKind::kLiveness;  // Alive until shown otherwise; the others must earn it.
 }
 
 void ProbeState::begin(MonotonicTime now) {
   in_flight_ = true;
+  if (eager()) {
+    due_ = now + eager_step_;
+    eager_step_ *= 2;
+    return;
+  }
   due_ += period_;
   if (due_ < now) due_ = now + period_;  // We were late; no catching up.
 }
@@ -48,6 +58,7 @@ bool ProbeState::finish(const ProbeResult& result) {
   bool ok = result.outcome != ProbeResult::Outcome::kFailure;
   run_ = run_ > 0 && ok == last_ok_ ? run_ + 1 : 1;
   last_ok_ = ok;
+  if (ok) eager_step_ = Duration::max();
   if (ok ? run_ < success_threshold_ : run_ < failure_threshold_) return false;
   bool changed = passing_ != ok;
   passing_ = ok;
