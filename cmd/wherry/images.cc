@@ -2,6 +2,7 @@
 // touch the store; without one the store is opened here, and kept from a server that would start.
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -69,14 +70,17 @@ Result<void> ask_server(os::Fd door, const std::string& request, int file, const
   }
 }
 
+constexpr int kStartPolls = 20;
+constexpr int kStartPollMilliseconds = 250;
+
+// kConflict while a server holds the store.
 Result<void> ask_store(const std::string& data_dir, const std::string& request, int file,
                        const OnImage& on_image) {
   TRY(os::make_directories(data_dir, 0755));
   // The lock a server holds while it lives: with it in hand the store is ours.
   os::Fd lock = TRY(os::open_file(data_dir + "/wherry.pid", O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Error::unavailable("the server on {} runs no pods (or is just starting): it has no images",
-                              data_dir);
+    return Error::conflict("the server on {} runs no pods: it has no images", data_dir);
   }
   TRY(os::make_directories(data_dir + "/agent", 0700));
   SystemClock clock;
@@ -92,12 +96,17 @@ Result<void> ask_store(const std::string& data_dir, const std::string& request, 
 
 Result<void> ask(const std::string& data_dir, const std::string& request, int file,
                  const OnImage& on_image) {
-  Result<os::Fd> door =
-      os::connect_unix(ImagesDoor::socket_path(data_dir), os::SocketKind::kSeqpacket);
-  if (door.ok()) return ask_server(std::move(door).value(), request, file, on_image);
-  Code code = door.error().code();
-  if (code != Code::kUnavailable && code != Code::kNotFound) return std::move(door).error();
-  return ask_store(data_dir, request, file, on_image);
+  // A server that has just started opens the door a moment after its API.
+  for (int tries_left = kStartPolls;; --tries_left) {
+    Result<os::Fd> door =
+        os::connect_unix(ImagesDoor::socket_path(data_dir), os::SocketKind::kSeqpacket);
+    if (door.ok()) return ask_server(std::move(door).value(), request, file, on_image);
+    Code code = door.error().code();
+    if (code != Code::kUnavailable && code != Code::kNotFound) return std::move(door).error();
+    Result<void> asked = ask_store(data_dir, request, file, on_image);
+    if (asked.ok() || !asked.error().is(Code::kConflict) || tries_left == 0) return asked;
+    poll(nullptr, 0, kStartPollMilliseconds);
+  }
 }
 
 std::string size_text(uint64_t bytes) {
