@@ -90,8 +90,8 @@ inline Result<void> empty_namespaces(http::Client& client, const std::string& se
     std::string url = server + "/api/v1/namespaces/" + name;
     TRY(ask(client, "PATCH", url, R"({"metadata": {"finalizers": null}})"));
     TRY(ask(client, "DELETE", url));
-    std::string released = fmt::format(
-        R"({{"metadata": {{"name": "{}"}}, "spec": {{"finalizers": []}}}})", name);
+    std::string released =
+        fmt::format(R"({{"metadata": {{"name": "{}"}}, "spec": {{"finalizers": []}}}})", name);
     TRY(ask(client, "PUT", url + "/finalize", released));
   }
   return {};

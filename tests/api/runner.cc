@@ -4,11 +4,12 @@
 //   runner --record KUBECONFIG FILE...   writes the answers of another server into the files
 //   runner --against KUBECONFIG FILE...  compares with another server
 //   runner --update FILE...              writes our own answers into the files
-//   runner --serve DIR PORT              a server over TLS until a signal; DIR/kubeconfig speaks to it
+//   runner --serve DIR PORT              a server over TLS until a signal; DIR/kubeconfig speaks to
+//   it
 //
 // In requests {{version}}, {{uid}}, {{name}} and {{continue}} are from the answers before, and
-// {{3MiB}} is that much text. A body of type application/vnd.kubernetes.protobuf stands as JSON and
-// is sent as protobuf, or as "base64:..." and is sent decoded.
+// {{fill:N}} is N bytes of text. A body of type application/vnd.kubernetes.protobuf stands as JSON
+// and is sent as protobuf, or as "base64:..." and is sent decoded.
 //
 // known_differences.txt, beside the files, lists exchanges that do not agree yet, one a line:
 // "FILE NUMBER METHOD PATH: reason". They count as skipped, and as failed once they agree.
@@ -101,8 +102,12 @@ struct Captured {
     text = replace_all(text, "{{version}}", version);
     text = replace_all(text, "{{uid}}", uid);
     text = replace_all(text, "{{name}}", name);
-    if (text.find("{{3MiB}}") != std::string::npos) {
-      text = replace_all(text, "{{3MiB}}", std::string(3 << 20, 'a'));
+    constexpr std::string_view kFill = "{{fill:";
+    for (size_t at; (at = text.find(kFill)) != std::string::npos;) {
+      size_t end = text.find("}}", at);
+      std::string_view count =
+          std::string_view(text).substr(at + kFill.size(), end - at - kFill.size());
+      text.replace(at, end + 2 - at, std::string(parse_int(count).value_or(0), 'a'));
     }
     return replace_all(text, "{{continue}}", token);
   }
@@ -122,8 +127,8 @@ Result<std::string> protobuf_of(const std::string& body) {
     return *raw;
   }
   json::Document object = TRY(json::Document::parse(body));
-  const api::Struct* schema = schema_of(object.root()["apiVersion"].as_string(),
-                                        object.root()["kind"].as_string());
+  const api::Struct* schema =
+      schema_of(object.root()["apiVersion"].as_string(), object.root()["kind"].as_string());
   if (schema == nullptr) return Error::invalid("of no known kind: {}", body);
   return api::protobuf_encode_body(*schema, object.root());
 }
@@ -133,7 +138,8 @@ std::string readable(const http::ClientResponse& response) {
   Result<api::ProtobufEnvelope> envelope = api::protobuf_unwrap(response.body);
   if (!envelope.ok()) return response.body;
   const api::Struct* schema = schema_of(envelope->api_version, envelope->kind);
-  if (schema == nullptr) return fmt::format("<protobuf {} {}>", envelope->api_version, envelope->kind);
+  if (schema == nullptr)
+    return fmt::format("<protobuf {} {}>", envelope->api_version, envelope->kind);
   Result<json::Draft> object = api::protobuf_decode_body(*schema, response.body);
   return object.ok() ? object->dump() : object.error().message();
 }

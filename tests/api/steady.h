@@ -2,6 +2,7 @@
 // Makes the answers of two servers comparable: what must vary (uids, times, versions, addresses,
 // ports, random suffixes) is replaced, and so are descriptions, which are everybody's own words.
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -36,7 +37,7 @@ inline bool is_recent(std::string_view text) {
 
 // What varies inside a longer text, such as the object that a message quotes.
 inline std::string steady_message(std::string_view text) {
-  constexpr std::string_view kVersion = "\"resourceVersion\":\"";
+  constexpr std::string_view kVersion = "resourceVersion";
   std::string out;
   for (size_t i = 0; i < text.size();) {
     if (is_uuid(text.substr(i, 36))) {
@@ -46,9 +47,11 @@ inline std::string steady_message(std::string_view text) {
       out += "<time>";
       i += 20;
     } else if (text.substr(i).starts_with(kVersion)) {
-      i += kVersion.size();
-      while (i < text.size() && text[i] >= '0' && text[i] <= '9') ++i;
-      out += std::string(kVersion) + "<version>";
+      size_t start = text.find_first_not_of("\\\":", i + kVersion.size());
+      size_t end = text.find_first_not_of("0123456789", std::min(start, text.size()));
+      end = std::min(end, text.size());
+      out += start < end ? std::string(kVersion) + "=<version>" : std::string(kVersion);
+      i = start < end ? end : i + kVersion.size();
     } else {
       out += text[i++];
     }
@@ -90,9 +93,23 @@ inline void steady(std::string_view key, json::Node node) {
       node.set("description", "<text>");
     std::string base(node["generateName"].as_string());
     std::string name(node["name"].as_string());
-    if (!base.empty() && name.size() == base.size() + 5) node.set("name", base + "<suffix>");
+    if (!base.empty() && name.size() == base.size() + 5) {
+      node.set("name", base + "<suffix>");
+      // Namespaces carry their name in a label too.
+      json::Node label = node["labels"]["kubernetes.io/metadata.name"];
+      if (label) label.assign(std::string_view(base + "<suffix>"));
+    }
   }
   for (json::Node item : node.items()) steady(key, item);
+}
+
+// As a transcript keeps a text: an empty line there ends the answer.
+inline std::string without_empty_lines(std::string_view text) {
+  std::string out;
+  for (std::string_view line : split(text, '\n')) {
+    if (!line.empty()) out += std::string(line) + "\n";
+  }
+  return out;
 }
 
 inline std::string steady_body(const std::string& body) {
@@ -103,7 +120,7 @@ inline std::string steady_body(const std::string& body) {
     Result<json::Draft> draft = json::Draft::parse(line);
     if (!draft.ok()) {
       Result<json::Draft> whole = json::Draft::parse(body);
-      if (!whole.ok()) return body.ends_with('\n') ? body : body + "\n";
+      if (!whole.ok()) return without_empty_lines(body);
       steady({}, whole->root());
       return whole->dump_pretty() + "\n";
     }
