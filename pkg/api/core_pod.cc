@@ -16,13 +16,23 @@ constexpr std::string_view kShortNames[] = {"po"};
 constexpr std::string_view kStreamVerbs[] = {"create", "get"};
 constexpr std::string_view kGetVerb[] = {"get"};
 constexpr std::string_view kProxyVerbs[] = {"create", "delete", "get", "patch", "update"};
+void narrow_to_ephemeral(json::Value before, json::Node after) {
+  json::Draft sent(after["spec"]);
+  after.set("spec", before["spec"]);
+  after["spec"].set("ephemeralContainers", sent.root()["ephemeralContainers"]);
+}
+
 constexpr Subresource kSubresources[] = {
     {.name = "attach", .kind = "PodAttachOptions", .verbs = kStreamVerbs},
     {.name = "binding",
      .kind = "Binding",
      .verbs = kCreateVerb,
      .schema = &schema::core_v1::kBinding},
-    {.name = "ephemeralcontainers", .kind = "Pod", .verbs = kReadWriteVerbs},
+    {.name = "ephemeralcontainers",
+     .kind = "Pod",
+     .verbs = kReadWriteVerbs,
+     .narrow = &narrow_to_ephemeral,
+     .validate_update = &validate_ephemeral_update},
     {.name = "eviction",
      .kind = "Eviction",
      .group = "policy",

@@ -249,6 +249,16 @@ Result<void> validate_update(const Resource& resource, json::Value before, json:
   return finish(resource, after, errors);
 }
 
+Result<void> validate_part_update(const Resource& resource, const Subresource& subresource,
+                                  json::Value before, json::Value after) {
+  FieldErrors errors;
+  validate_rest(after["metadata"], Path("metadata"), errors);
+  validate_meta_update(before["metadata"], after["metadata"], errors);
+  validate_content(resource, after, errors);
+  if (subresource.validate_update != nullptr) subresource.validate_update(before, after, errors);
+  return finish(resource, after, errors);
+}
+
 Result<void> validate_status_update(const Resource& resource, json::Value before,
                                     json::Value after) {
   FieldErrors errors;
@@ -332,7 +342,9 @@ void prepare_update(const Resource& resource, json::Value before, json::Node aft
     return;
   }
   if (resource.status_subresource) after.set("status", before["status"]);
-  if (resource.prepare_update != nullptr) resource.prepare_update(before, after, now);
+  if (resource.prepare_update != nullptr && scope == UpdateScope::kMain) {
+    resource.prepare_update(before, after, now);
+  }
   if (resource.generation && spec_changed(before, after)) {
     after["metadata"].set("generation", before["metadata"]["generation"].as_int() + 1);
   }

@@ -22,6 +22,9 @@ void validate_meta_update(json::Value before, json::Value after, FieldErrors& er
 Result<void> validate_create(const Resource& resource, json::Value object);
 // The same for an update of the main resource: also metadata's and the row's update rules.
 Result<void> validate_update(const Resource& resource, json::Value before, json::Value after);
+// For an update through a subresource that writes a part of the spec (Subresource::narrow).
+Result<void> validate_part_update(const Resource& resource, const Subresource& subresource,
+                                  json::Value before, json::Value after);
 // For an update through /status.
 Result<void> validate_status_update(const Resource& resource, json::Value before,
                                     json::Value after);
@@ -33,9 +36,10 @@ void validate_schema(const Struct& schema, json::Value object, const Path& path,
 // Fills metadata.generation, resets status where the row says so, and runs the row's prepare hook.
 void prepare_create(const Resource& resource, json::Node object, Time now);
 // Keeps status and bumps metadata.generation where the spec changed, and runs the row's hook. With
-// `status_only` everything but status and metadata's labels, annotations, finalizers,
-// ownerReferences and managedFields is taken from `before`.
-enum class UpdateScope { kMain, kStatus };
+// kStatus everything but status and metadata's labels, annotations, finalizers,
+// ownerReferences and managedFields is taken from `before`; with kPart the subresource has narrowed
+// the change already.
+enum class UpdateScope { kMain, kStatus, kPart };
 void prepare_update(const Resource& resource, json::Value before, json::Node after,
                     UpdateScope scope, Time now);
 

@@ -21,6 +21,9 @@ void validate_pod_template(json::Value pod_template, const Path& path, FieldErro
 // An update of a Pod's spec: only what may change has changed.
 void validate_pod_update(json::Value before, json::Value after, FieldErrors& errors);
 
+// An update through ephemeralcontainers: those that are there stay as they are.
+void validate_ephemeral_update(json::Value before, json::Value after, FieldErrors& errors);
+
 std::string_view qos_class(json::Value spec);  // "Guaranteed", "Burstable" or "BestEffort".
 
 // The parts, each in its own file.

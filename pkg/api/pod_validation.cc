@@ -288,4 +288,22 @@ void validate_pod_update(json::Value before, json::Value after, FieldErrors& err
       "negative)");
 }
 
+void validate_ephemeral_update(json::Value before, json::Value after, FieldErrors& errors) {
+  Path path = Path("spec").child("ephemeralContainers");
+  json::Value now = after["spec"]["ephemeralContainers"];
+  if (before["metadata"]["annotations"]["kubernetes.io/config.mirror"]) {
+    errors.forbidden(Path(""), "static pods do not support ephemeral containers");
+    return;
+  }
+  for (json::Value old : before["spec"]["ephemeralContainers"].items()) {
+    std::string_view name = old["name"].as_string();
+    bool kept = false;
+    for (json::Value one : now.items()) kept = kept || json::equal(old, one);
+    if (!kept) {
+      errors.forbidden(path, fmt::format("existing ephemeral containers \"{}\" may not be changed",
+                                         name));
+    }
+  }
+}
+
 }  // namespace wherry::api

@@ -43,6 +43,10 @@ struct Subresource {
   std::string_view group = {}, version = {};     // When they differ from the resource's own.
   std::span<const std::string_view> verbs = {};  // "get", "patch", "update", "create".
   const Struct* schema = nullptr;                // Body type; null for the resource's own or none.
+  // For one that writes a part of the spec: leaves in `after` only what may be changed through it,
+  // the rest as it was; and the rules of such a change, beside those of the kind.
+  void (*narrow)(json::Value before, json::Node after) = nullptr;
+  void (*validate_update)(json::Value before, json::Value after, FieldErrors& errors) = nullptr;
 };
 
 struct Resource {

@@ -42,6 +42,8 @@ std::unique_ptr<Admission> default_tolerations();
 std::unique_ptr<Admission> node_taint();
 // Pods get the number of their PriorityClass.
 std::unique_ptr<Admission> priority(const store::Store& store);
+// Pods get their RuntimeClass's overhead, node selector and tolerations.
+std::unique_ptr<Admission> runtime_class(const store::Store& store);
 
 bool is_pod_create(const AdmissionRequest& request);
 // The object's name, or while it has none what it will be made from.

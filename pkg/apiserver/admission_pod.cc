@@ -22,10 +22,16 @@ bool tolerates(json::Node tolerations, std::string_view key) {
   return false;
 }
 
+bool is_pod(const AdmissionRequest& request) {
+  return request.target.resource->plural == "pods" && request.target.resource->group.empty() &&
+         request.target.subresource.empty();
+}
+
+// On an update too: a list that was written anew still has them.
 class DefaultTolerations final : public Admission {
  public:
   Result<void> admit(const AdmissionRequest& request) const override {
-    if (!is_pod_create(request)) return {};
+    if (!is_pod(request)) return {};
     json::Node spec = request.object.ensure_object("spec");
     std::array<bool, kTroubles.size()> there{};
     for (size_t i = 0; i < kTroubles.size(); ++i) {

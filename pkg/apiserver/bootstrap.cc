@@ -60,6 +60,25 @@ std::string first_address(const std::string& cidr) {
                      first & 255);
 }
 
+// The range that Services get their addresses from, as an object.
+Result<void> publish_range(Machinery& machinery, const std::string& service_cidr) {
+  constexpr std::string_view kRanges = "servicecidrs.networking.k8s.io";
+  TRY(ensure(machinery, kRanges, "",
+             fmt::format(R"({{"metadata":{{"name":"kubernetes"}},"spec":{{"cidrs":["{}"]}}}})",
+                         service_cidr)));
+  Target target{&api::resource(kRanges), "", "kubernetes", "status"};
+  ObjectPtr range = TRY(machinery.get({target.resource, "", target.name, {}}));
+  json::Document document = range->document();
+  if (!document.root()["status"]["conditions"].empty()) return {};
+  Context context = server_context();
+  json::Document status = TRY(json::Document::parse(fmt::format(
+      R"({{"status":{{"conditions":[{{"type":"Ready","status":"True","reason":"",)"
+      R"("message":"Kubernetes default Service CIDR is ready","lastTransitionTime":"{}"}}]}}}})",
+      format_time(machinery.clock().now()))));
+  TRY(machinery.patch(context, target, PatchType::kMerge, status.root()));
+  return {};
+}
+
 }  // namespace
 
 Result<void> make_bootstrap_objects(Machinery& machinery) {
@@ -75,6 +94,7 @@ Result<void> make_bootstrap_objects(Machinery& machinery) {
 
 Result<void> publish_api_service(Machinery& machinery, const std::string& service_cidr,
                                  const std::string& address, uint16_t port) {
+  TRY(publish_range(machinery, service_cidr));
   TRY(ensure(machinery, "services", "default",
              fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver",)"
                          R"("provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ports":[{{)"

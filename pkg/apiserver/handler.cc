@@ -3,6 +3,7 @@
 #include "api/status.h"
 #include "apiserver/authorise.h"
 #include "apiserver/encode.h"
+#include "apiserver/impersonate.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -51,7 +52,8 @@ void Handler::render_error(const Error& error, http::Response& response) {
 }
 
 Result<void> Handler::answer(http::Request& request, http::Response& response, const Route& route) {
-  User user = TRY(parts_.authenticator.authenticate(request));
+  User caller = TRY(parts_.authenticator.authenticate(request));
+  User user = TRY(impersonate(std::move(caller), request));
   TRY(authorise(attributes_of(user, route)));
   if (!route.is_resource) return answer_path(request, response, route);
   if (route.unknown) {

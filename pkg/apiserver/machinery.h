@@ -67,7 +67,8 @@ class Machinery {
  private:
   // Changes a decoded object of the live one; called again when a race was lost.
   using Change = std::function<Result<json::Draft>(json::Value live)>;
-  enum class Part { kMain, kStatus, kFinalize, kWhole };
+  enum class Part { kMain, kStatus, kFinalize, kPart, kWhole };
+  static Part part_of(const Target& target);
   struct Update {
     Part part = Part::kMain;
     bool applied = false;   // Managed fields are in the result already.
@@ -101,8 +102,9 @@ class Machinery {
   Result<Written> write_scale(Context& context, const Target& target, PatchType type,
                               json::Value body, bool replaces, const WriteOptions& options);
 
+  // `marked` is set to what it left behind on the way to removing the object in a second step.
   Result<Deleted> remove_once(const Target& target, const ObjectPtr& live,
-                              const DeleteOptions& options);
+                              const DeleteOptions& options, ObjectPtr& marked);
   Result<Deleted> gone(const Target& target, const ObjectPtr& live, json::Value before,
                        const DeleteOptions& options);
   // Stores `value` (absent: deletes) where `expected` is there now. The errors speak of the

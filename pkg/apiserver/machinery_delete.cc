@@ -100,11 +100,17 @@ Result<Deleted> Machinery::remove(Context& context, const Target& target,
   TRY(check_options(options));
   TRY(admit(context, Operation::kDelete, target, json::Value(), json::Node()));
   const std::string resource = target.resource->group_resource();
+  ObjectPtr marked;
   for (int attempt = 1;; ++attempt) {
     ObjectPtr live = store_.get(resource, target.ns, target.name);
+    // Its node was quicker to take it away after the mark than this request.
+    bool ours_is_gone = marked != nullptr && (live == nullptr || live->uid() != marked->uid());
+    if (ours_is_gone) return Deleted{marked, true};
     if (live == nullptr) return api::not_found(resource, target.name);
-    TRY(check_preconditions(target, *live, options));
-    Result<Deleted> deleted = remove_once(target, live, options);
+    if (marked == nullptr) TRY(check_preconditions(target, *live, options));
+    Result<Deleted> deleted = remove_once(target, live, options, marked);
+    bool lost_race = marked != nullptr && !deleted.ok() && deleted.error().is(Code::kNotFound);
+    if (lost_race) return Deleted{marked, true};
     if (deleted.ok() || !deleted.error().is(Code::kConflict) || attempt >= kDeleteTries) {
       return deleted;
     }
@@ -112,7 +118,7 @@ Result<Deleted> Machinery::remove(Context& context, const Target& target,
 }
 
 Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& live,
-                                       const DeleteOptions& options) {
+                                       const DeleteOptions& options, ObjectPtr& marked) {
   json::Document document = live->document();
   json::Value before = document.root();
   json::Draft object(before);
@@ -148,10 +154,11 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
   json::Document after = object.freeze();
   if (json::equal(before, after.root())) return Deleted{live, false};
   if (options.dry_run) return Deleted{TRY(loose_object(object, live->revision())), false};
-  ObjectPtr marked = TRY(commit(target, after.root(), live->revision()));
-  if (!graceful || held || grace != 0) return Deleted{marked, false};
+  ObjectPtr now = TRY(commit(target, after.root(), live->revision()));
+  if (!graceful || held || grace != 0) return Deleted{now, false};
   // Watchers of Pods see the mark before the end, whoever is in a hurry.
-  return gone(target, marked, before, options);
+  marked = now;
+  return gone(target, now, before, options);
 }
 
 Result<Deleted> Machinery::gone(const Target& target, const ObjectPtr& live, json::Value before,

@@ -221,6 +221,14 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
   }
 }
 
+Machinery::Part Machinery::part_of(const Target& target) {
+  if (writes_status(target)) return Part::kStatus;
+  if (target.subresource == "finalize") return Part::kFinalize;
+  const api::Subresource* subresource = target.resource->subresource(target.subresource);
+  bool narrow = subresource != nullptr && subresource->narrow != nullptr;
+  return narrow ? Part::kPart : Part::kMain;
+}
+
 Result<Written> Machinery::update(Context& context, const Target& target, json::Value body,
                                   const WriteOptions& options) {
   if (target.subresource == "scale") {
@@ -230,9 +238,7 @@ Result<Written> Machinery::update(Context& context, const Target& target, json::
   TRY(fit_to_target(target, object.root()));
   json::Document wanted = object.freeze();
   Update how;
-  how.part = writes_status(target)              ? Part::kStatus
-             : target.subresource == "finalize" ? Part::kFinalize
-                                                : Part::kMain;
+  how.part = part_of(target);
   how.expected = TRY(version_of(wanted.root()));
   how.tries = kPatchTries;
   if (how.expected == 0 && !target.resource->unconditional_update) {
@@ -278,9 +284,7 @@ Result<Written> Machinery::patch(Context& context, const Target& target, PatchTy
   }
   if (type == PatchType::kApply) return apply(context, target, patch, options);
   Update how;
-  how.part = writes_status(target)              ? Part::kStatus
-             : target.subresource == "finalize" ? Part::kFinalize
-                                                : Part::kMain;
+  how.part = part_of(target);
   how.tries = kPatchTries;
   return replace(
       context, target,
@@ -340,7 +344,7 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
       }
       continue;
     }
-    Update how{.part = writes_status(target) ? Part::kStatus : Part::kMain,
+    Update how{.part = part_of(target),
                .applied = true,
                .expected = expected,
                .tries = kPatchTries};
@@ -399,6 +403,8 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
     return api::modified(resource.group_resource(), target.name);
   }
   carry_over(before, root);
+  const api::Subresource* part = resource.subresource(target.subresource);
+  if (how.part == Part::kPart) part->narrow(before, root);
   if (target.subresource == "approval") keep_to_conditions(before, root);
   if (how.part != Part::kWhole && !how.applied) {
     Target tracked = target;
@@ -412,10 +418,11 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
       TRY(admit(context, Operation::kUpdate, target, before, root));
       fill_defaults(resource, root);
     }
-    api::prepare_update(
-        resource, before, root,
-        how.part == Part::kStatus ? api::UpdateScope::kStatus : api::UpdateScope::kMain,
-        clock_.now());
+    api::prepare_update(resource, before, root,
+                        how.part == Part::kStatus ? api::UpdateScope::kStatus
+                        : how.part == Part::kPart ? api::UpdateScope::kPart
+                                                  : api::UpdateScope::kMain,
+                        clock_.now());
   }
   ServiceAllocator::Reservation reservation;
   if (is_services(target) && how.part == Part::kMain) {
@@ -426,6 +433,8 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   json::Document frozen = object.freeze();
   if (how.part == Part::kStatus) {
     TRY(api::validate_status_update(resource, before, frozen.root()));
+  } else if (how.part == Part::kPart) {
+    TRY(api::validate_part_update(resource, *part, before, frozen.root()));
   } else if (how.part == Part::kMain) {
     TRY(api::validate_update(resource, before, frozen.root()));
     warn(context, resource, frozen.root());
