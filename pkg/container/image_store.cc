@@ -324,15 +324,15 @@ Result<Image> ImageStore::add_local(const std::string& name, const std::vector<L
     }
     return bytes;
   };
-  std::stop_source never;
-  TRY(state_->layers.build(diff_id, fill, never.get_token()));
+  std::stop_token never;  // Without a source: nothing stops this.
+  TRY(state_->layers.build(diff_id, fill, never));
   Install request;
   request.config_text = write_config(config, {diff_id});
   request.digest = "sha256:" + pki::sha256_hex(request.config_text);
   request.names = {reference.full()};
   request.fingerprint = fingerprint;
   request.layers = {[](const LayerStore::Take&) -> Result<void> { return {}; }};  // It is there.
-  Result<Image> image = install(request, never.get_token());
+  Result<Image> image = install(request, never);
   state_->layers.unpin(diff_id);
   return image;
 }
