@@ -17,8 +17,8 @@
 #include "base/clock.h"
 #include "base/strings.h"
 #include "commands.h"
-#include "http/client.h"
-#include "http/server.h"
+#include "http/simple_client.h"
+#include "http/simple_server.h"
 #include "kubectl_flags.h"
 #include "os/fd.h"
 #include "os/signal.h"
@@ -68,8 +68,8 @@ std::string own_address() {
   return found;
 }
 
-// What the page says about the pod: from the downward API where the pod passes it on, else from what the
-// container can see by itself. Constant once made.
+// What the page says about the pod: from the downward API where the pod passes it on, else from
+// what the container can see by itself. Constant once made.
 struct Facts {
   std::string pod, ns, node, address;
 
@@ -152,14 +152,12 @@ Result<void> wait_for_end(os::SignalFd& signals, int limit_ms) {
 
 Result<int> serve(const Flags& flags, os::SignalFd& signals) {
   int64_t port = TRY(flags.number("port"));
+  if (port < 0 || port > 65535) return Error::invalid("--port: {} is no port", port);
   const Facts facts = Facts::read();
   std::atomic<bool> ending = false;
-  http::Server::Options options;
-  options.addresses = {fmt::format("{}:{}", flags.text("bind"), port)};
-  options.workers_max = 4;
-  options.streams_max = 1;
-  options.connections_max = 1000;
-  options.body_bytes_max = 64 << 10;
+  http::SimpleServer::Options options;
+  options.address = std::string(flags.text("bind"));
+  options.port = static_cast<uint16_t>(port);
   options.handler = [&](http::Request& request, http::Response& response) {
     if (request.path == "/healthz" || request.path == "/readyz") {
       // A pod that ends takes no new requests, but answers those it gets.
@@ -178,7 +176,7 @@ Result<int> serve(const Flags& flags, os::SignalFd& signals) {
       response.set_body("text/plain; charset=utf-8", text_page(facts, request));
     }
   };
-  http::Server server(std::move(options));
+  http::SimpleServer server(std::move(options));
   TRY(server.start());
   std::printf("wherry hello: %s serves on port %u\n", facts.pod.c_str(), server.port());
   std::fflush(stdout);
@@ -189,17 +187,12 @@ Result<int> serve(const Flags& flags, os::SignalFd& signals) {
 }
 
 Result<int> get(const Flags& flags) {
-  http::ClientOptions options;
-  options.insecure = flags.on("insecure");
-  http::Client client(options);
-  http::ClientRequest request;
-  request.url = std::string(flags.text("get"));
-  if (request.url.find("://") == std::string::npos) request.url = "http://" + request.url;
-  request.follow_redirects = true;
-  request.timeout = std::chrono::seconds(30);
-  http::ClientResponse response = TRY(client.request(request));
+  std::string url(flags.text("get"));
+  if (url.find("://") == std::string::npos) url = "http://" + url;
+  http::Fetched response = TRY(http::fetch(url, {.insecure = flags.on("insecure")}));
   std::string_view reason = http::status_text(response.status);
-  std::fprintf(stderr, "%d %.*s\n", response.status, static_cast<int>(reason.size()), reason.data());
+  std::fprintf(stderr, "%d %.*s\n", response.status, static_cast<int>(reason.size()),
+               reason.data());
   std::fwrite(response.body.data(), 1, response.body.size(), stdout);
   return response.status < 400 ? 0 : 1;
 }
@@ -251,13 +244,15 @@ int run_hello(int argc, const char* const* argv) {
   Result<Flags> flags = Flags::parse(kFlags, words);
   if (!flags.ok()) return fail(flags.error());
   if (flags->on("help")) {
-    std::printf("Serves a small web page, the demo image's program.\n\nUsage: wherry hello "
-                "[flags]\n\nFlags:\n%s",
-                kubectl::describe_flags(kFlags).c_str());
+    std::printf(
+        "Serves a small web page, the demo image's program.\n\nUsage: wherry hello "
+        "[flags]\n\nFlags:\n%s",
+        kubectl::describe_flags(kFlags).c_str());
     return 0;
   }
   if (!flags->arguments().empty()) {
-    return fail(Error::invalid("unexpected \"{}\": see wherry hello --help", flags->arguments()[0]));
+    return fail(
+        Error::invalid("unexpected \"{}\": see wherry hello --help", flags->arguments()[0]));
   }
   Result<int> code = run(*flags);
   return code.ok() ? *code : fail(code.error());
