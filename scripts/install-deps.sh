@@ -10,8 +10,7 @@
 set -euo pipefail
 
 build=(g++ gcc libc6-dev make cmake ccache pkg-config patch git ca-certificates dpkg-dev python3
-       libssl-dev libsqlite3-dev libyaml-cpp-dev libseccomp-dev libnl-3-dev libnl-route-3-dev
-       libnftnl-dev libmnl-dev libc-ares-dev zlib1g-dev libzstd-dev libcli11-dev)
+       libssl-dev libsqlite3-dev libyaml-cpp-dev libseccomp-dev zlib1g-dev libzstd-dev libcli11-dev)
 tests=(libgtest-dev libgmock-dev runc nftables iproute2 docker-registry skopeo busybox-static curl
        openssl jq procps util-linux kmod iputils-ping strace)
 lint=(clang clang-tidy clang-format)

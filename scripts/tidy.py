@@ -43,8 +43,6 @@ INCLUDES = [
     (r"<spdlog/", ("pkg/base",)),
     (r"<CLI/", ("cmd/wherry",)),
     (r"<seccomp\.h>", ("pkg/container",)),
-    (r"<libnftnl/", ("pkg/network", "pkg/proxy")),
-    (r"<netlink/", ("pkg/network", "pkg/os")),
 ]
 
 BAD_NAMES = re.compile(r"(^|_)(manager|util|utils|helper|helpers|common|misc)$")

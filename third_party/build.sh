@@ -22,7 +22,7 @@ esac
 triplet=$arch-linux-gnu
 if [ "$arch" = "$native" ]; then cross=; else cross=$triplet-; fi
 cc=${cross}gcc
-hash=$({ cat "$here"/*.sh "$here"/*.c; "$cc" -dumpfullversion 2> /dev/null || true; } | sha256sum | cut -c1-16)
+hash=$({ cat "$here"/*.sh; "$cc" -dumpfullversion 2> /dev/null || true; } | sha256sum | cut -c1-16)
 out=${WHERRY_CACHE:-$HOME/.cache/wherry}/third_party/$arch-$hash
 if [ -n "$show_only" ]; then echo "$out"; exit 0; fi
 [ -e "$out/.done" ] && exit 0
@@ -79,8 +79,7 @@ make_sysroot() {
   say "making the $triplet sysroot"
   private_apt_init "$work/apt-$deb_arch" "$deb_arch"
   (cd "$work" && run sysroot private_apt apt-get install -qq -y --download-only \
-    libssl-dev libsqlite3-dev libyaml-cpp-dev libseccomp-dev libnl-3-dev libnl-route-3-dev \
-    libnftnl-dev libmnl-dev libc-ares-dev zlib1g-dev libzstd-dev)
+    libssl-dev libsqlite3-dev libyaml-cpp-dev libseccomp-dev zlib1g-dev libzstd-dev)
   mkdir -p "$sysroot"
   for deb in "$work/apt-$deb_arch"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$sysroot"; done
   cat > "$out/toolchain.cmake" << TOOLCHAIN
@@ -142,36 +141,26 @@ build_httplib() {
   {
     cat << 'SETTINGS'
 // Settings of this build: see third_party/build.sh.
+#define CPPHTTPLIB_OPENSSL_SUPPORT
 #define CPPHTTPLIB_LISTEN_BACKLOG 1024
 #define CPPHTTPLIB_TCP_NODELAY true
 #define CPPHTTPLIB_USE_POLL
 #define CPPHTTPLIB_SEND_FLAGS MSG_NOSIGNAL
-#define CPPHTTPLIB_KEEPALIVE_TIMEOUT_SECOND 120
-#define CPPHTTPLIB_KEEPALIVE_MAX_COUNT (static_cast<size_t>(-1))
-#define CPPHTTPLIB_REQUEST_URI_MAX_LENGTH 65536
-#define CPPHTTPLIB_HEADER_MAX_LENGTH 65536
-#define CPPHTTPLIB_FORM_URL_ENCODED_PAYLOAD_MAX_LENGTH 4194304
 SETTINGS
     cat "$work/httplib-split/httplib.h"
   } > "$out/include/httplib.h"
+  # The body looks beside itself first.
+  cp "$out/include/httplib.h" "$work/httplib-split/httplib.h"
   # shellcheck disable=SC2086
   run httplib "${cross}g++" -std=c++20 $optimise -fPIC "${include_flags[@]}" -I "$out/include" \
     -c "$work/httplib-split/httplib.cc" -o "$work/httplib.o"
   "${cross}ar" rcs "$out/lib/libhttplib.a" "$work/httplib.o"
 }
 
-# libnftnl's archive needs libmnl, of which there is only a shared object. Ours stands in.
-build_mnl_shim() {
-  # shellcheck disable=SC2086
-  run mnl_shim "$cc" -std=c11 -D_GNU_SOURCE $optimise -fPIC -Wall -Wextra -Werror "${include_flags[@]}" \
-    -c "$here/mnl_shim.c" -o "$work/mnl_shim.o"
-  "${cross}ar" rcs "$out/lib/libmnl_shim.a" "$work/mnl_shim.o"
-}
-
 say "building for $arch into $out"
 if [ -n "$cross" ]; then make_sysroot; fi
 private_apt_init "$work/apt" source
-for library in mnl_shim yyjson fmt spdlog curl httplib; do
+for library in yyjson fmt spdlog curl httplib; do
   say "$library"
   "build_$library"
 done
