@@ -161,9 +161,10 @@ TEST(EndpointSliceMirroring, CopiesHandMadeEndpoints) {
   ControllerTest test(kEndpointSliceMirroring);
   test.cluster.put(api::resource("services"),
                    "{metadata: {name: out, namespace: default}, spec: {ports: [{port: 80}]}}");
-  test.cluster.put(api::resource("endpoints"),
-                   "{metadata: {name: out, namespace: default}, subsets: [{addresses: [{ip: 192.0.2.7}], "
-                   "ports: [{port: 80}]}]}");
+  test.cluster.put(
+      api::resource("endpoints"),
+      "{metadata: {name: out, namespace: default}, subsets: [{addresses: [{ip: 192.0.2.7}], "
+      "ports: [{port: 80}]}]}");
   test.settle();
   ASSERT_EQ(test.list("endpointslices.discovery.k8s.io").size(), 1U);
   json::Document slice = test.list("endpointslices.discovery.k8s.io")[0]->document();

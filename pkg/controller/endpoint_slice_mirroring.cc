@@ -1,5 +1,5 @@
-// Mirrors Endpoints that somebody wrote for a Service without a selector into EndpointSlices, which the
-// proxy and the name server read. Spec: Kubernetes documentation, "EndpointSlice mirroring".
+// Mirrors Endpoints that somebody wrote for a Service without a selector into EndpointSlices, which
+// the proxy and the name server read. Spec: Kubernetes documentation, "EndpointSlice mirroring".
 
 #include <algorithm>
 
@@ -109,7 +109,8 @@ class EndpointSliceMirroring final : public Reconciler {
   Result<void> update(const api::Object& slice, const json::Draft& wanted) {
     json::Document before = slice.document();
     json::Draft draft(before.root());
-    for (std::string_view part : {"endpoints", "ports"}) draft.root().set(part, wanted.root()[part]);
+    for (std::string_view part : {"endpoints", "ports"})
+      draft.root().set(part, wanted.root()[part]);
     draft.root()["metadata"].set("labels", wanted.root()["metadata"]["labels"]);
     json::Document after = draft.freeze();
     if (json::equal(before.root(), after.root())) return {};
