@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kNodes = "system:nodes";
 constexpr std::string_view kAuthenticated = "system:authenticated";
+constexpr std::string_view kAccounts = "system:serviceaccounts";
 
 struct Grant {
   std::string_view group;
@@ -52,6 +53,9 @@ constexpr Grant kSelfGrants[] = {
 
 constexpr std::array<std::string_view, 4> kPublicPaths = {"/livez", "/readyz", "/healthz",
                                                           "/version"};
+// Pods may learn how tokens are checked.
+constexpr std::array<std::string_view, 2> kIssuerPaths = {"/.well-known/openid-configuration",
+                                                          "/openid/v1/jwks"};
 constexpr std::array<std::string_view, 4> kDiscoveryPaths = {"/api", "/apis", "/openapi",
                                                              "/version"};
 
@@ -117,6 +121,7 @@ bool allowed(const Attributes& asked) {
   if (!asked.is_resource) {
     if (asked.verb != "get" && asked.verb != "head") return false;
     if (below(asked.path, kPublicPaths)) return true;
+    if (asked.user.in_group(kAccounts) && below(asked.path, kIssuerPaths)) return true;
     return asked.user.in_group(kAuthenticated) && below(asked.path, kDiscoveryPaths);
   }
   if (!asked.user.in_group(kAuthenticated)) return false;

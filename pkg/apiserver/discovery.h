@@ -18,6 +18,7 @@ class Discovery {
   Discovery() = default;
   // What clients should call the server: "10.0.0.1:6443". Before the first request.
   void set_address(std::string address) { address_ = std::move(address); }
+  const std::string& address() const { return address_; }
 
   // Answers /api, /apis, /apis/GROUP, /api/VERSION, /apis/GROUP/VERSION and /openapi/...; false
   // when the path is none of these or names a group that does not exist.

@@ -4,6 +4,7 @@
 #include "apiserver/authorise.h"
 #include "apiserver/encode.h"
 #include "apiserver/impersonate.h"
+#include "apiserver/issuer_pages.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -83,6 +84,11 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
 Result<void> Handler::answer_path(http::Request& request, http::Response& response,
                                   const Route& route) {
   if (parts_.pages.handle(request, response, metrics_)) return {};
+  const TokenIssuer* tokens = parts_.machinery.tokens();
+  if (tokens != nullptr &&
+      answer_issuer_page(request, response, *tokens, parts_.discovery.address())) {
+    return {};
+  }
   bool reads = request.method == "GET" || request.method == "HEAD";
   if (route.path == "/" && reads) {
     response.set_body("application/json", parts_.discovery.paths());
