@@ -4,10 +4,18 @@ namespace wherry::controller {
 namespace {
 
 constexpr const ControllerSpec* kAll[] = {
-    &kDeployment,      &kEndpoints,      &kEndpointSlice,
-    &kEndpointSliceMirroring, &kGarbageCollector,
-    &kNamespace,       &kNodeLifecycle,  &kReplicaSet,    &kReplicationController,
-    &kRootCaPublisher, &kServiceAccount, &kTaintEviction,
+    &kDeployment,
+    &kEndpoints,
+    &kEndpointSlice,
+    &kEndpointSliceMirroring,
+    &kGarbageCollector,
+    &kNamespace,
+    &kNodeLifecycle,
+    &kReplicaSet,
+    &kReplicationController,
+    &kRootCaPublisher,
+    &kServiceAccount,
+    &kTaintEviction,
 };
 
 }  // namespace
