@@ -39,14 +39,16 @@ const Row kRows[] = {
     {"tls-san", &ServerFlags::tls_san, true, false,
      "Further names or addresses for the server's certificate"},
     {"disable", &ServerFlags::disable, true, false, "Built-in parts to leave out"},
-    {"disable-agent", &ServerFlags::disable_agent, true, false, "Control plane only: run no pods here"},
+    {"disable-agent", &ServerFlags::disable_agent, true, false,
+     "Control plane only: run no pods here"},
     {"server", &ServerFlags::server, false, true, "URL of the server to join"},
     {"token", &ServerFlags::token, true, true, "Secret that agents join with"},
     {"node-name", &ServerFlags::node_name, true, true, "Name of this node (the host's name)"},
     {"node-ip", &ServerFlags::node_ip, true, true, "Address of this node"},
     {"node-label", &ServerFlags::node_label, true, true, "Labels for this node, key=value"},
     {"node-taint", &ServerFlags::node_taint, true, true, "Taints for this node, key=value:Effect"},
-    {"default-runtime", &ServerFlags::default_runtime, true, true, "Container runtime: runc or crun"},
+    {"default-runtime", &ServerFlags::default_runtime, true, true,
+     "Container runtime: runc or crun"},
     {"log-level", &ServerFlags::log_level, true, true, "trace, debug, info, warn, error or off"},
 };
 

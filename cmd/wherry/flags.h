@@ -1,6 +1,6 @@
 #pragma once
-// Flags of `wherry server` and `wherry agent`: one row each (name, help, field), read from the command
-// line, then WHERRY_* of the environment, then the YAML file of --config, then the default.
+// Flags of `wherry server` and `wherry agent`: one row each (name, help, field), read from the
+// command line, then WHERRY_* of the environment, then the YAML file of --config, then the default.
 
 #include <string>
 #include <vector>
@@ -18,12 +18,12 @@ struct ServerFlags {
   std::string write_kubeconfig_mode = "600";
   std::string cluster_cidr = "10.42.0.0/16";
   std::string service_cidr = "10.43.0.0/16";
-  std::string cluster_dns;       // Empty: the tenth address of service_cidr.
+  std::string cluster_dns;  // Empty: the tenth address of service_cidr.
   std::string cluster_domain = "cluster.local";
-  std::string node_name;         // Empty: the host's name.
-  std::string node_ip;           // Empty: that of the default route.
+  std::string node_name;  // Empty: the host's name.
+  std::string node_ip;    // Empty: that of the default route.
   std::string token;
-  std::string server;            // Agent: URL of the server to join.
+  std::string server;  // Agent: URL of the server to join.
   std::vector<std::string> tls_san;
   std::vector<std::string> disable;
   std::vector<std::string> node_label;

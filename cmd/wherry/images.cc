@@ -1,5 +1,6 @@
-// wherry images: the images of this node. A running server is asked through its door, for it alone may
-// touch the store; without one the store is opened here, and kept from a server that would start.
+// wherry images: the images of this node. A running server is asked through its door, for it alone
+// may touch the store; without one the store is opened here, and kept from a server that would
+// start.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -37,7 +38,8 @@ const std::vector<FlagRow> kFlags = {
 
 constexpr char kUsage[] =
     "The images of this node.\n\nUsage:\n  wherry images ls\n  wherry images import FILE...     a "
-    "docker-archive or OCI layout as tar, - for standard input\n  wherry images rm NAME...\n\nFlags:\n";
+    "docker-archive or OCI layout as tar, - for standard input\n  wherry images rm "
+    "NAME...\n\nFlags:\n";
 
 struct ImageLine {
   std::string id;
@@ -53,7 +55,8 @@ std::vector<std::string> strings(json::Value list) {
 }
 
 // The other side of ImagesDoor::serve().
-Result<void> ask_server(os::Fd door, const std::string& request, int file, const OnImage& on_image) {
+Result<void> ask_server(os::Fd door, const std::string& request, int file,
+                        const OnImage& on_image) {
   std::vector<int> fds;
   if (file >= 0) fds.push_back(file);
   TRY(os::send_message(door.get(), request, fds));
@@ -65,8 +68,8 @@ Result<void> ask_server(os::Fd door, const std::string& request, int file, const
     if (root["done"].as_bool()) return {};
     if (root["error"]) return Error::internal("{}", root["error"].as_string());
     json::Value image = root["image"];
-    on_image({std::string(image["id"].as_string()), strings(image["tags"]), strings(image["digests"]),
-              static_cast<uint64_t>(image["sizeBytes"].as_int())});
+    on_image({std::string(image["id"].as_string()), strings(image["tags"]),
+              strings(image["digests"]), static_cast<uint64_t>(image["sizeBytes"].as_int())});
   }
 }
 
@@ -199,7 +202,8 @@ int run(const Flags& flags) {
   if (words.empty()) return fail(fmt::format("{} needs a {}", verb, import ? "file" : "name"));
   int code = 0;
   for (const std::string& word : words) {
-    Result<void> done = import ? import_one(flags, data_dir, word) : remove_one(flags, data_dir, word);
+    Result<void> done =
+        import ? import_one(flags, data_dir, word) : remove_one(flags, data_dir, word);
     if (!done.ok()) code = fail(done.error().message());
   }
   return code;

@@ -47,8 +47,9 @@ Result<void> check_unused(const container::Image& image, const std::string& data
     if (!record.ok()) continue;
     for (const agent::ContainerRecord& container : record->containers) {
       if (names(image, container.image_id)) {
-        return Error::conflict("pod {} uses it (container {}): delete the pod first, or use --force",
-                               uid, container.name);
+        return Error::conflict(
+            "pod {} uses it (container {}): delete the pod first, or use --force", uid,
+            container.name);
       }
     }
   }

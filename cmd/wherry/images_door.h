@@ -1,12 +1,15 @@
 #pragma once
-// ImagesDoor: how `wherry images` reaches the image store of a running server, which alone may touch it.
-// A unix socket, <data-dir>/agent/images.sock, mode 0600; whole messages, each a JSON object:
+// ImagesDoor: how `wherry images` reaches the image store of a running server, which alone may
+// touch it. A unix socket, <data-dir>/agent/images.sock, mode 0600; whole messages, each a JSON
+// object:
 //
 //   {"verb": "list"}                        answered by {"image": {...}} for each
-//   {"verb": "import", "name": "x:1"}       with the file's descriptor; {"image": {...}} for each imported
+//   {"verb": "import", "name": "x:1"}       with the file's descriptor; {"image": {...}} for each
+//   imported
 //   {"verb": "remove", "name": "x:1"}       with "force": true even while a pod uses it
 //
-// and at the end {"done": true} or {"error": "..."}. One request a connection, one connection at a time.
+// and at the end {"done": true} or {"error": "..."}. One request a connection, one connection at a
+// time.
 //
 // Threads: its own, "images-door". Made after the store, stopped before it.
 

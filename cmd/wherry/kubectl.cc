@@ -1,5 +1,5 @@
-// wherry kubectl: a small client with kubectl's own flags and words, for machines without kubectl. What
-// it lacks it names.
+// wherry kubectl: a small client with kubectl's own flags and words, for machines without kubectl.
+// What it lacks it names.
 
 #include <cstdio>
 #include <string>
@@ -14,7 +14,8 @@ namespace kubectl {
 
 std::vector<FlagRow> merge(std::initializer_list<std::vector<FlagRow>> groups) {
   std::vector<FlagRow> out;
-  for (const std::vector<FlagRow>& group : groups) out.insert(out.end(), group.begin(), group.end());
+  for (const std::vector<FlagRow>& group : groups)
+    out.insert(out.end(), group.begin(), group.end());
   return out;
 }
 
@@ -36,7 +37,8 @@ std::vector<CommandRow> commands() {
 
 void print_help(std::FILE* to) {
   std::fputs(
-      "A small built-in kubectl. It takes kubectl's own flags for what it has; for the rest use kubectl "
+      "A small built-in kubectl. It takes kubectl's own flags for what it has; for the rest use "
+      "kubectl "
       "itself,\nwith KUBECONFIG=/etc/wherry/wherry.yaml.\n\nUsage: wherry kubectl COMMAND "
       "[flags]\n\nCommands:\n",
       to);
@@ -68,7 +70,8 @@ int run(const CommandRow& row, const std::vector<const char*>& words) {
   Result<Flags> flags = Flags::parse(rows, words);
   if (!flags.ok()) {
     print_error(flags.error());
-    std::fprintf(stderr, "See 'wherry kubectl %s --help' for usage; kubectl may have more.\n", row.name);
+    std::fprintf(stderr, "See 'wherry kubectl %s --help' for usage; kubectl may have more.\n",
+                 row.name);
     return 1;
   }
   if (flags->on("help")) {
@@ -108,8 +111,10 @@ int run_kubectl(int argc, const char* const* argv) {
   for (const kubectl::CommandRow& row : kubectl::commands()) {
     if (row.name == name) return kubectl::run(row, words);
   }
-  std::fprintf(stderr, "error: wherry kubectl has no \"%s\": use kubectl (wherry kubectl --help lists "
-               "what there is)\n", name.c_str());
+  std::fprintf(stderr,
+               "error: wherry kubectl has no \"%s\": use kubectl (wherry kubectl --help lists "
+               "what there is)\n",
+               name.c_str());
   return 1;
 }
 

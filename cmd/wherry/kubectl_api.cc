@@ -37,22 +37,14 @@ namespace {
 Code code_of(int status, std::string_view reason) {
   if (reason == "AlreadyExists") return Code::kAlreadyExists;
   switch (status) {
-    case 401:
-      return Code::kUnauthorized;
-    case 403:
-      return Code::kForbidden;
-    case 404:
-      return Code::kNotFound;
-    case 409:
-      return Code::kConflict;
-    case 410:
-      return Code::kGone;
-    case 429:
-      return Code::kTooManyRequests;
-    case 503:
-      return Code::kUnavailable;
-    default:
-      return Code::kInternal;
+    case 401: return Code::kUnauthorized;
+    case 403: return Code::kForbidden;
+    case 404: return Code::kNotFound;
+    case 409: return Code::kConflict;
+    case 410: return Code::kGone;
+    case 429: return Code::kTooManyRequests;
+    case 503: return Code::kUnavailable;
+    default: return Code::kInternal;
   }
 }
 
@@ -103,10 +95,11 @@ Error Api::unreachable(Error error) const {
       error.message().find("onnect") != std::string::npos) {  // "connect", "Connection refused"
     std::string_view host = server_;
     if (size_t at = host.find("://"); at != std::string_view::npos) host.remove_prefix(at + 3);
-    return Error(Code::kUnavailable,
-                 fmt::format("The connection to the server {} was refused - did you specify the right "
-                             "host or port? ({})",
-                             host, error.message()));
+    return Error(
+        Code::kUnavailable,
+        fmt::format("The connection to the server {} was refused - did you specify the right "
+                    "host or port? ({})",
+                    host, error.message()));
   }
   return Error(error.code(), "Unable to connect to the server: " + error.message());
 }

@@ -1,8 +1,9 @@
 #pragma once
 // Api: the server that the user's kubeconfig names, as the built-in kubectl talks to it.
 //
-// The kubeconfig is the file of --kubeconfig, else the files of $KUBECONFIG, else ~/.kube/config, else
-// /etc/wherry/wherry.yaml; inside a pod without any of them, the pod's ServiceAccount. Flags such as
+// The kubeconfig is the file of --kubeconfig, else the files of $KUBECONFIG, else ~/.kube/config,
+// else /etc/wherry/wherry.yaml; inside a pod without any of them, the pod's ServiceAccount. Flags
+// such as
 // --context, --server and --token come before what it says.
 //
 // Errors carry their whole text: answers of the server read "Error from server (NotFound): ...".
@@ -51,8 +52,8 @@ class Api {
   static Result<Api> open(const Flags& flags);
   static Api unconnected() { return Api(); }  // For commands that ask no server anything.
 
-  // Any status from 400 on is an error; its code tells kNotFound, kConflict, kAlreadyExists, kGone and
-  // kForbidden apart from the rest.
+  // Any status from 400 on is an error; its code tells kNotFound, kConflict, kAlreadyExists, kGone
+  // and kForbidden apart from the rest.
   Result<Answer> call(const Call& call);
   // A body handed over as it comes; false from `write` ends it.
   Result<void> follow(const Call& call, const std::function<bool(std::string_view)>& write);

@@ -1,6 +1,6 @@
-// kubectl apply and create. Apply is server-side apply with the field manager "kubectl": the server keeps
-// track of who set what. Without --server-side it takes fields over from other managers, as users of the
-// older, client-side kind of apply expect.
+// kubectl apply and create. Apply is server-side apply with the field manager "kubectl": the server
+// keeps track of who set what. Without --server-side it takes fields over from other managers, as
+// users of the older, client-side kind of apply expect.
 
 #include <cstdio>
 
@@ -13,9 +13,15 @@ namespace {
 
 std::vector<FlagRow> write_flags() {
   return {
-      {.name = "dry-run", .bare = "unchanged", .fallback = "none", .help = "none, client or server"},
+      {.name = "dry-run",
+       .bare = "unchanged",
+       .fallback = "none",
+       .help = "none, client or server"},
       {.name = "field-manager", .fallback = "kubectl", .help = "Who sets the fields"},
-      {.name = "validate", .bare = "strict", .fallback = "strict", .help = "strict, warn or ignore"},
+      {.name = "validate",
+       .bare = "strict",
+       .fallback = "strict",
+       .help = "strict, warn or ignore"},
       {.name = "output", .shorthand = 'o', .help = "json, yaml, name: print the objects"},
       {.name = "show-managed-fields", .bare = "true", .help = "Keep managedFields in output"},
   };
@@ -31,15 +37,16 @@ Result<Parameters> write_parameters(const Flags& flags) {
   } else if (validate == "ignore" || validate == "false") {
     parameters.emplace_back("fieldValidation", "Ignore");
   } else {
-    return Error::invalid("invalid argument {} for \"--validate\" flag: it is strict, warn or ignore",
-                          quote(validate));
+    return Error::invalid(
+        "invalid argument {} for \"--validate\" flag: it is strict, warn or ignore",
+        quote(validate));
   }
   std::string_view dry_run = flags.text("dry-run");
   if (dry_run == "server") {
     parameters.emplace_back("dryRun", "All");
   } else if (dry_run != "none" && dry_run != "client") {
-    return Error::invalid("Invalid dry-run value ({}). Must be \"none\", \"server\", or \"client\".",
-                          dry_run);
+    return Error::invalid(
+        "Invalid dry-run value ({}). Must be \"none\", \"server\", or \"client\".", dry_run);
   }
   return parameters;
 }
@@ -63,7 +70,8 @@ Result<void> report(const Flags& flags, const Target& target, json::Value object
   return {};
 }
 
-// "Error from server (NotFound): x" becomes "Error from server (NotFound): error when creating "f": x".
+// "Error from server (NotFound): x" becomes "Error from server (NotFound): error when creating "f":
+// x".
 Error while_doing(Error error, std::string_view what, const std::string& source) {
   std::string note = fmt::format("error when {} \"{}\": ", what, source);
   std::string message = error.message();
@@ -118,7 +126,10 @@ Result<void> apply_one(const Flags& flags, Api& api, const Target& target) {
   if (flags.on("server-side")) return report(flags, target, object, "serverside-applied");
   bool created = after->status == 201 || !before.ok();
   bool unchanged = !created && same(before->body.root(), object);
-  return report(flags, target, object, created ? "created" : unchanged ? "unchanged" : "configured");
+  return report(flags, target, object,
+                created     ? "created"
+                : unchanged ? "unchanged"
+                            : "configured");
 }
 
 Result<void> create_one(const Flags& flags, Api& api, const Target& target) {
@@ -158,7 +169,9 @@ Result<int> for_each_file(const Flags& flags, Api& api,
   return failures.exit_code();
 }
 
-Result<int> run_apply(const Flags& flags, Api& api) { return for_each_file(flags, api, &apply_one); }
+Result<int> run_apply(const Flags& flags, Api& api) {
+  return for_each_file(flags, api, &apply_one);
+}
 
 Result<int> run_create(const Flags& flags, Api& api) {
   if (!flags.given("filename") && !flags.arguments().empty()) {

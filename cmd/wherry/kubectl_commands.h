@@ -1,6 +1,6 @@
 #pragma once
-// The commands of the built-in kubectl: one row each in kubectl.cc. Each gets its parsed flags and the
-// server, prints what kubectl would print, and gives the exit code or the error to show.
+// The commands of the built-in kubectl: one row each in kubectl.cc. Each gets its parsed flags and
+// the server, prints what kubectl would print, and gives the exit code or the error to show.
 
 #include <span>
 #include <string>
@@ -65,7 +65,8 @@ struct PodChoice {
 };
 Result<PodChoice> choose_pod(const Flags& flags, Api& api, const Discovery& discovery,
                              const std::string& word);
-// --container, else the annotated default, else the first (said on standard error when there are more).
+// --container, else the annotated default, else the first (said on standard error when there are
+// more).
 Result<std::string> choose_container(const Flags& flags, json::Value pod, bool tell);
 
 }  // namespace wherry::command::kubectl

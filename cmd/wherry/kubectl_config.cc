@@ -180,7 +180,8 @@ Result<Connection> read_connection(const Flags& flags) {
   TRY(read_flags(flags, to));
   if (to.server.empty()) {
     return Error::invalid(
-        "no server is known: give --kubeconfig or --server, or be root where the server runs ({} is "
+        "no server is known: give --kubeconfig or --server, or be root where the server runs ({} "
+        "is "
         "not readable)",
         kDefaultFile);
   }

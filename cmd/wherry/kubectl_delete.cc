@@ -20,7 +20,8 @@ Result<std::string> delete_options(const Flags& flags) {
     options.root().set("propagationPolicy", "Orphan");
   } else {
     return Error::invalid(
-        "invalid cascade value ({}). Must be \"background\", \"foreground\", or \"orphan\"", cascade);
+        "invalid cascade value ({}). Must be \"background\", \"foreground\", or \"orphan\"",
+        cascade);
   }
   int64_t grace = TRY(flags.number("grace-period"));
   if (flags.on("now")) grace = 1;
@@ -85,11 +86,10 @@ class Delete {
       say_deleted(flags_, target);
       return {};
     }
-    Result<Answer> answer =
-        api_.call({.method = "DELETE", .path = target.path(), .body = body_});
+    Result<Answer> answer = api_.call({.method = "DELETE", .path = target.path(), .body = body_});
     if (!answer.ok()) {
-      bool ignore = answer.error().is(Code::kNotFound) &&
-                    (flags_.on("ignore-not-found") || flags_.on("all"));
+      bool ignore =
+          answer.error().is(Code::kNotFound) && (flags_.on("ignore-not-found") || flags_.on("all"));
       if (ignore) return {};
       return std::move(answer).error();
     }
@@ -115,8 +115,10 @@ Result<int> run_scale(const Flags& flags, Api& api) {
     return Error::invalid("required flag(s) \"replicas\" not set");
   }
   int64_t replicas = TRY(flags.number("replicas"));
-  if (replicas < 0) return Error::invalid("The --replicas=COUNT flag is required, and COUNT must be "
-                                          "greater than or equal to 0");
+  if (replicas < 0)
+    return Error::invalid(
+        "The --replicas=COUNT flag is required, and COUNT must be "
+        "greater than or equal to 0");
   Discovery discovery = TRY(Discovery::load(api));
   std::vector<Target> targets = TRY(select(flags, api, discovery));
   targets = TRY(expand(std::move(targets), flags, api));
@@ -162,7 +164,9 @@ CommandRow delete_command() {
           {kFileFlags,
            kSelectorFlags,
            {{.name = "all", .bare = "true", .help = "All of the type in the namespace"},
-            {.name = "grace-period", .fallback = "-1", .help = "Seconds to end in; -1: the object's"},
+            {.name = "grace-period",
+             .fallback = "-1",
+             .help = "Seconds to end in; -1: the object's"},
             {.name = "now", .bare = "true", .help = "The same as --grace-period=1"},
             {.name = "force", .bare = "true", .help = "Without waiting for the node to agree"},
             {.name = "wait", .bare = "true", .fallback = "true", .help = "Until they are gone"},
@@ -172,7 +176,10 @@ CommandRow delete_command() {
              .fallback = "background",
              .help = "What is owned: background, foreground or orphan"},
             {.name = "ignore-not-found", .bare = "true", .help = "Not being there is no error"},
-            {.name = "dry-run", .bare = "unchanged", .fallback = "none", .help = "none, client, server"},
+            {.name = "dry-run",
+             .bare = "unchanged",
+             .fallback = "none",
+             .help = "none, client, server"},
             {.name = "output", .shorthand = 'o', .help = "name: print only that"}}}),
       .run = &run_delete,
   };

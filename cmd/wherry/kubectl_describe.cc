@@ -1,5 +1,5 @@
-// kubectl describe, the same for every kind: the object's fields as an outline, then its events. And the
-// small commands that are about the server: version, api-resources.
+// kubectl describe, the same for every kind: the object's fields as an outline, then its events.
+// And the small commands that are about the server: version, api-resources.
 
 #include <algorithm>
 #include <cctype>
@@ -126,8 +126,8 @@ Result<void> print_events(Api& api, const Discovery& discovery, json::Value obje
     print_text("Events:  <none>\n");
     return {};
   }
-  std::vector<std::vector<std::string>> rows = {
-      {"  Type", "Reason", "Age", "From", "Message"}, {"  ----", "------", "----", "----", "-------"}};
+  std::vector<std::vector<std::string>> rows = {{"  Type", "Reason", "Age", "From", "Message"},
+                                                {"  ----", "------", "----", "----", "-------"}};
   for (json::Value event : list["items"].items()) {
     std::string_view last = event["lastTimestamp"].as_string();
     if (last.empty()) last = event["eventTime"].as_string();
@@ -223,9 +223,10 @@ Result<int> run_api_resources(const Flags& flags, Api& api) {
   std::vector<const ResourceType*> types;
   for (const ResourceType& type : discovery.all()) {
     if (!type.has_verb("list") && !type.has_verb("create")) continue;
-    bool other_version = std::any_of(types.begin(), types.end(), [&type](const ResourceType* earlier) {
-      return earlier->group == type.group && earlier->plural == type.plural;
-    });
+    bool other_version =
+        std::any_of(types.begin(), types.end(), [&type](const ResourceType* earlier) {
+          return earlier->group == type.group && earlier->plural == type.plural;
+        });
     if (other_version) continue;
     if (flags.given("namespaced") && flags.on("namespaced") != type.namespaced) continue;
     if (flags.given("api-group") && flags.text("api-group") != type.group) continue;

@@ -1,5 +1,5 @@
-// kubectl exec and attach: the remote command protocol over WebSocket (v5.channel.k8s.io, or v4 from
-// servers before Kubernetes 1.30).
+// kubectl exec and attach: the remote command protocol over WebSocket (v5.channel.k8s.io, or v4
+// from servers before Kubernetes 1.30).
 
 #include <poll.h>
 #include <signal.h>
@@ -17,7 +17,14 @@
 namespace wherry::command::kubectl {
 namespace {
 
-enum Channel : uint8_t { kStdin = 0, kStdout = 1, kStderr = 2, kError = 3, kResize = 4, kClose = 255 };
+enum Channel : uint8_t {
+  kStdin = 0,
+  kStdout = 1,
+  kStderr = 2,
+  kError = 3,
+  kResize = 4,
+  kClose = 255
+};
 
 constexpr size_t kQueuedBytesMax = 1 << 20;
 
@@ -79,9 +86,7 @@ class RemoteSession {
   }
 
  private:
-  bool wants_input() const {
-    return with_stdin_ && connection_.stream->queued() < kQueuedBytesMax;
-  }
+  bool wants_input() const { return with_stdin_ && connection_.stream->queued() < kQueuedBytesMax; }
 
   Result<void> take_input() {
     char bytes[32 << 10];
@@ -181,8 +186,9 @@ Result<int> run_exec(const Flags& flags, Api& api) {
   const std::vector<std::string>& words = flags.arguments();
   size_t first = flags.before_dashes().value_or(words.size());
   if (!flags.before_dashes() && words.size() > 1) {
-    return Error::invalid("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] "
-                          "instead");
+    return Error::invalid(
+        "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] "
+        "instead");
   }
   if (first != 1) {
     return Error::invalid("pod, type/name or --filename must be specified");
@@ -216,7 +222,10 @@ std::vector<FlagRow> stream_flags() {
       {.name = "container", .shorthand = 'c', .help = "Which container"},
       {.name = "stdin", .shorthand = 'i', .bare = "true", .help = "Pass standard input on"},
       {.name = "tty", .shorthand = 't', .bare = "true", .help = "Standard input is a terminal"},
-      {.name = "quiet", .shorthand = 'q', .bare = "true", .help = "Print only what the process does"},
+      {.name = "quiet",
+       .shorthand = 'q',
+       .bare = "true",
+       .help = "Print only what the process does"},
   };
 }
 

@@ -24,8 +24,8 @@ const FlagRow* Flags::find(char shorthand) const {
 Result<void> Flags::set(const FlagRow& row, std::string value) {
   bool is_switch = row.bare != nullptr && std::string_view(row.bare) == "true";
   if (is_switch && value != "true" && value != "false") {
-    return Error::invalid("invalid argument {} for \"--{}\" flag: it is true or false", quote(value),
-                          row.name);
+    return Error::invalid("invalid argument {} for \"--{}\" flag: it is true or false",
+                          quote(value), row.name);
   }
   values_[row.name].push_back(std::move(value));
   return {};

@@ -153,8 +153,9 @@ class Get {
   Result<int> watch(const std::vector<Target>& targets) {
     for (const Target& target : targets) {
       if (target.type != targets[0].type || targets.size() > 1) {
-        return Error::invalid("you may only specify a single resource type, and one name of it, with "
-                              "--watch");
+        return Error::invalid(
+            "you may only specify a single resource type, and one name of it, with "
+            "--watch");
       }
     }
     const Target& target = targets[0];
@@ -222,21 +223,22 @@ CommandRow get_command() {
       .name = "get",
       .usage = "get (TYPE[,TYPE] [NAME...] | TYPE/NAME... | -f FILE | --raw PATH)",
       .help = "Show objects",
-      .flags = merge({kOutputFlags,
-                      kSelectorFlags,
-                      kFileFlags,
-                      {{.name = "watch", .shorthand = 'w', .bare = "true", .help = "Show changes too"},
-                       {.name = "watch-only", .bare = "true", .help = "Show changes only"},
-                       {.name = "output-watch-events",
-                        .bare = "true",
-                        .help = "Show what kind of change it was"},
-                       {.name = "timeout", .fallback = "0", .help = "End of --watch; 0: none"},
-                       {.name = "raw", .help = "Show what the server has at this path"},
-                       {.name = "show-labels", .bare = "true", .help = "Labels as last column"},
-                       {.name = "show-kind", .bare = "true", .help = "Kinds before names"},
-                       {.name = "label-columns", .shorthand = 'L', .help = "Labels as columns"},
-                       {.name = "sort-by", .help = "JSONPath to sort a table by"},
-                       {.name = "ignore-not-found", .bare = "true", .help = "Nothing is no error"}}}),
+      .flags =
+          merge({kOutputFlags,
+                 kSelectorFlags,
+                 kFileFlags,
+                 {{.name = "watch", .shorthand = 'w', .bare = "true", .help = "Show changes too"},
+                  {.name = "watch-only", .bare = "true", .help = "Show changes only"},
+                  {.name = "output-watch-events",
+                   .bare = "true",
+                   .help = "Show what kind of change it was"},
+                  {.name = "timeout", .fallback = "0", .help = "End of --watch; 0: none"},
+                  {.name = "raw", .help = "Show what the server has at this path"},
+                  {.name = "show-labels", .bare = "true", .help = "Labels as last column"},
+                  {.name = "show-kind", .bare = "true", .help = "Kinds before names"},
+                  {.name = "label-columns", .shorthand = 'L', .help = "Labels as columns"},
+                  {.name = "sort-by", .help = "JSONPath to sort a table by"},
+                  {.name = "ignore-not-found", .bare = "true", .help = "Nothing is no error"}}}),
       .run = &run_get,
   };
 }

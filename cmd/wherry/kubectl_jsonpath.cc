@@ -18,8 +18,10 @@ class Parser {
       size_t open = text_.find('{', at_);
       if (open != at_) {
         size_t end = open == std::string_view::npos ? text_.size() : open;
-        out.push_back({.kind = Part::Kind::kText, .text = std::string(text_.substr(at_, end - at_)),
-                       .path = {}, .body = {}});
+        out.push_back({.kind = Part::Kind::kText,
+                       .text = std::string(text_.substr(at_, end - at_)),
+                       .path = {},
+                       .body = {}});
         at_ = end;
         continue;
       }
@@ -55,7 +57,8 @@ class Parser {
         out.push_back({.kind = Part::Kind::kText, .text = text, .path = {}, .body = {}});
       } else {
         std::vector<Step> steps = TRY(path());
-        out.push_back({.kind = Part::Kind::kPath, .text = {}, .path = std::move(steps), .body = {}});
+        out.push_back(
+            {.kind = Part::Kind::kPath, .text = {}, .path = std::move(steps), .body = {}});
       }
       skip_spaces();
     }
@@ -191,7 +194,8 @@ class Parser {
         step.right = TRY(path());
       } else {
         size_t end = text_.find_first_of(") ", at_);
-        step.literal = std::string(text_.substr(at_, end == std::string_view::npos ? end : end - at_));
+        step.literal =
+            std::string(text_.substr(at_, end == std::string_view::npos ? end : end - at_));
         at_ = end == std::string_view::npos ? text_.size() : end;
       }
       skip_spaces();
@@ -318,10 +322,8 @@ void take(const Step& step, json::Value value, json::Value root, std::vector<jso
         if (json::Value found = value[member]) out.push_back(found);
       }
       return;
-    case Step::Kind::kWildcard:
-      return children_of(value, out);
-    case Step::Kind::kDescend:
-      return descend(value, out);
+    case Step::Kind::kWildcard: return children_of(value, out);
+    case Step::Kind::kDescend: return descend(value, out);
     case Step::Kind::kIndexes:
       if (value.is_array()) take_indexes(step, value, out);
       return;

@@ -1,7 +1,7 @@
 #pragma once
-// JSONPath templates as kubectl reads them: "{.items[*].metadata.name}", {range}{end}, filters, quoted
-// text. Members that are not there give nothing. Pure.
-// Rules: Kubernetes documentation, "JSONPath Support".
+// JSONPath templates as kubectl reads them: "{.items[*].metadata.name}", {range}{end}, filters,
+// quoted text. Members that are not there give nothing. Pure. Rules: Kubernetes documentation,
+// "JSONPath Support".
 
 #include <cstdint>
 #include <optional>
@@ -16,7 +16,8 @@ namespace wherry::command::kubectl {
 
 class JsonPath {
  public:
-  // `relaxed` also takes an expression without braces ("status.phase"), as wait and custom columns do.
+  // `relaxed` also takes an expression without braces ("status.phase"), as wait and custom columns
+  // do.
   static Result<JsonPath> parse(std::string_view text, bool relaxed = false);
 
   std::string print(json::Value root) const;

@@ -39,8 +39,8 @@ std::string selector_text(json::Value selector) {
 
 Result<std::vector<json::Document>> pods_of(Api& api, const ResourceType& type,
                                             const std::string& ns, const std::string& selector) {
-  Answer answer = TRY(api.call(
-      {.path = type.path(ns, ""), .parameters = {{"labelSelector", selector}}}));
+  Answer answer =
+      TRY(api.call({.path = type.path(ns, ""), .parameters = {{"labelSelector", selector}}}));
   std::vector<json::Document> out;
   json::Value list = answer.body.root();
   for (json::Value item : list["items"].items()) out.push_back(json::Draft(item).freeze());
@@ -119,8 +119,7 @@ std::vector<std::string> containers_of(json::Value pod, bool all) {
 Result<void> show_log(const Flags& flags, Api& api, const PodChoice& pod,
                       const std::string& container, Parameters parameters) {
   parameters.emplace_back("container", container);
-  std::string prefix =
-      flags.on("prefix") ? fmt::format("[pod/{}/{}] ", pod.name(), container) : "";
+  std::string prefix = flags.on("prefix") ? fmt::format("[pod/{}/{}] ", pod.name(), container) : "";
   Prefixer out(prefix);
   Result<void> done = api.follow(
       {.path = pod.path() + "/log", .parameters = parameters, .accept = "text/plain, */*"},
@@ -132,8 +131,9 @@ Result<void> show_log(const Flags& flags, Api& api, const PodChoice& pod,
 Result<int> run_logs(const Flags& flags, Api& api) {
   std::vector<std::string> words = flags.arguments();
   if (words.empty() && !flags.given("selector")) {
-    return Error::invalid("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or "
-                          "TYPE/NAME is a required argument for the logs command");
+    return Error::invalid(
+        "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or "
+        "TYPE/NAME is a required argument for the logs command");
   }
   Parameters parameters = TRY(log_parameters(flags));
   Discovery discovery = TRY(Discovery::load(api));
@@ -141,8 +141,8 @@ Result<int> run_logs(const Flags& flags, Api& api) {
   if (flags.given("selector")) {
     const ResourceType* type = pod_type(discovery);
     if (type == nullptr) return Error::unsupported("the server has no logs");
-    for (json::Document& pod : TRY(pods_of(api, *type, api.default_namespace(),
-                                           std::string(flags.text("selector"))))) {
+    for (json::Document& pod :
+         TRY(pods_of(api, *type, api.default_namespace(), std::string(flags.text("selector"))))) {
       pods.push_back({type, api.default_namespace(), std::move(pod)});
     }
   } else {
@@ -164,7 +164,8 @@ Result<int> run_logs(const Flags& flags, Api& api) {
   }
   if (flags.on("follow") && streams > 1) {
     return Error::unsupported(
-        "wherry kubectl has no logs -f of several containers at once (there are {}): use kubectl, or -c",
+        "wherry kubectl has no logs -f of several containers at once (there are {}): use kubectl, "
+        "or -c",
         streams);
   }
   Failures failures;

@@ -118,16 +118,17 @@ Result<Output> Output::of(const Flags& flags) {
     for (std::string_view column : split(argument, ',')) {
       auto parts = split_once(column, ":");
       if (!parts) {
-        return Error::invalid("unexpected custom-columns spec: {}, expected <header>:<json-path-expr>",
-                              column);
+        return Error::invalid(
+            "unexpected custom-columns spec: {}, expected <header>:<json-path-expr>", column);
       }
       JsonPath path = TRY(JsonPath::parse(parts->second, true));
       out.columns_.emplace_back(std::string(parts->first), std::move(path));
     }
   } else {
-    return Error::invalid("wherry kubectl has no output format \"{}\" (it has json, yaml, name, wide, "
-                          "jsonpath, custom-columns): use kubectl",
-                          text);
+    return Error::invalid(
+        "wherry kubectl has no output format \"{}\" (it has json, yaml, name, wide, "
+        "jsonpath, custom-columns): use kubectl",
+        text);
   }
   return out;
 }
@@ -163,15 +164,11 @@ void Output::print(json::Value object, const std::string& label) {
       std::string text = json::to_yaml(tidy(object, managed_fields_).root());
       return print_text(text.ends_with('\n') ? text : text + "\n");
     }
-    case Format::kName:
-      return print_text(label + "\n");
-    case Format::kJsonPath:
-      return print_text(path_->print(object));
-    case Format::kColumns:
-      return print_columns(object);
+    case Format::kName: return print_text(label + "\n");
+    case Format::kJsonPath: return print_text(path_->print(object));
+    case Format::kColumns: return print_columns(object);
     case Format::kTable:
-    case Format::kWide:
-      return;
+    case Format::kWide: return;
   }
 }
 

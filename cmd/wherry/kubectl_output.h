@@ -1,6 +1,6 @@
 #pragma once
-// What kubectl prints: tables as the server makes them, JSON and YAML with sorted keys, names, JSONPath
-// and custom columns.
+// What kubectl prints: tables as the server makes them, JSON and YAML with sorted keys, names,
+// JSONPath and custom columns.
 
 #include <memory>
 #include <optional>
@@ -15,8 +15,8 @@
 
 namespace wherry::command::kubectl {
 
-// Columns as Go's text/tabwriter aligns them for kubectl: at least 6 wide, 3 spaces between. Widths are
-// remembered, so that the rows of a watch stay under their header.
+// Columns as Go's text/tabwriter aligns them for kubectl: at least 6 wide, 3 spaces between. Widths
+// are remembered, so that the rows of a watch stay under their header.
 class Columns {
  public:
   void print(const std::vector<std::vector<std::string>>& rows);
@@ -50,8 +50,8 @@ class Output {
   Columns aligned_;
 };
 
-// Members in alphabetical order, as kubectl prints objects; without metadata.managedFields of the object
-// and its items unless asked for.
+// Members in alphabetical order, as kubectl prints objects; without metadata.managedFields of the
+// object and its items unless asked for.
 json::Document tidy(json::Value object, bool managed_fields);
 
 void print_text(std::string_view text);  // To standard output, at once.

@@ -82,8 +82,8 @@ Result<Discovery> Discovery::load(Api& api) {
 Result<const ResourceType*> Discovery::find(std::string_view name) const {
   std::string wanted = to_lower(name);
   auto matches = [&wanted](const ResourceType& type, std::string_view resource) {
-    return type.plural == resource || type.singular == resource || to_lower(type.kind) == resource ||
-           contains(type.short_names, resource);
+    return type.plural == resource || type.singular == resource ||
+           to_lower(type.kind) == resource || contains(type.short_names, resource);
   };
   for (const ResourceType& type : types_) {
     if (matches(type, wanted)) return &type;
@@ -109,10 +109,9 @@ Result<const ResourceType*> Discovery::find_kind(std::string_view api_version,
 std::vector<const ResourceType*> Discovery::in_category(std::string_view category) const {
   std::vector<const ResourceType*> out;
   for (const ResourceType& type : types_) {
-    bool other_version =
-        std::any_of(out.begin(), out.end(), [&type](const ResourceType* earlier) {
-          return earlier->group == type.group && earlier->plural == type.plural;
-        });
+    bool other_version = std::any_of(out.begin(), out.end(), [&type](const ResourceType* earlier) {
+      return earlier->group == type.group && earlier->plural == type.plural;
+    });
     if (contains(type.categories, category) && !other_version) out.push_back(&type);
   }
   return out;

@@ -9,13 +9,19 @@
 namespace wherry::command::kubectl {
 
 const std::vector<FlagRow> kFileFlags = {
-    {.name = "filename", .shorthand = 'f', .help = "File, folder, address, or - for standard input"},
-    {.name = "recursive", .shorthand = 'R', .bare = "true", .help = "Take folders with those below"},
+    {.name = "filename",
+     .shorthand = 'f',
+     .help = "File, folder, address, or - for standard input"},
+    {.name = "recursive",
+     .shorthand = 'R',
+     .bare = "true",
+     .help = "Take folders with those below"},
 };
 
 const std::vector<FlagRow> kSelectorFlags = {
     {.name = "selector", .shorthand = 'l', .help = "Labels to choose by: a=b,c!=d,e in (f,g)"},
-    {.name = "field-selector", .help = "Fields to choose by: metadata.name=a,status.phase!=Running"},
+    {.name = "field-selector",
+     .help = "Fields to choose by: metadata.name=a,status.phase!=Running"},
     {.name = "all-namespaces", .shorthand = 'A', .bare = "true", .help = "In every namespace"},
 };
 
@@ -101,13 +107,14 @@ Result<std::vector<Target>> by_slashes(const Flags& flags, Api& api, const Disco
     if (!parts || parts->first.empty() || parts->second.empty() ||
         parts->second.find('/') != std::string_view::npos) {
       return Error::invalid(
-          "there is no need to specify a resource type as a separate argument when passing arguments "
-          "in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get "
+          "there is no need to specify a resource type as a separate argument when passing "
+          "arguments "
+          "in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl "
+          "get "
           "resource resource/<resource_name>')");
     }
     if (flags.on("all-namespaces")) {
-      return Error::invalid(
-          "a resource cannot be retrieved by name across all namespaces");
+      return Error::invalid("a resource cannot be retrieved by name across all namespaces");
     }
     const ResourceType* type = TRY(discovery.find(parts->first));
     out.push_back({.type = type,
@@ -163,7 +170,8 @@ Result<Target> target_of(const Manifest& manifest, const Flags& flags, Api& api,
     if (target.ns.empty()) target.ns = api.default_namespace();
     if (api.namespace_given() && target.ns != api.default_namespace()) {
       return Error::invalid(
-          "the namespace from the provided object \"{}\" does not match the namespace \"{}\". You must "
+          "the namespace from the provided object \"{}\" does not match the namespace \"{}\". You "
+          "must "
           "pass '--namespace={}' to perform this operation.",
           target.ns, api.default_namespace(), target.ns);
     }
@@ -176,8 +184,9 @@ Result<std::vector<Target>> select(const Flags& flags, Api& api, const Discovery
   std::vector<Target> out;
   if (flags.given("filename")) {
     if (!flags.arguments().empty()) {
-      return Error::invalid("when paths, URLs, or stdin is provided as resource input, you may not "
-                            "specify resource arguments as well");
+      return Error::invalid(
+          "when paths, URLs, or stdin is provided as resource input, you may not "
+          "specify resource arguments as well");
     }
     for (const Manifest& manifest : TRY(read_manifests(flags))) {
       out.push_back(TRY(target_of(manifest, flags, api, discovery)));
@@ -186,8 +195,9 @@ Result<std::vector<Target>> select(const Flags& flags, Api& api, const Discovery
   }
   const std::vector<std::string>& words = flags.arguments();
   if (words.empty()) {
-    return Error::invalid("You must specify the type of resource, for example `pods` (`wherry kubectl "
-                          "api-resources` lists them), or a file with -f");
+    return Error::invalid(
+        "You must specify the type of resource, for example `pods` (`wherry kubectl "
+        "api-resources` lists them), or a file with -f");
   }
   if (words[0].find('/') != std::string::npos) return by_slashes(flags, api, discovery);
   std::vector<const ResourceType*> types;
@@ -207,8 +217,9 @@ Result<std::vector<Target>> select(const Flags& flags, Api& api, const Discovery
     if (words.size() == 1) out.push_back({type, ns, "", {}, ""});
     for (size_t i = 1; i < words.size(); ++i) {
       if (words[i].find('/') != std::string::npos) {
-        return Error::invalid("there is no need to specify a resource type as a separate argument "
-                              "when passing arguments in resource/name form");
+        return Error::invalid(
+            "there is no need to specify a resource type as a separate argument "
+            "when passing arguments in resource/name form");
       }
       out.push_back({type, ns, words[i], {}, ""});
     }

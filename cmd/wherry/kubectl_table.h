@@ -1,6 +1,6 @@
 #pragma once
-// TableView: the server's Tables (meta.k8s.io/v1) as kubectl shows them. Columns of a lower priority are
-// for -o wide; namespace, kind, event and labels are added around them as asked.
+// TableView: the server's Tables (meta.k8s.io/v1) as kubectl shows them. Columns of a lower
+// priority are for -o wide; namespace, kind, event and labels are added around them as asked.
 
 #include <string>
 #include <vector>
@@ -12,7 +12,8 @@
 namespace wherry::command::kubectl {
 
 inline constexpr char kAcceptTable[] =
-    "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,"
+    "application/json;as=Table;v=v1;g=meta.k8s.io,application/"
+    "json;as=Table;v=v1beta1;g=meta.k8s.io,"
     "application/json";
 
 struct TableOptions {
@@ -39,7 +40,7 @@ class TableView {
  private:
   struct Row {
     std::vector<std::string> cells;
-    std::string key;      // Of sort_by.
+    std::string key;  // Of sort_by.
     double number = 0;
     bool is_number = false;
   };

@@ -1,4 +1,5 @@
-// kubectl wait, and the wait at the end of delete. Both watch; nothing is asked for again and again.
+// kubectl wait, and the wait at the end of delete. Both watch; nothing is asked for again and
+// again.
 
 #include "base/clock.h"
 #include "base/strings.h"
@@ -84,8 +85,8 @@ milliseconds left(MonotonicTime deadline) {
   return std::max(rest, milliseconds(0));
 }
 
-// Watches one name from `version` on (empty: from now, with what is there first) until `on_event` says
-// false or the deadline. True when it said so.
+// Watches one name from `version` on (empty: from now, with what is there first) until `on_event`
+// says false or the deadline. True when it said so.
 Result<bool> watch_name(Api& api, const Target& target, const std::string& version,
                         MonotonicTime deadline, const Api::OnEvent& on_event) {
   bool ended = false;
@@ -122,14 +123,15 @@ Result<void> wait_for_object(Api& api, const Target& target, const Wanted& wante
     }
     if (left(deadline).count() == 0) break;
     bool gone = false;
-    bool done = TRY(watch_name(api, target, version, deadline,
-                               [&](std::string_view type, json::Value object) {
-                                 if (type == "BOOKMARK") return true;
-                                 gone = type == "DELETED";
-                                 return !gone && !wanted.met(object);
-                               }));
+    bool done = TRY(
+        watch_name(api, target, version, deadline, [&](std::string_view type, json::Value object) {
+          if (type == "BOOKMARK") return true;
+          gone = type == "DELETED";
+          return !gone && !wanted.met(object);
+        }));
     if (done && !gone) return {};
-    if (gone && wanted.goal == Goal::kCondition) continue;  // The next look says that it is not there.
+    if (gone && wanted.goal == Goal::kCondition)
+      continue;  // The next look says that it is not there.
   } while (left(deadline).count() > 0);
   return Error::timeout("timed out waiting for the condition on {}", label);
 }
@@ -190,12 +192,12 @@ Result<void> wait_until_gone(Api& api, const Target& target, std::string_view ui
     json::Value metadata = now->body.root()["metadata"];
     if (!uid.empty() && metadata["uid"].as_string() != uid) return {};
     std::string version(metadata["resourceVersion"].as_string());
-    bool gone = TRY(watch_name(api, target, version, deadline,
-                               [&](std::string_view type, json::Value object) {
-                                 if (type == "DELETED") return false;
-                                 if (type == "BOOKMARK" || uid.empty()) return true;
-                                 return object["metadata"]["uid"].as_string() == uid;
-                               }));
+    bool gone = TRY(
+        watch_name(api, target, version, deadline, [&](std::string_view type, json::Value object) {
+          if (type == "DELETED") return false;
+          if (type == "BOOKMARK" || uid.empty()) return true;
+          return object["metadata"]["uid"].as_string() == uid;
+        }));
     if (gone) return {};
   } while (left(deadline).count() > 0);
   return Error::timeout("timed out waiting for the condition on {}/{}", target.type->plural,
@@ -205,8 +207,9 @@ Result<void> wait_until_gone(Api& api, const Target& target, std::string_view ui
 CommandRow wait_command() {
   return {
       .name = "wait",
-      .usage = "wait --for=condition=TYPE[=VALUE]|jsonpath='{PATH}'[=VALUE]|delete|create "
-               "(TYPE NAME... | TYPE/NAME... | TYPE --all | -f FILE)",
+      .usage =
+          "wait --for=condition=TYPE[=VALUE]|jsonpath='{PATH}'[=VALUE]|delete|create "
+          "(TYPE NAME... | TYPE/NAME... | TYPE --all | -f FILE)",
       .help = "Wait until objects are as wanted",
       .flags = merge({kFileFlags,
                       kSelectorFlags,

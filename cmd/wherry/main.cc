@@ -1,4 +1,5 @@
-// wherry: one binary, one table of sub-commands. Called by the name "kubectl" it is that sub-command.
+// wherry: one binary, one table of sub-commands. Called by the name "kubectl" it is that
+// sub-command.
 
 #include <cstdio>
 #include <string>
@@ -18,7 +19,8 @@ struct Command {
 constexpr Command kCommands[] = {
     {"server", &run_server, "Run the control plane, and pods on this machine"},
     {"agent", &run_agent, "Join this machine to a server and run its pods"},
-    {"kubectl", &run_kubectl, "Small built-in client: get, apply, delete, logs, exec, wait, version"},
+    {"kubectl", &run_kubectl,
+     "Small built-in client: get, apply, delete, logs, exec, wait, version"},
     {"images", &run_images, "Images of this node: ls, import, rm"},
     {"stop", &run_stop, "Stop the service; with --workloads the pods too"},
     {"uninstall", &run_uninstall, "Remove everything that Wherry made on this machine"},
@@ -27,8 +29,9 @@ constexpr Command kCommands[] = {
 };
 
 void print_help(std::FILE* to) {
-  std::fputs("Wherry is Kubernetes in one small binary.\n\nUsage: wherry COMMAND [flags]\n\nCommands:\n",
-             to);
+  std::fputs(
+      "Wherry is Kubernetes in one small binary.\n\nUsage: wherry COMMAND [flags]\n\nCommands:\n",
+      to);
   for (const Command& command : kCommands) {
     std::fprintf(to, "  %-10s %s\n", std::string(command.name).c_str(),
                  std::string(command.help).c_str());

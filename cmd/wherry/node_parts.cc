@@ -56,8 +56,9 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
                                                    client::Client& client, client::Cache& cache,
                                                    const Clock& clock) {
   if (geteuid() != 0) {
-    return Error::make(Code::kForbidden,
-                       "running pods needs root: use sudo, or --disable-agent for the control plane only");
+    return Error::make(
+        Code::kForbidden,
+        "running pods needs root: use sudo, or --disable-agent for the control plane only");
   }
   std::unique_ptr<NodeParts> parts(new NodeParts());
   const std::string base = flags.data_dir + "/agent";
@@ -91,21 +92,22 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
   options.control_plane = control_plane;
   options.runtime_version = std::move(version);
   parts->agent_ = std::make_unique<agent::Agent>(
-      options, agent::AgentParts{client, cache, *parts->images_, *parts->driver_,
-                                            *parts->network_, clock});
-  parts->proxy_ = std::make_unique<proxy::Proxy>(
-      proxy::ProxyOptions{.node_name = flags.node_name,
-                          .node_ip = flags.node_ip,
-                          .pod_cidr = options.pod_cidr,
-                          .cluster_cidr = flags.cluster_cidr,
-                          .service_cidr = flags.service_cidr},
-      cache);
+      options,
+      agent::AgentParts{client, cache, *parts->images_, *parts->driver_, *parts->network_, clock});
+  parts->proxy_ =
+      std::make_unique<proxy::Proxy>(proxy::ProxyOptions{.node_name = flags.node_name,
+                                                         .node_ip = flags.node_ip,
+                                                         .pod_cidr = options.pod_cidr,
+                                                         .cluster_cidr = flags.cluster_cidr,
+                                                         .service_cidr = flags.service_cidr},
+                                     cache);
   if (std::find(flags.disable.begin(), flags.disable.end(), "dns") == flags.disable.end()) {
-    parts->dns_ = std::make_unique<dns::DnsServer>(dns::DnsOptions{.node_ip = flags.node_ip,
-                                                                   .cluster_cidr = flags.cluster_cidr,
-                                                                   .cluster_dns = flags.cluster_dns,
-                                                                   .domain = flags.cluster_domain},
-                                                   client, cache, clock);
+    parts->dns_ =
+        std::make_unique<dns::DnsServer>(dns::DnsOptions{.node_ip = flags.node_ip,
+                                                         .cluster_cidr = flags.cluster_cidr,
+                                                         .cluster_dns = flags.cluster_dns,
+                                                         .domain = flags.cluster_domain},
+                                         client, cache, clock);
   }
   parts->images_door_ = std::make_unique<ImagesDoor>(*parts->images_, flags.data_dir);
   return parts;

@@ -1,6 +1,7 @@
 #pragma once
 // The parts that make this machine a node: images, container driver, pod network, agent, Service
-// proxy, name server. Made before the cache is started (they subscribe), started after. One thread, the main one.
+// proxy, name server. Made before the cache is started (they subscribe), started after. One thread,
+// the main one.
 
 #include <memory>
 #include <string>

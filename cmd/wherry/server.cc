@@ -25,7 +25,8 @@ namespace {
 Result<std::string> nth_address(const std::string& cidr, uint32_t n) {
   auto parts = split_once(cidr, "/");
   auto bytes = parts ? split(parts->first, '.') : std::vector<std::string_view>();
-  if (bytes.size() != 4) return Error::invalid("\"{}\" is no IPv4 range such as 10.43.0.0/16", cidr);
+  if (bytes.size() != 4)
+    return Error::invalid("\"{}\" is no IPv4 range such as 10.43.0.0/16", cidr);
   uint32_t address = 0;
   for (std::string_view byte : bytes) {
     auto value = parse_uint(byte);
@@ -33,7 +34,8 @@ Result<std::string> nth_address(const std::string& cidr, uint32_t n) {
     address = address << 8 | static_cast<uint32_t>(*value);
   }
   address += n;
-  return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+  return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255,
+                     address & 255);
 }
 
 Result<void> complete(ServerFlags& flags) {
@@ -79,8 +81,8 @@ Result<void> wait_for_signal(os::SignalFd& signals) {
 }  // namespace
 
 client::Client& LocalClients::client_for(std::string_view controller) {
-  clients_.push_back(server_.local_client(apiserver::component_user(
-      "system:serviceaccount:kube-system:" + std::string(controller))));
+  clients_.push_back(server_.local_client(
+      apiserver::component_user("system:serviceaccount:kube-system:" + std::string(controller))));
   return *clients_.back();
 }
 
@@ -90,8 +92,9 @@ Result<void> ServerParts::lock_data_dir() {
   std::string path = flags_.data_dir + "/wherry.pid";
   lock_ = TRY(os::open_file(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Error::unavailable("another server runs on {}: stop it (wherry stop) or use another --data-dir",
-                              flags_.data_dir);
+    return Error::unavailable(
+        "another server runs on {}: stop it (wherry stop) or use another --data-dir",
+        flags_.data_dir);
   }
   if (ftruncate(lock_.get(), 0) != 0) return Error::from_errno(errno, path);
   return os::write_all(lock_.get(), std::to_string(getpid()) + "\n");
@@ -166,7 +169,8 @@ Result<void> ServerParts::write_kubeconfig() {
   unsigned mode = 0;
   for (char digit : flags_.write_kubeconfig_mode) {
     if (digit < '0' || digit > '7') {
-      return Error::invalid("--write-kubeconfig-mode {} is no octal mode", flags_.write_kubeconfig_mode);
+      return Error::invalid("--write-kubeconfig-mode {} is no octal mode",
+                            flags_.write_kubeconfig_mode);
     }
     mode = mode * 8 + static_cast<unsigned>(digit - '0');
   }
@@ -230,7 +234,9 @@ int run_server(int argc, const char* const* argv) {
 }
 
 int run_agent(int, const char* const*) {
-  std::fputs("wherry agent: joining a server is not built yet; run `wherry server` on this machine\n", stderr);
+  std::fputs(
+      "wherry agent: joining a server is not built yet; run `wherry server` on this machine\n",
+      stderr);
   return 1;
 }
 

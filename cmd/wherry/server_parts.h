@@ -1,6 +1,6 @@
 #pragma once
-// The parts of a server process, in the order they are made; they stop in the reverse order. One thread,
-// the main one, makes and stops them.
+// The parts of a server process, in the order they are made; they stop in the reverse order. One
+// thread, the main one, makes and stops them.
 
 #include <memory>
 #include <string>

@@ -69,7 +69,8 @@ pid_t read_pid(const std::string& path) {
   return static_cast<pid_t>(parse_int(trim(text)).value_or(0));
 }
 
-// The server holds a lock on its pid file as long as it lives, so a stale number is never taken for it.
+// The server holds a lock on its pid file as long as it lives, so a stale number is never taken for
+// it.
 pid_t holder_of(const std::string& data_dir) {
   std::string path = data_dir + "/wherry.pid";
   Result<os::Fd> file = os::open_file(path, O_RDONLY | O_CLOEXEC);
@@ -87,7 +88,8 @@ Result<std::unique_ptr<container::Driver>> open_driver_for(const std::string& da
     if (runtime.ok()) config.runtimes.push_back(std::move(runtime).value());
   }
   // Pods can be ended without a runtime program; one that is not there is never called.
-  if (config.runtimes.empty()) config.runtimes.push_back({.name = "runc", .path = "/usr/sbin/runc"});
+  if (config.runtimes.empty())
+    config.runtimes.push_back({.name = "runc", .path = "/usr/sbin/runc"});
   return container::open_driver(std::move(config), clock);
 }
 
@@ -96,7 +98,8 @@ std::set<std::string> cgroup_roots(const std::string& data_dir, container::Drive
   std::set<std::string> roots = {kDefaultCgroup};
   std::string pods = data_dir + "/agent/pods";
   for (const std::string& uid : os::list_directory(pods).value_or(std::vector<std::string>())) {
-    Result<std::unique_ptr<container::Sandbox>> sandbox = driver.adopt(pods + "/" + uid + "/sandbox");
+    Result<std::unique_ptr<container::Sandbox>> sandbox =
+        driver.adopt(pods + "/" + uid + "/sandbox");
     if (!sandbox.ok()) continue;
     std::string_view group = (*sandbox)->config().cgroup;
     size_t slash = group.find('/', 1);
@@ -157,7 +160,8 @@ std::vector<std::string> data_dirs_of(std::string_view given) {
   for (std::string& path : found) {
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();
     char here[4096] = "";
-    if (path[0] != '/' && getcwd(here, sizeof here) != nullptr) path = std::string(here) + "/" + path;
+    if (path[0] != '/' && getcwd(here, sizeof here) != nullptr)
+      path = std::string(here) + "/" + path;
   }
   return found;
 }
@@ -176,11 +180,13 @@ void Steps::note(const Result<void>& done) {
 void stop_services(Steps& steps) {
   for (const InstalledItem& item : read_installed()) {
     if (item.kind == "unit" && os::is_directory("/run/systemd/system")) {
-      steps.run("stop the service " + item.name,
-                [&] { return run_program({"systemctl", "stop", item.name}); });
+      steps.run("stop the service " + item.name, [&] {
+        return run_program({"systemctl", "stop", item.name});
+      });
     } else if (item.kind == "openrc" && os::exists("/run/openrc")) {
-      steps.run("stop the service " + item.name,
-                [&] { return run_program({"rc-service", "-q", item.name, "stop"}); });
+      steps.run("stop the service " + item.name, [&] {
+        return run_program({"rc-service", "-q", item.name, "stop"});
+      });
     } else if (item.kind == "pidfile" && os::exists(item.name)) {
       pid_t pid = read_pid(item.name);
       bool runs = pid > 0 && os::open_pidfd(pid).ok();
@@ -222,9 +228,10 @@ int run_stop(int argc, const char* const* argv) {
     return 2;
   }
   if (flags->on("help")) {
-    std::printf("Stops the service. Pods go on, unless --workloads is given.\n\nUsage: wherry stop "
-                "[flags]\n\nFlags:\n%s",
-                kubectl::describe_flags(kFlags).c_str());
+    std::printf(
+        "Stops the service. Pods go on, unless --workloads is given.\n\nUsage: wherry stop "
+        "[flags]\n\nFlags:\n%s",
+        kubectl::describe_flags(kFlags).c_str());
     return 0;
   }
   Steps steps(flags->on("dry-run"));

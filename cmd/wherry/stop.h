@@ -46,8 +46,8 @@ void stop_holder(Steps& steps, const std::string& data_dir);
 // On a stopped node: pods, their network, mounts and control groups.
 void stop_workloads(Steps& steps, const std::string& data_dir);
 
-// What --data-dir means: what was given, else $WHERRY_DATA_DIR, else what install.sh noted (a machine may
-// have several), else the default. Absolute.
+// What --data-dir means: what was given, else $WHERRY_DATA_DIR, else what install.sh noted (a
+// machine may have several), else the default. Absolute.
 std::vector<std::string> data_dirs_of(std::string_view given);
 inline std::string data_dir_of(std::string_view given) { return data_dirs_of(given).front(); }
 

@@ -1,4 +1,5 @@
-// wherry uninstall: everything that Wherry made on this machine goes, in the reverse order of its making.
+// wherry uninstall: everything that Wherry made on this machine goes, in the reverse order of its
+// making.
 
 #include <unistd.h>
 
@@ -24,7 +25,9 @@ constexpr std::chrono::seconds kProgramLimit{60};
 const std::vector<FlagRow> kFlags = {
     {.name = "dry-run", .bare = "true", .help = "Only say what would be done"},
     {.name = "data-dir", .help = "Folder with the state (/var/lib/wherry)"},
-    {.name = "keep-data", .bare = "true", .help = "Leave the data folder, cluster and all, where it is"},
+    {.name = "keep-data",
+     .bare = "true",
+     .help = "Leave the data folder, cluster and all, where it is"},
     {.name = "help", .shorthand = 'h', .bare = "true", .help = "Show this"},
 };
 
@@ -40,12 +43,14 @@ Result<void> check_data_dir(const std::string& data_dir) {
   Result<std::vector<std::string>> names = os::list_directory(data_dir);
   if (!names.ok()) return ignore_not_found(std::move(names));
   if (std::count(data_dir.begin(), data_dir.end(), '/') < 2) {
-    return Error::invalid("{} is not taken away: it does not look like a folder of its own", data_dir);
+    return Error::invalid("{} is not taken away: it does not look like a folder of its own",
+                          data_dir);
   }
   for (const std::string& name : *names) {
     if (name != "server" && name != "agent" && name != "wherry.pid") {
       return Error::invalid(
-          "{} is not taken away: it holds \"{}\", which is not Wherry's. Move that, or use --keep-data",
+          "{} is not taken away: it holds \"{}\", which is not Wherry's. Move that, or use "
+          "--keep-data",
           data_dir, name);
     }
   }
@@ -65,12 +70,14 @@ void remove_service_files(Steps& steps, const std::vector<InstalledItem>& items)
   bool reload = false;
   for (const InstalledItem& item : items) {
     if (item.kind == "unit" && os::is_directory("/run/systemd/system")) {
-      steps.run("disable the service " + item.name,
-                [&] { return run_program({"systemctl", "disable", "--quiet", item.name}); });
+      steps.run("disable the service " + item.name, [&] {
+        return run_program({"systemctl", "disable", "--quiet", item.name});
+      });
       reload = true;
     } else if (item.kind == "openrc" && os::exists("/run/openrc")) {
-      steps.run("disable the service " + item.name,
-                [&] { return run_program({"rc-update", "-q", "del", item.name}); });
+      steps.run("disable the service " + item.name, [&] {
+        return run_program({"rc-update", "-q", "del", item.name});
+      });
     }
   }
   for (auto item = items.rbegin(); item != items.rend(); ++item) {
@@ -95,8 +102,9 @@ int uninstall(const Flags& flags) {
     stop_workloads(steps, data_dir);
   }
   if (steps.exit_code() != 0) {
-    std::fprintf(stderr, "wherry: some of it is still there; files are kept so that this can be run "
-                         "again\n");
+    std::fprintf(stderr,
+                 "wherry: some of it is still there; files are kept so that this can be run "
+                 "again\n");
     return 1;
   }
   for (const std::string& data_dir : data_dirs) {
@@ -121,10 +129,11 @@ int run_uninstall(int argc, const char* const* argv) {
     return 2;
   }
   if (flags->on("help")) {
-    std::printf("Removes everything that Wherry made on this machine: service, pods, network, data,\n"
-                "configuration and the program. Packages such as runc stay.\n\nUsage: wherry uninstall "
-                "[flags]\n\nFlags:\n%s",
-                kubectl::describe_flags(kFlags).c_str());
+    std::printf(
+        "Removes everything that Wherry made on this machine: service, pods, network, data,\n"
+        "configuration and the program. Packages such as runc stay.\n\nUsage: wherry uninstall "
+        "[flags]\n\nFlags:\n%s",
+        kubectl::describe_flags(kFlags).c_str());
     return 0;
   }
   if (geteuid() != 0 && !flags->on("dry-run")) {

@@ -5,7 +5,7 @@
 
 namespace wherry::command {
 
-std::string_view version();           // "v0.1.0"
-std::string_view commit();            // Of the sources.
+std::string_view version();  // "v0.1.0"
+std::string_view commit();   // Of the sources.
 
 }  // namespace wherry::command

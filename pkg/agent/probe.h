@@ -41,9 +41,9 @@ class ProbeState {
   // probe, was reached. kError results change nothing.
   bool finish(const ProbeResult& result);
   bool passing() const { return passing_; }
-  // A readiness probe that never succeeded is tried again sooner than its period, so that a pod that
-  // just needs a moment is ready in a moment (API reference, Probe: "may be executed at times other
-  // than the configured periodSeconds"). Failures of such tries are no news.
+  // A readiness probe that never succeeded is tried again sooner than its period, so that a pod
+  // that just needs a moment is ready in a moment (API reference, Probe: "may be executed at times
+  // other than the configured periodSeconds"). Failures of such tries are no news.
   bool eager() const { return eager_step_ < period_; }
   void hold() { held_ = true; }  // The container is about to be restarted.
 

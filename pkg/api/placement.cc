@@ -115,7 +115,8 @@ bool tolerates(json::Value toleration, json::Value taint) {
   return op == "Gt" ? *have > *wanted : op == "Lt" && *have < *wanted;
 }
 
-json::Value untolerated_taint(json::Value tolerations, json::Value taints, std::string_view effect) {
+json::Value untolerated_taint(json::Value tolerations, json::Value taints,
+                              std::string_view effect) {
   for (json::Value taint : taints.items()) {
     std::string_view has = taint["effect"].as_string();
     if (effect.empty() ? has == "PreferNoSchedule" : has != effect) continue;

@@ -1,7 +1,7 @@
 #pragma once
-// What decides where a pod may run, shared by scheduler, node and controllers: what it asks for, its
-// host ports, node selectors and affinity, taints and tolerations. Rules from the Kubernetes API
-// reference, core/v1 PodSpec, NodeSelector, Taint, Toleration. Pure.
+// What decides where a pod may run, shared by scheduler, node and controllers: what it asks for,
+// its host ports, node selectors and affinity, taints and tolerations. Rules from the Kubernetes
+// API reference, core/v1 PodSpec, NodeSelector, Taint, Toleration. Pure.
 
 #include <map>
 #include <string>
@@ -30,7 +30,8 @@ struct PortUse {
 std::vector<PortUse> host_ports(json::Value pod_spec);
 
 bool tolerates(json::Value toleration, json::Value taint);
-// The first taint that wants `effect` ("" any but PreferNoSchedule) and is not tolerated; or absent.
+// The first taint that wants `effect` ("" any but PreferNoSchedule) and is not tolerated; or
+// absent.
 json::Value untolerated_taint(json::Value tolerations, json::Value taints,
                               std::string_view effect = {});
 

@@ -300,8 +300,8 @@ void validate_ephemeral_update(json::Value before, json::Value after, FieldError
     bool kept = false;
     for (json::Value one : now.items()) kept = kept || json::equal(old, one);
     if (!kept) {
-      errors.forbidden(path, fmt::format("existing ephemeral containers \"{}\" may not be changed",
-                                         name));
+      errors.forbidden(
+          path, fmt::format("existing ephemeral containers \"{}\" may not be changed", name));
     }
   }
 }

@@ -14,7 +14,16 @@ namespace wherry::api {
 
 class Object;
 
-enum class Operator { kEquals, kNotEquals, kIn, kNotIn, kExists, kDoesNotExist, kGreaterThan, kLessThan };
+enum class Operator {
+  kEquals,
+  kNotEquals,
+  kIn,
+  kNotIn,
+  kExists,
+  kDoesNotExist,
+  kGreaterThan,
+  kLessThan
+};
 
 struct Requirement {
   std::string key;
@@ -26,7 +35,8 @@ struct Requirement {
 class Selector {
  public:
   Selector() = default;
-  explicit Selector(std::vector<Requirement> requirements) : requirements_(std::move(requirements)) {}
+  explicit Selector(std::vector<Requirement> requirements)
+      : requirements_(std::move(requirements)) {}
   static Selector nothing();
 
   // kBadRequest with upstream's wording.
@@ -48,7 +58,8 @@ class Selector {
   bool nothing_ = false;
 };
 
-// "metadata.name=x,status.phase!=Running". Whether a field is selectable is the resource row's business.
+// "metadata.name=x,status.phase!=Running". Whether a field is selectable is the resource row's
+// business.
 struct FieldRequirement {
   std::string path;
   bool equals = true;
