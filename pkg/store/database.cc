@@ -73,8 +73,14 @@ Database::~Database() {
   if (db_ != nullptr) sqlite3_close_v2(db_);
 }
 
+Error Database::damaged(std::string_view what) const {
+  return Error::unavailable(
+      "{} is damaged ({}): move it and its -wal file away and restore a copy", path_, what);
+}
+
 Error Database::fail(std::string_view what) const {
   int code = sqlite3_errcode(db_) & 0xff;
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return damaged(sqlite3_errmsg(db_));
   if (code == SQLITE_FULL) {
     return Error::make(Code::kStorageFull,
                        "the disk under {} is full: nothing was written; free space on it", path_);
@@ -107,25 +113,11 @@ Result<Database> Database::open(const std::string& path, const std::string& vfs)
       sqlite3_open_v2(path.c_str(), &database.db_, flags, vfs.empty() ? nullptr : vfs.c_str());
   if (code != SQLITE_OK) return database.fail("open state store");
   TRY(database.run(kPragmas));
-  TRY(database.check_integrity());
   TRY(database.run(kSchema));
   TRY(database.prepare());
   database.wal_counter_ = std::make_unique<int64_t>(0);
   sqlite3_wal_hook(database.db_, &Database::on_wal, database.wal_counter_.get());
   return database;
-}
-
-Result<void> Database::check_integrity() {
-  sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(db_, "PRAGMA quick_check(1)", -1, &statement, nullptr) != SQLITE_OK) {
-    return fail("check state store");
-  }
-  std::string answer;
-  if (sqlite3_step(statement) == SQLITE_ROW) answer = column_blob(statement, 0);
-  sqlite3_finalize(statement);
-  if (answer == "ok") return {};
-  return Error::unavailable("{} is damaged ({}): move it and its -wal file away and restore a copy",
-                            path_, answer.empty() ? sqlite3_errmsg(db_) : answer.c_str());
 }
 
 Result<void> Database::prepare() {

@@ -45,7 +45,8 @@ class Database {
   Database& operator=(Database&& other) noexcept;
   ~Database();
 
-  // Opens or creates the file, takes its lock for the life of the object, checks its integrity.
+  // Opens or creates the file and takes its lock for the life of the object. Damage shows when the rows
+  // are read, which a start does in full: kUnavailable with what to do.
   // `vfs` names a registered SQLite VFS; empty for the usual one (tests inject disk faults with
   // it).
   static Result<Database> open(const std::string& path, const std::string& vfs);
@@ -68,6 +69,9 @@ class Database {
   // Revision of the row with that id, 0 when there is none.
   Result<api::Revision> object_revision(int64_t id);
 
+  // What to say of content that makes no sense.
+  Error damaged(std::string_view what) const;
+
   // Copies WAL pages back into the file once there are more than `pages_max`.
   void checkpoint_if_over(int pages_max);
   int64_t wal_pages() const { return wal_pages_; }
@@ -78,7 +82,6 @@ class Database {
   Result<void> run(std::string_view sql);
   Result<void> step_done(sqlite3_stmt* statement, std::string_view what);
   Result<void> prepare();
-  Result<void> check_integrity();
   static int on_wal(void* self, sqlite3* db, const char* name, int pages);
 
   sqlite3* db_ = nullptr;

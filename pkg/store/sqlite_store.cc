@@ -571,8 +571,11 @@ Result<void> SqliteStore::load() {
   }));
   TRY(database_.each_object([&](const Database::ObjectRow& row) -> Result<void> {
     auto found = tables.find(row.resource);
-    CHECK(found != tables.end());  // Rows are written after their resource, in one transaction.
-    ObjectPtr object = TRY(api::Object::parse(std::string(row.value)));
+    // Rows are written after their resource, in one transaction.
+    if (found == tables.end()) return database_.damaged("an object of no known resource");
+    Result<ObjectPtr> parsed = api::Object::parse(std::string(row.value));
+    if (!parsed.ok()) return database_.damaged(parsed.error().message());
+    ObjectPtr object = std::move(parsed).value();
     found->second->tree = found->second->tree.put({std::move(object), row.id});
     next_row_ = std::max(next_row_, row.id + 1);
     return {};
@@ -599,7 +602,9 @@ Result<void> SqliteStore::load_log(const std::map<int64_t, Table*>& tables) {
   std::vector<EventPtr> newest_first;
   Revision oldest = reserved_;
   TRY(database_.each_log_descending([&](const Database::LogRow& row) -> Result<void> {
-    Table* target = tables.at(row.resource);
+    auto known = tables.find(row.resource);
+    if (known == tables.end()) return database_.damaged("a change of no known resource");
+    Table* target = known->second;
     Event event{static_cast<EventType>(row.type), row.revision, target->name, now[row.id], nullptr};
     if (!row.previous.empty()) event.previous = TRY(api::Object::parse(std::string(row.previous)));
     if (event.type == EventType::kDeleted)

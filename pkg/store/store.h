@@ -126,7 +126,7 @@ class Store {
   virtual Result<void> flush() = 0;
 };
 
-// Opens or creates the database; runs the integrity check. `clock` outlives the store.
+// Opens or creates the database and reads all of it. `clock` outlives the store.
 Result<std::unique_ptr<Store>> open(Options options, const Clock& clock);
 
 }  // namespace wherry::store
