@@ -7,8 +7,8 @@
 
 namespace wherry::apiserver {
 
-// `caller` when nothing of the kind is asked. kForbidden when the caller may not act as that user, or
-// in one of those groups.
+// `caller` when nothing of the kind is asked. kForbidden when the caller may not act as that user,
+// or in one of those groups.
 Result<User> impersonate(User caller, const http::Request& request);
 
 }  // namespace wherry::apiserver

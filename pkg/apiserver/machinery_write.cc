@@ -344,10 +344,8 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
       }
       continue;
     }
-    Update how{.part = part_of(target),
-               .applied = true,
-               .expected = expected,
-               .tries = kPatchTries};
+    Update how{
+        .part = part_of(target), .applied = true, .expected = expected, .tries = kPatchTries};
     Result<Written> written = replace(
         context, target,
         [&](json::Value now) { return applied_to(context, target, now, applied, options); },

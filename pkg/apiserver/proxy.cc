@@ -24,11 +24,19 @@ constexpr size_t kHeldBytesMax = 256 << 10;  // Longer answers are passed on pie
 constexpr size_t kPageBytesMax = 8 << 20;    // Of an HTML page whose links are to be moved.
 
 // Fields of one hop (RFC 9110, section 7.6.1), and those that are worked out anew.
-constexpr std::array<std::string_view, 13> kHopFields = {
-    "connection",        "keep-alive",      "proxy-authenticate", "proxy-authorization",
-    "proxy-connection",  "te",              "trailer",            "transfer-encoding",
-    "upgrade",           "content-length",  "accept-encoding",    "authorization",
-    "date"};
+constexpr std::array<std::string_view, 13> kHopFields = {"connection",
+                                                         "keep-alive",
+                                                         "proxy-authenticate",
+                                                         "proxy-authorization",
+                                                         "proxy-connection",
+                                                         "te",
+                                                         "trailer",
+                                                         "transfer-encoding",
+                                                         "upgrade",
+                                                         "content-length",
+                                                         "accept-encoding",
+                                                         "authorization",
+                                                         "date"};
 
 bool is_hop_field(std::string_view name) {
   std::string lower = to_lower(name);
@@ -49,7 +57,8 @@ std::string_view path_behind(const http::Request& request, const Route& route) {
 
 std::string_view query_of(const http::Request& request) {
   size_t mark = request.target.find('?');
-  return mark == std::string::npos ? std::string_view() : std::string_view(request.target).substr(mark);
+  return mark == std::string::npos ? std::string_view()
+                                   : std::string_view(request.target).substr(mark);
 }
 
 http::Headers outgoing(const http::Request& request, const ProxyTarget& target, bool upgrade) {
@@ -66,7 +75,8 @@ http::Headers outgoing(const http::Request& request, const ProxyTarget& target, 
     out.add("Connection", "close");
   }
   std::string via(request.headers.get("X-Forwarded-For"));
-  out.set("X-Forwarded-For", via.empty() ? request.peer_address : via + ", " + request.peer_address);
+  out.set("X-Forwarded-For",
+          via.empty() ? request.peer_address : via + ", " + request.peer_address);
   out.set("X-Forwarded-Host", host);
   out.set("X-Forwarded-Proto", request.secure ? "https" : "http");
   out.set("X-Forwarded-Uri", request.path);
@@ -139,12 +149,11 @@ Result<void> answer(std::shared_ptr<ProxyBackend> backend, const ProxyBackend::H
   if (!page && (!length || *length > kHeldBytesMax)) {
     bool bodiless = head.status == 204 || head.status == 304;
     if (!bodiless) {
-      return response.stream(
-          type, [backend](http::BodyWriter& body) { pass_body(*backend, body); });
+      return response.stream(type,
+                             [backend](http::BodyWriter& body) { pass_body(*backend, body); });
     }
   }
-  Result<std::string> body =
-      backend->read_all(page ? kPageBytesMax : kHeldBytesMax, kPieceLimit);
+  Result<std::string> body = backend->read_all(page ? kPageBytesMax : kHeldBytesMax, kPieceLimit);
   if (!body.ok()) return unreachable(body.error());
   response.set_body(type, page ? rewrite_html(base, *body) : std::move(*body));
   return {};
@@ -182,9 +191,8 @@ Result<void> Proxy::pass(const http::Request& request, const Route& route,
   copy_head(*head, base, response);
   if (head->status == 101) {
     response.headers.set("Upgrade", std::string(head->headers.get("Upgrade")));
-    return response.upgrade([backend](http::Stream& client) {
-      join(client, backend->stream(), backend->take_rest());
-    });
+    return response.upgrade(
+        [backend](http::Stream& client) { join(client, backend->stream(), backend->take_rest()); });
   }
   if (request.method == "HEAD") {
     if (head->headers.has("Content-Type")) {

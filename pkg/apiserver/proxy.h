@@ -1,8 +1,9 @@
 #pragma once
 // Proxy: pods/proxy and services/proxy. The request goes to the pod as it came, without what
 // concerns only this hop and without the caller's credentials; the answer comes back with its links
-// moved below the proxy's path. Upgrades pass through. The Proxy's own thread is the request's until
-// the head of the answer is there; long bodies and upgrades then run on a stream thread. Any thread.
+// moved below the proxy's path. Upgrades pass through. The Proxy's own thread is the request's
+// until the head of the answer is there; long bodies and upgrades then run on a stream thread. Any
+// thread.
 
 #include "apiserver/request.h"
 #include "apiserver/routes.h"

@@ -51,8 +51,8 @@ class ProxyBackend {
   const std::unique_ptr<http::Stream> stream_;
   bool head_only_ = false;
   Framing framing_ = Framing::kNone;
-  uint64_t left_ = 0;       // Of the body, or of the chunk.
-  bool in_chunk_ = false;   // The line end after the chunk is still to come.
+  uint64_t left_ = 0;      // Of the body, or of the chunk.
+  bool in_chunk_ = false;  // The line end after the chunk is still to come.
   bool ended_ = false;
   std::string buffer_;
 };

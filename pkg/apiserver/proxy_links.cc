@@ -10,8 +10,8 @@ namespace {
 
 // Attributes whose value is a URL (HTML standard, index of attributes; those of HTML 4 with it).
 constexpr std::array<std::string_view, 15> kUrlAttributes = {
-    "action",     "background", "cite",     "classid", "codebase", "data", "formaction", "href",
-    "icon",       "longdesc",   "manifest", "poster",  "profile",  "src",  "usemap"};
+    "action", "background", "cite",     "classid", "codebase", "data", "formaction", "href",
+    "icon",   "longdesc",   "manifest", "poster",  "profile",  "src",  "usemap"};
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
 
@@ -47,8 +47,8 @@ size_t copy_attributes(const LinkBase& base, std::string_view html, size_t at, s
     char quote_mark = html[at] == '"' || html[at] == '\'' ? html[at] : '\0';
     size_t begin = quote_mark != '\0' ? at + 1 : at;
     size_t end = begin;
-    while (end < html.size() &&
-           (quote_mark != '\0' ? html[end] != quote_mark : !is_space(html[end]) && html[end] != '>')) {
+    while (end < html.size() && (quote_mark != '\0' ? html[end] != quote_mark
+                                                    : !is_space(html[end]) && html[end] != '>')) {
       ++end;
     }
     std::string_view value = html.substr(begin, end - begin);

@@ -85,7 +85,8 @@ Result<std::string> port_name(json::Value service, const Name& name) {
   return Error::unavailable("no service port {} found for service \"{}\"", *number, name.name);
 }
 
-Result<ProxyTarget> find_service(const store::Store& store, const Target& target, const Name& name) {
+Result<ProxyTarget> find_service(const store::Store& store, const Target& target,
+                                 const Name& name) {
   ObjectPtr service = store.get("services", target.ns, name.name);
   if (service == nullptr) return api::not_found("services", name.name);
   json::Document document = service->document();
@@ -94,7 +95,8 @@ Result<ProxyTarget> find_service(const store::Store& store, const Target& target
   auto look = [&](const ObjectPtr& object) {
     json::Document slice_document = object->document();
     json::Value slice = slice_document.root();
-    if (slice["metadata"]["labels"]["kubernetes.io/service-name"].as_string() != name.name) return true;
+    if (slice["metadata"]["labels"]["kubernetes.io/service-name"].as_string() != name.name)
+      return true;
     if (slice["addressType"].as_string() == "FQDN") return true;
     std::string number;
     for (json::Value port : slice["ports"].items()) {

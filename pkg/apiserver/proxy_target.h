@@ -1,5 +1,6 @@
 #pragma once
-// Where pods/NAME/proxy and services/NAME/proxy lead: [SCHEME:]NAME[:PORT] to an address. Any thread.
+// Where pods/NAME/proxy and services/NAME/proxy lead: [SCHEME:]NAME[:PORT] to an address. Any
+// thread.
 
 #include <string>
 

@@ -81,7 +81,8 @@ TEST(ProxyBackend, ReadsEveryFraming) {
                 "\r\nTrailer: 1\r\n\r\n",
                 "hello"},
            Case{"HTTP/1.0 200 OK\r\n\r\nhello", "hello"},
-           Case{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"},
+           Case{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+                "hi"},
        }) {
     Said said(one.text);
     auto head = (*said).read_head(kLimit);
@@ -92,9 +93,9 @@ TEST(ProxyBackend, ReadsEveryFraming) {
 }
 
 TEST(ProxyBackend, NamesWhatIsWrong) {
-  for (std::string_view text : {"", "HTTP/1.1", "SSH-2.0-x\r\n\r\n", "HTTP/1.1 abc\r\n\r\n",
-                                "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-                                "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"}) {
+  for (std::string_view text :
+       {"", "HTTP/1.1", "SSH-2.0-x\r\n\r\n", "HTTP/1.1 abc\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"}) {
     Said said(text);
     EXPECT_FALSE((*said).read_head(kLimit).ok()) << text;
   }

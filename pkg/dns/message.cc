@@ -30,7 +30,8 @@ std::optional<std::string> read_name(std::string_view message, size_t& at) {
   while (at < message.size()) {
     auto length = static_cast<unsigned char>(message[at++]);
     if (length == 0) return name;
-    if (length > 63 || at + length > message.size() || name.size() + length > 253) return std::nullopt;
+    if (length > 63 || at + length > message.size() || name.size() + length > 253)
+      return std::nullopt;
     if (!name.empty()) name += '.';
     name += message.substr(at, length);
     at += length;

@@ -1,7 +1,7 @@
 #pragma once
-// DNS messages as far as a cluster's name server needs them: one question in, records out (RFC 1035,
-// RFC 2782, RFC 6891 for the size of UDP answers). Pure. Hostile input gives an empty result, never
-// a crash.
+// DNS messages as far as a cluster's name server needs them: one question in, records out (RFC
+// 1035, RFC 2782, RFC 6891 for the size of UDP answers). Pure. Hostile input gives an empty result,
+// never a crash.
 
 #include <cstdint>
 #include <optional>
@@ -21,7 +21,13 @@ enum : uint16_t {
   kTypeSrv = 33,
   kTypeAny = 255,
 };
-enum : uint8_t { kNoError = 0, kServerFailure = 2, kNameError = 3, kNotImplemented = 4, kRefused = 5 };
+enum : uint8_t {
+  kNoError = 0,
+  kServerFailure = 2,
+  kNameError = 3,
+  kNotImplemented = 4,
+  kRefused = 5
+};
 
 struct Question {
   std::string name;  // As asked, without the final dot; letters keep their case.

@@ -16,7 +16,7 @@ namespace wherry::dns {
 namespace {
 
 constexpr uint64_t kWake = 1, kUdp = 2, kTcp = 3;
-constexpr size_t kAskedMax = 1000;       // Questions waiting for a resolver; more are refused.
+constexpr size_t kAskedMax = 1000;  // Questions waiting for a resolver; more are refused.
 constexpr size_t kConnectionsMax = 200;
 constexpr Duration kResolverPatience = std::chrono::seconds(2);
 constexpr Duration kConnectionPatience = std::chrono::seconds(10);
@@ -75,7 +75,8 @@ DnsServer::DnsServer(DnsOptions options, client::Client& client, client::Cache& 
   auto parts = split_once(options_.cluster_cidr, "/");
   if (!parts) return;
   sockaddr_in net = socket_address(std::string(parts->first), 0);
-  auto bits = static_cast<uint32_t>(std::clamp<int64_t>(parse_int(parts->second).value_or(32), 0, 32));
+  auto bits =
+      static_cast<uint32_t>(std::clamp<int64_t>(parse_int(parts->second).value_or(32), 0, 32));
   cluster_mask_ = bits == 0 ? 0 : ~uint32_t{0} << (32 - bits);
   cluster_net_ = ntohl(net.sin_addr.s_addr) & cluster_mask_;
 }
@@ -203,8 +204,8 @@ void DnsServer::read_udp() {
   for (int i = 0; i < 64; ++i) {
     sockaddr_storage from{};
     socklen_t length = sizeof from;
-    ssize_t got = recvfrom(udp_.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from),
-                           &length);
+    ssize_t got =
+        recvfrom(udp_.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &length);
     if (got <= 0) return;
     Asker asker;
     asker.address.assign(reinterpret_cast<const char*>(&from), length);

@@ -25,8 +25,8 @@ namespace wherry::dns {
 
 struct DnsOptions {
   std::string node_ip;
-  std::string cluster_cidr;   // Who may ask.
-  std::string cluster_dns;    // The address of the Service.
+  std::string cluster_cidr;  // Who may ask.
+  std::string cluster_dns;   // The address of the Service.
   std::string domain = "cluster.local";
   std::string resolv_conf = "/etc/resolv.conf";
 };

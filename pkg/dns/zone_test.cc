@@ -18,14 +18,18 @@ class ZoneTest : public testing::Test {
                  "{metadata: {name: web, namespace: default}, spec: {clusterIP: 10.43.0.9, ports: "
                  "[{name: http, port: 80, protocol: TCP}]}}");
     cluster_.put(services,
-                 "{metadata: {name: db, namespace: default}, spec: {clusterIP: None, ports: [{name: sql, port: 5432}]}}");
+                 "{metadata: {name: db, namespace: default}, spec: {clusterIP: None, ports: "
+                 "[{name: sql, port: 5432}]}}");
     cluster_.put(services,
-                 "{metadata: {name: out, namespace: default}, spec: {type: ExternalName, externalName: example.org}}");
-    cluster_.put(api::resource("endpointslices.discovery.k8s.io"),
-                 "{metadata: {name: db-1, namespace: default, labels: {kubernetes.io/service-name: db}}, "
-                 "endpoints: [{addresses: [10.42.0.5], hostname: db-0, conditions: {ready: true}}, "
-                 "{addresses: [10.42.0.6], conditions: {ready: true}}, "
-                 "{addresses: [10.42.0.7], conditions: {ready: false}}], ports: [{name: sql, port: 5432, protocol: TCP}]}");
+                 "{metadata: {name: out, namespace: default}, spec: {type: ExternalName, "
+                 "externalName: example.org}}");
+    cluster_.put(
+        api::resource("endpointslices.discovery.k8s.io"),
+        "{metadata: {name: db-1, namespace: default, labels: {kubernetes.io/service-name: db}}, "
+        "endpoints: [{addresses: [10.42.0.5], hostname: db-0, conditions: {ready: true}}, "
+        "{addresses: [10.42.0.6], conditions: {ready: true}}, "
+        "{addresses: [10.42.0.7], conditions: {ready: false}}], ports: [{name: sql, port: 5432, "
+        "protocol: TCP}]}");
   }
   // "code: data data ..." with addresses as text, or "forward".
   std::string ask(const std::string& name, uint16_t type = kTypeA) {
@@ -96,7 +100,8 @@ TEST(Message, QueriesAreReadAndAnswersWritten) {
 TEST(Message, LongAnswersAreCutOverUdpOnly) {
   Query query = *parse_query(query_bytes("a.example", kTypeA));
   Answer answer;
-  for (int i = 0; i < 100; ++i) answer.answers.push_back({"a.example", kTypeA, 5, a_data("192.0.2.1")});
+  for (int i = 0; i < 100; ++i)
+    answer.answers.push_back({"a.example", kTypeA, 5, a_data("192.0.2.1")});
   EXPECT_LE(render(query, answer, true).size(), 512U);
   EXPECT_GT(render(query, answer, false).size(), 2000U);
 }
@@ -111,8 +116,10 @@ TEST(Message, RubbishIsRefused) {
 }
 
 TEST(ResolvConf, NameServersAreFound) {
-  EXPECT_EQ(parse_resolv_conf("# x\nsearch a b\nnameserver 192.0.2.53\nnameserver ::1\n nameserver\t192.0.2.54\n"),
-            (std::vector<std::string>{"192.0.2.53", "192.0.2.54"}));
+  EXPECT_EQ(
+      parse_resolv_conf(
+          "# x\nsearch a b\nnameserver 192.0.2.53\nnameserver ::1\n nameserver\t192.0.2.54\n"),
+      (std::vector<std::string>{"192.0.2.53", "192.0.2.54"}));
 }
 
 }  // namespace
