@@ -57,7 +57,6 @@ Agent::Agent(AgentOptions options, AgentParts parts)
       images_(parts.images),
       events_(parts.client, parts.clock, options_.node_name),
       statuses_(parts.client, pods_lister_, parts.clock),
-      probes_(parts.clock),
       tasks_("pod-task", kTaskThreadsMax),
       pulls_("image-pull", kPullThreadsMax),
       watch_(SandboxWatch::open().value()),

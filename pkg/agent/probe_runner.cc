@@ -121,8 +121,7 @@ std::string joined(const std::vector<std::string>& command) { return join(comman
 
 }  // namespace
 
-NetworkProbeRunner::NetworkProbeRunner(const Clock& clock)
-    : clock_(clock), client_(probe_client_options()) {}
+NetworkProbeRunner::NetworkProbeRunner() : client_(probe_client_options()) {}
 
 ProbeResult NetworkProbeRunner::http_probe(const HandlerTarget& target, json::Value get,
                                            Duration timeout, const std::stop_token& stop) {

@@ -9,7 +9,7 @@ namespace wherry::agent {
 
 class NetworkProbeRunner final : public ProbeRunner {
  public:
-  explicit NetworkProbeRunner(const Clock& clock);
+  NetworkProbeRunner();
   ProbeResult probe(const HandlerTarget& target, json::Value handler, Duration timeout,
                     const std::stop_token& stop) override;
   Result<void> hook(const HandlerTarget& target, json::Value handler, Duration timeout,
@@ -19,7 +19,6 @@ class NetworkProbeRunner final : public ProbeRunner {
   ProbeResult http_probe(const HandlerTarget& target, json::Value get, Duration timeout,
                          const std::stop_token& stop);
 
-  const Clock& clock_;
   http::Client client_;
 };
 
