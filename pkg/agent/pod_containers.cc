@@ -95,7 +95,10 @@ void PodWorker::start(const ContainerView& view, ContainerRecord& container) {
     (void)!os::remove_file(log_path(pod_dir_, container.name, attempt - 2)).ok();
   }
   Result<void> made = sandbox_->create_container(*config);
-  if (!made.ok()) {
+  // A program that cannot be executed shows when the runtime creates the container; for users it is
+  // the start that failed, with an exit and a back-off, as with other runtimes.
+  bool refused = !made.ok() && made.error().message().starts_with("OCI runtime create failed");
+  if (!made.ok() && !refused) {
     container.attempt = before;
     wait(view, container, "CreateContainerError", made.error().message());
     container.retry_at = now + kConfigRetry;
@@ -119,7 +122,7 @@ void PodWorker::start(const ContainerView& view, ContainerRecord& container) {
   container.kill_to_restart = false;
   container.pull_done = false;
   container.started_at = context_.clock.now();
-  Result<void> started = sandbox_->start_container(container.id);
+  Result<void> started = refused ? made : sandbox_->start_container(container.id);
   if (!started.ok()) {
     container::ContainerStatus failed;
     failed.id = container.id;
