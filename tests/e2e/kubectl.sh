@@ -71,5 +71,5 @@ pod() {
 }
 
 ready() { k wait --for=condition=Ready --timeout="${2:-30}s" "$1" > /dev/null; }
-get() { k get "$1" -o "jsonpath={$2}"; } # KIND/NAME PATH
+get() { k get "$1" -o "jsonpath=$2"; } # KIND/NAME PATH
 is() { [ "$(get "$1" "$2")" = "$3" ] || { get "$1" "$2"; return 1; }; } # KIND/NAME PATH VALUE

@@ -52,8 +52,8 @@ trap 'exit 130' INT TERM
 IMAGES=$(mktemp -d)
 world_open || { echo "cannot make network namespaces"; exit 1; }
 server_start || exit 1
-prepare_images || exit 1
 wait_for_node || exit 1
+prepare_images || exit 1
 
 mapfile -t both < <(cases_named case_client_ $(printf '%s\n' "${!CLIENTS[@]}" | sort -V))
 mapfile -t once < <(cases_named case_node_)

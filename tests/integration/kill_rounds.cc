@@ -185,7 +185,7 @@ void write_until(const std::stop_token& stop, const Cluster& cluster, Ledger& le
     Result<json::Document> document = json::Document::parse(answer.body);
     int64_t revision = 0;
     if (document.ok() && !removes) {
-      revision = std::atoll(std::string((*document)["metadata"]["resourceVersion"].as_string()).c_str());
+      revision = std::atoll(std::string(document->root()["metadata"]["resourceVersion"].as_string()).c_str());
     }
     ledger.acknowledged(name, value, revision);
   }
@@ -234,10 +234,10 @@ class Follower {
   void take(const std::string& line) {
     Result<json::Document> event = json::Document::parse(line);
     if (!event.ok()) return ledger_.report("the watch sent what is not JSON: " + line);
-    std::string_view type = (*event)["type"].as_string();
+    std::string_view type = event->root()["type"].as_string();
     if (type == "ERROR") return ledger_.report("the watch did not resume: " + line);
     int64_t revision =
-        std::atoll(std::string((*event)["object"]["metadata"]["resourceVersion"].as_string()).c_str());
+        std::atoll(std::string(event->root()["object"]["metadata"]["resourceVersion"].as_string()).c_str());
     if (revision <= last_) {
       return ledger_.report(fmt::format("the watch went from {} to {}: {}", last_.load(), revision, line));
     }
@@ -261,12 +261,12 @@ std::map<std::string, std::string> list_maps(const Cluster& cluster, int64_t* re
   std::map<std::string, std::string> found;
   Result<json::Document> list = json::Document::parse(answer.body);
   if (!list.ok()) return found;
-  for (json::Value item : (*list)["items"].items()) {
+  for (json::Value item : list->root()["items"].items()) {
     std::string name(item["metadata"]["name"].as_string());
     if (name.starts_with("w")) found[name] = item["data"]["v"].as_string();
   }
   if (revision != nullptr) {
-    *revision = std::atoll(std::string((*list)["metadata"]["resourceVersion"].as_string()).c_str());
+    *revision = std::atoll(std::string(list->root()["metadata"]["resourceVersion"].as_string()).c_str());
   }
   return found;
 }

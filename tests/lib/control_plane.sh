@@ -14,6 +14,7 @@ plane_start() {
   ${PLANE_PREFIX:-} "$WHERRY" server --disable-agent --data-dir "$FOLDER/d" --bind-address 127.0.0.1 \
     --https-listen-port 0 --write-kubeconfig "$FOLDER/admin.yaml" "$@" >> "$FOLDER/server.log" 2>&1 < /dev/null &
   echo $! > "$FOLDER/pid"
+  disown
   while [ $SECONDS -lt $end ]; do
     known=$(sed -n 's,.*server: https://127.0.0.1:,,p' "$FOLDER/admin.yaml" 2> /dev/null) || true
     PORT=${known:-0}

@@ -62,7 +62,7 @@ inline bool use_identity(SSL_CTX* context, const std::string& chain, const std::
 inline Result<Cluster> read_cluster(const std::string& kubeconfig) {
   std::string text = TRY(os::read_file(kubeconfig));
   json::Document file = TRY(json::parse_yaml(text));
-  std::string url(file["clusters"].at(0)["cluster"]["server"].as_string());
+  std::string url(file.root()["clusters"].at(0)["cluster"]["server"].as_string());
   std::string_view address = url;
   if (!address.starts_with("https://")) return Error::invalid("{}: no https server", kubeconfig);
   address.remove_prefix(8);
@@ -74,7 +74,7 @@ inline Result<Cluster> read_cluster(const std::string& kubeconfig) {
                      : static_cast<uint16_t>(std::atoi(std::string(address.substr(colon + 1)).c_str()));
   cluster.context.reset(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
   SSL_CTX_set_mode(cluster.context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  json::Value user = file["users"].at(0)["user"];
+  json::Value user = file.root()["users"].at(0)["user"];
   if (!use_identity(cluster.context.get(), inline_or_file(user, "client-certificate"),
                     inline_or_file(user, "client-key"))) {
     return Error::invalid("{}: no usable client certificate", kubeconfig);

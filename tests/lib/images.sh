@@ -98,6 +98,7 @@ CONF
   setsid nsenter --net="/run/netns/$NODE_NS" docker-registry serve "$WORLD/registry.yml" \
     > "$WORLD/registry.log" 2>&1 < /dev/null &
   echo $! > "$WORLD/registry.pid"
+  disown
   eventually 10 in_node curl -sf "http://127.0.0.1:$1/v2/"
 }
 

@@ -6,7 +6,7 @@
 #   server_stop [SIGNAL]     TERM unless told
 #   in_node COMMAND...  | outside COMMAND...
 #   world_close         ends all, takes all away, whatever state it is in
-#   world_leaks         prints what is left on the machine of this world (after world_close)
+#   world_leaks         prints what the program left: processes, mounts, cgroups, links, tables
 #
 # The host's own tables, links and names are not touched: the wire between the two namespaces is made
 # inside them, and the server's file system traces are all under $WORLD.
@@ -26,8 +26,6 @@ world_open() {
   local tag=${WORLD##*.}
   NODE_NS=wherry-$tag-node OUTSIDE_NS=wherry-$tag-out
   DATA=$WORLD/d KUBECONFIG_FILE=$WORLD/admin.yaml
-  HOST_LINKS=$(ip -o link | awk -F': ' '{print $2}' | sort)
-  HOST_TABLES=$(nft list tables 2> /dev/null | sort)
   ip netns add "$NODE_NS" && ip netns add "$OUTSIDE_NS" || return 1
   ip -n "$NODE_NS" link set lo up
   ip -n "$OUTSIDE_NS" link set lo up
@@ -50,6 +48,7 @@ server_launch() {
     --write-kubeconfig "$KUBECONFIG_FILE" --node-ip $NODE_IP --node-name node-1 \
     "${SERVER_FLAGS[@]}" "$@" >> "$WORLD/server.log" 2>&1 < /dev/null &
   SERVER_PID=$!
+  disown  # No word about it when it is killed.
   echo "$SERVER_PID" > "$WORLD/server.pid"
 }
 
@@ -117,8 +116,8 @@ world_leaks() {
   [ -z "$left" ] || ps -o pid=,args= -p $(echo $left | tr ' ' ',') | sed 's/^/process /'
   world_mounts | sed 's/^/mount /'
   world_cgroups | sed 's/^/cgroup /'
-  comm -13 <(echo "$HOST_LINKS") <(ip -o link | awk -F': ' '{print $2}' | sort) | sed 's/^/link /'
-  comm -13 <(echo "$HOST_TABLES") <(nft list tables 2> /dev/null | sort) | sed 's/^/nft /'
+  in_node nft list tables | sed 's/^/nft /'
+  in_node ip -o link | awk -F': ' '{print $2}' | sed 's/@.*//' | grep -vxE 'lo|wire' | sed 's/^/link /'
 }
 
 world_close() {

@@ -1,0 +1,367 @@
+// Puts load on an API server and says how fast it was. One thread, non-blocking connections: it makes
+// some 60,000 requests a second on one core, so that the server is what is measured. Works against any
+// server with the kubeconfig's client certificate.
+//
+//   load KUBECONFIG get PATH CONNECTIONS SECONDS
+//   load KUBECONFIG create NAMESPACE CONNECTIONS SECONDS       ConfigMaps with 1 kB of data
+//   load KUBECONFIG seed NAMESPACE COUNT                       Pods of 5 kB that no scheduler takes
+//   load KUBECONFIG fan PATH WATCHES EVENTS                    PATH: configmaps of a namespace
+//   load KUBECONFIG pods NAMESPACE IMAGE COUNT                 one by one: create until Running
+//   load KUBECONFIG crowd NAMESPACE IMAGE COUNT                all at once
+//   load - runc BUNDLE COUNT                                   bare `runc run` beside the pods
+//
+// Prints one line of "name=value"; times in ms.
+
+#include <sys/epoll.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "../lib/https_client.h"
+#include "os/process.h"
+
+namespace wherry::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+double at_share(std::vector<double>& sorted, double share) {
+  if (sorted.empty()) return 0;
+  return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * static_cast<double>(sorted.size())))];
+}
+
+[[noreturn]] void give_up(const std::string& why) {
+  std::fprintf(stderr, "load: %s\n", why.c_str());
+  std::exit(1);
+}
+
+// Connections that always have one request under way; `next` makes the text of each.
+class Load {
+ public:
+  Load(const Cluster& cluster, size_t connections, std::function<std::string()> next)
+      : epoll_(::epoll_create1(EPOLL_CLOEXEC)), next_(std::move(next)) {
+    for (size_t i = 0; i < connections; ++i) {
+      clients_.push_back(std::make_unique<Client>(cluster));
+      Client& client = *clients_.back();
+      if (!client.connection.open()) give_up("cannot connect");
+      ::fcntl(client.connection.fd(), F_SETFL, O_NONBLOCK);
+      epoll_event event{};
+      event.events = EPOLLIN;
+      event.data.ptr = &client;
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.connection.fd(), &event);
+    }
+  }
+
+  void run(double seconds) {
+    Clock::time_point begin = Clock::now();
+    for (auto& client : clients_) start(*client);
+    while (since(begin) < seconds * 1000) turn(begin, seconds * 1000);
+    seconds_ = since(begin) / 1000;
+  }
+  void report(const char* what, size_t expected_status) {
+    std::sort(times_.begin(), times_.end());
+    size_t good = statuses_.contains(static_cast<int>(expected_status)) ? statuses_[static_cast<int>(expected_status)] : 0;
+    std::printf("%s=%.0f p50=%.3f p99=%.3f bytes=%zu other=%zu\n", what, static_cast<double>(good) / seconds_,
+                at_share(times_, 0.5), at_share(times_, 0.99), last_bytes_, times_.size() - good);
+    if (good < times_.size()) std::fprintf(stderr, "load: other answers, such as %s\n", odd_.c_str());
+  }
+
+ private:
+  struct Client {
+    explicit Client(const Cluster& cluster) : connection(cluster) {}
+    Connection connection;
+    AnswerReader reader;
+    Clock::time_point begun;
+  };
+
+  void start(Client& client) {
+    client.begun = Clock::now();
+    client.reader.reset();
+    if (!client.connection.send(next_())) give_up("the connection broke");
+  }
+  void turn(Clock::time_point begin, double limit_ms) {
+    epoll_event events[64];
+    int count = ::epoll_wait(epoll_.get(), events, 64, 1000);
+    for (int i = 0; i < count; ++i) {
+      auto& client = *static_cast<Client*>(events[i].data.ptr);
+      if (read(client) && since(begin) < limit_ms) start(client);
+    }
+  }
+  // True when an answer is complete.
+  bool read(Client& client) {
+    char bytes[32 << 10];
+    while (true) {
+      int got = SSL_read(client.connection.ssl(), bytes, sizeof bytes);
+      if (got <= 0) {
+        if (SSL_get_error(client.connection.ssl(), got) != SSL_ERROR_WANT_READ) give_up("the connection broke");
+        return false;
+      }
+      client.reader.feed({bytes, static_cast<size_t>(got)});
+      if (!client.reader.complete()) continue;
+      times_.push_back(since(client.begun));
+      last_bytes_ = client.reader.body().size();
+      if (statuses_[client.reader.status()]++ == 0) odd_ = client.reader.body().substr(0, 300);
+      return true;
+    }
+  }
+
+  os::Fd epoll_;
+  std::function<std::string()> next_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<double> times_;
+  std::map<int, size_t> statuses_;
+  std::string odd_;
+  size_t last_bytes_ = 0;
+  double seconds_ = 1;
+};
+
+int run_get(const Cluster& cluster, const std::string& path, size_t connections, double seconds) {
+  std::string text = request_text(cluster, "GET", path);
+  Load load(cluster, connections, [&] { return text; });
+  load.run(seconds);
+  load.report("per_second", 200);
+  return 0;
+}
+
+int run_create(const Cluster& cluster, const std::string& name_space, size_t connections, double seconds) {
+  std::string data(1000, 'd');
+  uint64_t number = static_cast<uint64_t>(Clock::now().time_since_epoch().count());
+  Load load(cluster, connections, [&, number]() mutable {
+    return request_text(cluster, "POST", fmt::format("/api/v1/namespaces/{}/configmaps", name_space),
+                        fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"load-{:x}"}},"data":{{"v":"{}"}}}})",
+                                    ++number, data));
+  });
+  load.run(seconds);
+  load.report("per_second", 201);
+  return 0;
+}
+
+// About 5 kB once it is stored, as a Pod with a few variables and volumes is.
+std::string pod_body(const std::string& name, const std::string& image, const std::string& scheduler, bool large) {
+  std::string env;
+  for (int i = 0; large && i < 20; ++i) {
+    env += fmt::format(R"({}{{"name":"VARIABLE_{}","value":"{}"}})", i > 0 ? "," : "", i, std::string(130, 'v'));
+  }
+  return fmt::format(
+      R"({{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{}","labels":{{"app":"load"}}}},"spec":{{{}"restartPolicy":"Never","terminationGracePeriodSeconds":0,"containers":[{{"name":"main","image":"{}","imagePullPolicy":"IfNotPresent","command":["sleep","100000"],"env":[{}]}}]}}}})",
+      name, scheduler.empty() ? "" : fmt::format(R"("schedulerName":"{}",)", scheduler), image, env);
+}
+
+int run_seed(const Cluster& cluster, const std::string& name_space, int count) {
+  Connection connection(cluster);
+  std::string path = fmt::format("/api/v1/namespaces/{}/pods", name_space);
+  for (int i = 0; i < count; ++i) {
+    Answer answer = connection.request("POST", path, pod_body(fmt::format("seed-{}", i), "none", "nobody", true));
+    if (answer.status != 201 && answer.status != 409) give_up(answer.body);
+  }
+  std::printf("seeded=%d\n", count);
+  return 0;
+}
+
+// Opens the watches, then creates objects one after another; the time is from before the create is sent
+// until the last watcher has read the event.
+int run_fan(const Cluster& cluster, const std::string& path, size_t watches, int events) {
+  std::string from;
+  {
+    Connection connection(cluster);
+    Answer list = connection.request("GET", path + "?limit=1");
+    Result<json::Document> parsed = json::Document::parse(list.body);
+    if (!parsed.ok()) give_up(list.body);
+    from = parsed->root()["metadata"]["resourceVersion"].as_string();
+  }
+  os::Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  std::vector<std::unique_ptr<Connection>> all;
+  for (size_t i = 0; i < watches; ++i) {
+    all.push_back(std::make_unique<Connection>(cluster));
+    if (!all.back()->open() ||
+        !all.back()->send(request_text(cluster, "GET", fmt::format("{}?watch=1&resourceVersion={}", path, from)))) {
+      give_up(fmt::format("watch {} cannot be opened", i));
+    }
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = i;
+    ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, all.back()->fd(), &event);
+  }
+  ::poll(nullptr, 0, 1500);
+  Connection writer(cluster);
+  writer.open();
+  std::vector<double> last, first;
+  uint64_t number = static_cast<uint64_t>(Clock::now().time_since_epoch().count());
+  for (int event = 0; event < events; ++event) {
+    std::string name = fmt::format("fan-{:x}", number++);
+    Clock::time_point begin = Clock::now();
+    if (!writer.send(request_text(cluster, "POST", path,
+                                  fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}}}})", name)))) {
+      give_up("the writer's connection broke");
+    }
+    std::set<size_t> waiting;
+    for (size_t i = 0; i < watches; ++i) waiting.insert(i);
+    std::vector<std::string> texts(watches);
+    while (!waiting.empty() && since(begin) < 20000) {
+      epoll_event ready[256];
+      int count = ::epoll_wait(epoll.get(), ready, 256, 1000);
+      for (int i = 0; i < count; ++i) {
+        size_t at = ready[i].data.u64;
+        std::optional<std::string> piece = all[at]->read_stream(0);
+        if (!piece) give_up("a watch ended");
+        texts[at] += *piece;
+        if (texts[at].find(name) == std::string::npos || waiting.erase(at) == 0) continue;
+        if (waiting.size() + 1 == watches) first.push_back(since(begin));
+      }
+    }
+    if (!waiting.empty()) give_up(fmt::format("{} watches did not get the event", waiting.size()));
+    last.push_back(since(begin));
+    // The answer to the create is read now, so that it does not stand in the way of the next.
+    for (AnswerReader reader; !reader.complete();) {
+      char bytes[8192];
+      int got = SSL_read(writer.ssl(), bytes, sizeof bytes);
+      if (got <= 0) give_up("the writer's connection broke");
+      reader.feed({bytes, static_cast<size_t>(got)});
+    }
+  }
+  std::sort(first.begin(), first.end());
+  std::sort(last.begin(), last.end());
+  std::printf("last_p50=%.2f last_p99=%.2f first_p50=%.2f\n", at_share(last, 0.5), at_share(last, 0.99), at_share(first, 0.5));
+  return 0;
+}
+
+// When each pod of the namespace was seen Running, by a watch that was open before.
+class PodWatch {
+ public:
+  PodWatch(const Cluster& cluster, const std::string& path) : connection_(cluster) {
+    Connection lister(cluster);
+    Result<json::Document> list = json::Document::parse(lister.request("GET", path + "?limit=1").body);
+    if (!list.ok()) give_up("no list of pods");
+    if (!connection_.open() ||
+        !connection_.send(request_text(cluster, "GET",
+                                       fmt::format("{}?watch=1&resourceVersion={}", path,
+                                                   list->root()["metadata"]["resourceVersion"].as_string())))) {
+      give_up("no watch of pods");
+    }
+  }
+  bool wait_for(size_t running, double limit_ms) {
+    Clock::time_point begin = Clock::now();
+    while (running_.size() < running && since(begin) < limit_ms) {
+      std::optional<std::string> piece = connection_.read_stream(100);
+      if (!piece) give_up("the watch of pods ended");
+      rest_ += *piece;
+      for (size_t end = rest_.find('\n'); end != std::string::npos; end = rest_.find('\n')) {
+        take(std::string_view(rest_).substr(0, end));
+        rest_.erase(0, end + 1);
+      }
+    }
+    return running_.size() >= running;
+  }
+  const std::map<std::string, Clock::time_point>& running() const { return running_; }
+
+ private:
+  void take(std::string_view line) {
+    Result<json::Document> event = json::Document::parse(line);
+    if (!event.ok()) return;
+    if (event->root()["object"]["status"]["phase"].as_string() != "Running") return;
+    running_.emplace(event->root()["object"]["metadata"]["name"].as_string(), Clock::now());
+  }
+  Connection connection_;
+  std::string rest_;
+  std::map<std::string, Clock::time_point> running_;
+};
+
+int run_pods(const Cluster& cluster, const std::string& name_space, const std::string& image, int count) {
+  std::string path = fmt::format("/api/v1/namespaces/{}/pods", name_space);
+  PodWatch watch(cluster, path);
+  Connection connection(cluster);
+  std::vector<double> times;
+  for (int i = 0; i < count; ++i) {
+    std::string name = fmt::format("one-{}", i);
+    Clock::time_point begin = Clock::now();
+    Answer answer = connection.request("POST", path, pod_body(name, image, "", false));
+    if (answer.status != 201) give_up(answer.body);
+    if (!watch.wait_for(static_cast<size_t>(i) + 1, 60000)) give_up(name + " does not run");
+    times.push_back(std::chrono::duration<double, std::milli>(watch.running().at(name) - begin).count());
+    connection.request("DELETE", path + "/" + name + "?gracePeriodSeconds=0");
+    ::poll(nullptr, 0, 200);
+  }
+  std::sort(times.begin(), times.end());
+  std::printf("p50=%.1f p99=%.1f min=%.1f max=%.1f\n", at_share(times, 0.5), at_share(times, 0.99), times.front(), times.back());
+  return 0;
+}
+
+int run_crowd(const Cluster& cluster, const std::string& name_space, const std::string& image, int count) {
+  std::string path = fmt::format("/api/v1/namespaces/{}/pods", name_space);
+  PodWatch watch(cluster, path);
+  Connection connection(cluster);
+  Clock::time_point begin = Clock::now();
+  for (int i = 0; i < count; ++i) {
+    Answer answer = connection.request("POST", path, pod_body(fmt::format("crowd-{}", i), image, "", false));
+    if (answer.status != 201) give_up(answer.body);
+  }
+  bool all = watch.wait_for(static_cast<size_t>(count), 180000);
+  std::vector<double> times;
+  for (const auto& [name, time] : watch.running()) {
+    times.push_back(std::chrono::duration<double, std::milli>(time - begin).count());
+  }
+  std::sort(times.begin(), times.end());
+  std::printf("running=%zu first=%.0f half=%.0f last=%.0f\n", times.size(), at_share(times, 0), at_share(times, 0.5),
+              at_share(times, 1));
+  return all ? 0 : 1;
+}
+
+// `runc run --detach` of the same file system and command: what the runtime alone costs.
+int run_runc(const std::string& bundle, int count) {
+  std::vector<double> times;
+  for (int i = 0; i < count; ++i) {
+    std::string id = fmt::format("wherry-bench-{}-{}", ::getpid(), i);
+    os::SpawnOptions options;
+    options.args = {"runc", "--root", bundle + "/state", "run", "--detach", "--bundle", bundle, id};
+    Clock::time_point begin = Clock::now();
+    Result<os::Process> process = os::spawn(options);
+    if (!process.ok() || !process->wait(std::chrono::seconds(30)).ok()) give_up("runc does not run");
+    times.push_back(since(begin));
+    os::SpawnOptions remove;
+    remove.args = {"runc", "--root", bundle + "/state", "delete", "--force", id};
+    Result<os::RunResult> removed = os::run(remove, std::chrono::seconds(30));
+    if (!removed.ok() || !removed->status.ok()) give_up("runc delete: " + (removed.ok() ? removed->output : ""));
+    ::poll(nullptr, 0, 100);
+  }
+  std::sort(times.begin(), times.end());
+  std::printf("p50=%.1f p99=%.1f min=%.1f max=%.1f\n", at_share(times, 0.5), at_share(times, 0.99), times.front(), times.back());
+  return 0;
+}
+
+int run(const std::vector<std::string>& words) {
+  const std::string& what = words[1];
+  auto number = [&](size_t at) { return std::atoi(words[at].c_str()); };
+  if (what == "runc" && words.size() == 4) return run_runc(words[2], number(3));
+  Result<Cluster> cluster = read_cluster(words[0]);
+  if (!cluster.ok()) give_up(cluster.error().message());
+  if (what == "get" && words.size() == 5) return run_get(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
+  if (what == "create" && words.size() == 5) return run_create(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
+  if (what == "seed" && words.size() == 4) return run_seed(*cluster, words[2], number(3));
+  if (what == "fan" && words.size() == 5) return run_fan(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
+  if (what == "pods" && words.size() == 5) return run_pods(*cluster, words[2], words[3], number(4));
+  if (what == "crowd" && words.size() == 5) return run_crowd(*cluster, words[2], words[3], number(4));
+  give_up("what? The words are in the head of tests/bench/load.cc");
+}
+
+}  // namespace
+}  // namespace wherry::test
+
+int main(int count, char** words) {
+  std::signal(SIGPIPE, SIG_IGN);
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  if (count < 4) wherry::test::give_up("load KUBECONFIG get|create|seed|fan|pods|crowd|runc ...");
+  return wherry::test::run({words + 1, words + count});
+}
