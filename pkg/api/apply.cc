@@ -123,7 +123,9 @@ void adopt_unmanaged(const Struct* schema, json::Value live, const ApplyOptions&
 
 Error typed_error(json::Value applied, Error cause) {
   json::Value meta = applied["metadata"];
-  std::string_view api_version = applied["apiVersion"].as_string();
+  std::string api_version(applied["apiVersion"].as_string());
+  // Shown as group and version, of which the core group's name is empty.
+  if (api_version.find('/') == std::string::npos) api_version = "/" + api_version;
   return Error::internal("failed to create typed patch object ({}/{}; {}, Kind={}): {}",
                          meta["namespace"].as_string(), meta["name"].as_string(), api_version,
                          applied["kind"].as_string(), cause.message());
@@ -141,7 +143,8 @@ void renew_last_applied(json::Value live, json::Value applied, json::Node merged
 
 Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value applied,
                           const ApplyOptions& options) {
-  if (!applied["metadata"]["managedFields"].empty()) {
+  json::Value managed_sent = applied["metadata"]["managedFields"];
+  if (managed_sent && !managed_sent.is_null()) {
     return Error::bad_request("metadata.managedFields must be nil");
   }
   Shape shape = Shape::of_object(schema);

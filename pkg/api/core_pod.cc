@@ -170,7 +170,42 @@ void validate(json::Value pod, FieldErrors& errors) {
   }
 }
 
+void validate_pod_ips(json::Value ips, FieldErrors& errors) {
+  Path path = Path("status").child("podIPs");
+  int v4 = 0, v6 = 0;
+  size_t index = 0;
+  json::Draft shown = json::Draft::array();
+  for (json::Value item : ips.items()) {
+    std::string_view ip = item["ip"].as_string();
+    shown.root().push_object().set("IP", ip);
+    bool is_v4 = is_ipv4(ip), is_v6 = is_ipv6(ip);
+    v4 += is_v4;
+    v6 += is_v6;
+    if (!is_v4 && !is_v6) {
+      errors.invalid(path.index(index), ip,
+                     "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+    }
+    ++index;
+  }
+  if (v4 > 1 || v6 > 1) {
+    json::Document list = shown.freeze();
+    errors.invalid(path, list.root(), "may specify no more than one IP for each IP family");
+  }
+}
+
 void validate_status_update(json::Value before, json::Value after, FieldErrors& errors) {
+  validate_pod_ips(after["status"]["podIPs"], errors);
+  size_t index = 0;
+  for (json::Value condition : after["status"]["conditions"].items()) {
+    Path at = Path("status").child("conditions").index(index++).child("Type");
+    std::string_view type = condition["type"].as_string();
+    report(qualified_name_problems(type), at, type, errors);
+  }
+  std::string_view old_qos = before["status"]["qosClass"].as_string();
+  std::string_view new_qos = after["status"]["qosClass"].as_string();
+  if (!old_qos.empty() && !new_qos.empty() && old_qos != new_qos) {
+    errors.invalid(Path("status").child("qosClass"), new_qos, "field is immutable");
+  }
   std::string_view old_node = before["spec"]["nodeName"].as_string();
   std::string_view nominated = after["status"]["nominatedNodeName"].as_string();
   if (!nominated.empty()) {

@@ -95,6 +95,14 @@ constexpr Column kColumns[] = {
 
 bool external(std::string_view type) { return type == "NodePort" || type == "LoadBalancer"; }
 
+// Addresses of a balancer are of use to the Service's own node ports unless it says otherwise.
+void default_balancer(json::Node object) {
+  for (json::Node ingress : object["status"]["loadBalancer"]["ingress"].items()) {
+    bool open = !ingress["ip"].as_string().empty() && ingress["ipMode"].as_string().empty();
+    if (open) ingress.set("ipMode", "VIP");
+  }
+}
+
 void apply_defaults(json::Node object) {
   json::Node spec = object.ensure_object("spec");
   if (spec["type"].as_string().empty()) spec.set("type", "ClusterIP");
@@ -122,9 +130,7 @@ void apply_defaults(json::Node object) {
   if (type == "LoadBalancer" && !spec["allocateLoadBalancerNodePorts"]) {
     spec.set("allocateLoadBalancerNodePorts", true);
   }
-  // The one address of old clients and the list of new ones say the same.
-  std::string first(spec["clusterIP"].as_string());
-  if (!first.empty() && spec["clusterIPs"].empty()) spec.set_array("clusterIPs").push(first);
+  default_balancer(object);
 }
 
 void prepare_create(json::Node object, Time) {
@@ -145,12 +151,20 @@ void drop_external(json::Value old_spec, json::Node spec) {
   }
 }
 
+bool same_list(json::Node now, json::Value before) {
+  json::Draft copy(now);
+  json::Document frozen = copy.freeze();
+  return json::equal(frozen.root(), before);
+}
+
 // An update keeps what was given out where the client leaves it open, and gives up what the new
 // type has no use for.
 void prepare_update(json::Value before, json::Node after, Time) {
   json::Value old_spec = before["spec"];
   json::Node spec = after["spec"];
   std::string type(spec["type"].as_string());
+  bool gives_up_balancer = old_spec["type"].as_string() == "LoadBalancer" && type != "LoadBalancer";
+  if (gives_up_balancer) after.ensure_object("status").set_object("loadBalancer");
   if (!external(type) && external(old_spec["type"].as_string())) drop_external(old_spec, spec);
   if (type == "ExternalName") {
     if (old_spec["type"].as_string() != "ExternalName") {
@@ -164,6 +178,13 @@ void prepare_update(json::Value before, json::Node after, Time) {
     }
     return;
   }
+  // The one address of old clients and the list of new ones say the same: who changes the first
+  // alone means both.
+  std::string sent(spec["clusterIP"].as_string());
+  bool moved = !sent.empty() && sent != old_spec["clusterIP"].as_string();
+  if (moved &&
+      (spec["clusterIPs"].empty() || same_list(spec["clusterIPs"], old_spec["clusterIPs"])))
+    spec.set_array("clusterIPs").push(sent);
   for (const char* field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) {
     json::Node now = spec[field];
     bool open =
@@ -265,7 +286,17 @@ void validate_cluster_ips(json::Value spec, const Path& path, FieldErrors& error
   }
   index = 0;
   for (json::Value family : spec["ipFamilies"].items()) {
-    check_enum(family.as_string(), kFamilies, path.child("ipFamilies").index(index++), errors);
+    Path item = path.child("ipFamilies").index(index++);
+    check_enum(family.as_string(), kFamilies, item, errors);
+    for (size_t i = 0; i + 1 < index; ++i) {
+      if (spec["ipFamilies"].at(i).as_string() == family.as_string()) {
+        errors.duplicate(item, family.as_string());
+      }
+    }
+  }
+  if (ips.size() > 1 && std::all_of(ips.items().begin(), ips.items().end(),
+                                    [](json::Value ip) { return is_ipv4(ip.as_string()); })) {
+    errors.invalid(at, ips, "may specify no more than one IP for each IP family");
   }
   if (json::Value policy = spec["ipFamilyPolicy"]) {
     check_enum(policy.as_string(), kFamilyPolicies, path.child("ipFamilyPolicy"), errors);
@@ -409,6 +440,19 @@ void validate_update(json::Value before, json::Value after, FieldErrors& errors)
   }
 }
 
+void validate_status_update(json::Value, json::Value after, FieldErrors& errors) {
+  static constexpr std::string_view kModes[] = {"Proxy", "VIP"};
+  size_t index = 0;
+  for (json::Value ingress : after["status"]["loadBalancer"]["ingress"].items()) {
+    Path item = Path("status").child("loadBalancer").child("ingress").index(index++);
+    std::string_view ip = ingress["ip"].as_string(), mode = ingress["ipMode"].as_string();
+    if (!ip.empty()) report(ip_problems(ip), item.child("ip"), ip, errors);
+    if (!mode.empty()) check_enum(mode, kModes, item.child("ipMode"), errors);
+    std::string_view host = ingress["hostname"].as_string();
+    if (!host.empty()) report(dns_subdomain_problems(host), item.child("hostname"), host, errors);
+  }
+}
+
 }  // namespace
 
 constinit const Resource kServices = {
@@ -430,6 +474,7 @@ constinit const Resource kServices = {
     .prepare_update = &prepare_update,
     .validate = &validate,
     .validate_update = &validate_update,
+    .validate_status_update = &validate_status_update,
     .valid_name = &valid_dns_label_name,
 };
 

@@ -316,10 +316,10 @@ void keep_server_meta(json::Value before, json::Node meta) {
 
 void prepare_create(const Resource& resource, json::Node object, Time now) {
   json::Node meta = object.ensure_object("metadata");
-  for (const char* field :
-       {"selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"}) {
+  for (const char* field : {"selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"}) {
     meta.remove(field);
   }
+  // Kinds that do not count their generations keep what the caller says.
   if (resource.generation) meta.set("generation", 1);
   if (resource.status_subresource && !resource.status_on_create) reset_status(resource, object);
   if (resource.prepare_create != nullptr) resource.prepare_create(object, now);

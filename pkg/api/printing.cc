@@ -81,6 +81,9 @@ json::Draft partial_metadata_list(std::span<const json::Value> items, json::Valu
   root.set("kind", "PartialObjectMetadataList");
   root.set("apiVersion", "meta.k8s.io/" + std::string(version));
   copy_list_meta(root.set_object("metadata"), list_meta);
+  // Clients have always seen null here, not [], when nothing matches.
+  if (items.empty()) root.set_null("items");
+  if (items.empty()) return draft;
   json::Node out = root.set_array("items");
   for (json::Value item : items) {
     // Items of a list do not repeat their kind.

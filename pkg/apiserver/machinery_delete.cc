@@ -25,10 +25,6 @@ Result<void> check_options(const DeleteOptions& options) {
     static constexpr std::string_view kKnown[] = {"Foreground", "Background", "Orphan", "nil"};
     errors.not_supported(api::Path("propagationPolicy"), policy, kKnown);
   }
-  if (options.grace_period_seconds && *options.grace_period_seconds < 0) {
-    errors.invalid(api::Path("gracePeriodSeconds"), *options.grace_period_seconds,
-                   "must be greater than or equal to 0");
-  }
   if (!errors.empty()) return errors.to_error("meta.k8s.io", "DeleteOptions", "");
   return {};
 }
@@ -36,9 +32,11 @@ Result<void> check_options(const DeleteOptions& options) {
 Result<void> check_preconditions(const Target& target, const api::Object& live,
                                  const DeleteOptions& options) {
   // Upstream names the kind here, not the resource.
+  std::string kind(target.resource->kind);
+  if (!target.resource->group.empty()) kind += fmt::format(".{}", target.resource->group);
   if (options.uid && *options.uid != live.uid()) {
     return api::conflict(
-        target.resource->kind, target.name,
+        kind, target.name,
         fmt::format("the UID in the precondition ({}) does not match the UID in record "
                     "({}). The object might have been deleted and then recreated",
                     *options.uid, live.uid()));
@@ -46,7 +44,7 @@ Result<void> check_preconditions(const Target& target, const api::Object& live,
   std::string version = std::to_string(live.revision());
   if (options.resource_version && *options.resource_version != version) {
     return api::conflict(
-        target.resource->kind, target.name,
+        kind, target.name,
         fmt::format("the ResourceVersion in the precondition ({}) does not match the "
                     "ResourceVersion in record ({}). The object might have been "
                     "modified",
@@ -84,7 +82,10 @@ int64_t grace_of(json::Value pod, const DeleteOptions& options) {
   std::string_view phase = pod["status"]["phase"].as_string();
   if (pod["spec"]["nodeName"].as_string().empty()) return 0;
   if (phase == "Succeeded" || phase == "Failed") return 0;
-  if (options.grace_period_seconds) return *options.grace_period_seconds;
+  if (options.grace_period_seconds) {
+    // A negative period means the shortest that is not "at once".
+    return *options.grace_period_seconds < 0 ? 1 : *options.grace_period_seconds;
+  }
   return pod["spec"]["terminationGracePeriodSeconds"].as_int(kDefaultPodGrace);
 }
 

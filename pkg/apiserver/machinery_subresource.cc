@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kTokenSecondsDefault = 3600;
 constexpr int64_t kTokenSecondsMin = 600;
+constexpr int64_t kTokenSecondsMax = int64_t{1} << 32;
 constexpr int kScaleTries = 5;
 
 // autoscaling/v1 Scale of an object with spec.replicas, status.replicas and a selector, which is a
@@ -47,7 +48,10 @@ Result<void> check_scale(const Target& target, json::Value scale) {
   std::string_view version = scale["apiVersion"].as_string();
   std::string_view kind = scale["kind"].as_string();
   if ((!kind.empty() && kind != "Scale") || (!version.empty() && version != "autoscaling/v1")) {
-    return Error::bad_request("wrong object passed to Scale update: {}", kind);
+    return Error::bad_request(
+        "{} in version \"{}\" cannot be handled as a Scale: converting ({}.{}) to "
+        "(autoscaling.Scale): unknown conversion",
+        kind, version, version, kind);
   }
   std::string_view name = scale["metadata"]["name"].as_string();
   if (!name.empty() && name != target.name) {
@@ -236,6 +240,17 @@ Result<ObjectPtr> Machinery::bind(Context& context, const Target& target, json::
 }
 
 Result<ObjectPtr> Machinery::evict(Context& context, const Target& target, json::Value body) {
+  std::string_view kind = body["kind"].as_string();
+  if (!kind.empty() && kind != "Eviction") {
+    return Error::bad_request(
+        "{} in version \"v1\" cannot be handled as a Eviction: converting (v1.{}) to "
+        "(policy.Eviction): unknown conversion",
+        kind, kind);
+  }
+  std::string_view named = body["metadata"]["name"].as_string();
+  if (!named.empty() && named != target.name) {
+    return Error::bad_request("name in URL does not match name in Eviction object");
+  }
   json::Value wish = body["deleteOptions"];
   DeleteOptions options;
   if (wish["gracePeriodSeconds"].is_int()) {
@@ -260,11 +275,19 @@ Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::V
   if (account == nullptr) return api::not_found("serviceaccounts", target.name);
   json::Value spec = body["spec"];
   int64_t seconds = spec["expirationSeconds"].as_int(kTokenSecondsDefault);
+  api::FieldErrors errors;
+  api::Path at = api::Path("spec").child("expirationSeconds");
   if (seconds < kTokenSecondsMin) {
-    api::FieldErrors errors;
-    errors.invalid(api::Path("spec").child("expirationSeconds"), seconds,
-                   "may not specify a duration less than 10 minutes");
-    return errors.to_error("authentication.k8s.io", "TokenRequest", "");
+    errors.invalid(at, seconds, "may not specify a duration less than 10 minutes");
+  } else if (seconds > kTokenSecondsMax) {
+    errors.invalid(at, seconds, "may not specify a duration larger than 2^32 seconds");
+  }
+  if (!errors.empty()) return errors.to_error("authentication.k8s.io", "TokenRequest", "");
+  std::string_view named = body["metadata"]["name"].as_string();
+  if (!named.empty() && named != target.name) {
+    errors.invalid(api::Path("metadata").child("name"), named,
+                   "must match the service account name if specified");
+    return errors.to_error("authentication.k8s.io", "TokenRequest", target.name);
   }
   TokenSubject subject{target.ns, target.name, std::string(account->uid())};
   TokenBinding binding = TRY(find_binding(store_, target.ns, spec["boundObjectRef"]));

@@ -93,6 +93,16 @@ DeleteOptions from_body(json::Value body) {
   return out;
 }
 
+// Managers are shown to people.
+void check_printable(std::string_view manager, api::FieldErrors& errors) {
+  for (size_t i = 0; i < manager.size(); ++i) {
+    auto byte = static_cast<unsigned char>(manager[i]);
+    if (byte >= 0x20 && byte != 0x7f) continue;
+    errors.invalid(api::Path("fieldManager"), manager,
+                   fmt::format("invalid character U+{:04X} (at position {})", byte, i));
+  }
+}
+
 }  // namespace
 
 Result<ListOptions> list_options(const http::Request& request, const Target& target) {
@@ -138,6 +148,7 @@ Result<WriteOptions> write_options(const http::Request& request, std::string_vie
   if (out.field_manager.size() > kManagerBytesMax) {
     errors.too_long(api::Path("fieldManager"), kManagerBytesMax);
   }
+  check_printable(out.field_manager, errors);
   std::string_view validation = request.query.get("fieldValidation");
   if (validation == "Strict") {
     out.field_validation = FieldValidation::kStrict;

@@ -15,7 +15,11 @@ bool connects(std::string_view subresource) {
 }
 
 bool asks_watch(const http::Request& request) {
-  return request.query.has("watch") && is_true(request.query.get("watch"));
+  // Which verb it is must be beyond doubt: only what reads as true.
+  std::string_view text = request.query.get("watch");
+  bool yes =
+      text.empty() || text == "1" || text == "t" || text == "T" || equals_ignore_case(text, "true");
+  return request.query.has("watch") && yes;
 }
 
 std::string verb_of(const http::Request& request, const Route& route) {
@@ -99,10 +103,7 @@ void parse_resource(const std::vector<std::string>& segments, size_t at, Route& 
 
 }  // namespace
 
-bool is_true(std::string_view text) {
-  return text.empty() || text == "true" || text == "1" || text == "True" || text == "TRUE" ||
-         text == "t" || text == "T";
-}
+bool is_true(std::string_view text) { return !equals_ignore_case(text, "false") && text != "0"; }
 
 Route find_route(const http::Request& request) {
   Route route;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,9 +36,17 @@ inline bool is_recent(std::string_view text) {
   return age < std::chrono::hours(24) && age > -std::chrono::hours(24);
 }
 
-// What varies inside a longer text, such as the object that a message quotes.
+inline size_t digits_from(std::string_view text, size_t start) {
+  if (start >= text.size()) return start;
+  return std::min(text.find_first_not_of("0123456789", start), text.size());
+}
+
+// What varies inside a longer text, such as the object that a message quotes. The dump of Go
+// structures that upstream adds to the refusal of a pod's change is cut off.
 inline std::string steady_message(std::string_view text) {
-  constexpr std::string_view kVersion = "resourceVersion";
+  text = text.substr(0, text.find("\n@@ "));
+  constexpr std::string_view kVersions[] = {"resourceVersion", "in object meta: ", "in record (",
+                                            ", current: "};
   std::string out;
   for (size_t i = 0; i < text.size();) {
     if (is_uuid(text.substr(i, 36))) {
@@ -46,15 +55,29 @@ inline std::string steady_message(std::string_view text) {
     } else if (is_recent(text.substr(i, 20))) {
       out += "<time>";
       i += 20;
-    } else if (text.substr(i).starts_with(kVersion)) {
-      size_t start = text.find_first_not_of("\\\":", i + kVersion.size());
-      size_t end = text.find_first_not_of("0123456789", std::min(start, text.size()));
-      end = std::min(end, text.size());
-      out += start < end ? std::string(kVersion) + "=<version>" : std::string(kVersion);
-      i = start < end ? end : i + kVersion.size();
     } else {
-      out += text[i++];
+      for (std::string_view version : kVersions) {
+        if (!text.substr(i).starts_with(version)) continue;
+        size_t start = text.find_first_not_of("\\\":", i + version.size());
+        size_t end = digits_from(text, start);
+        if (start >= end || is_uuid(text.substr(start, 36))) continue;
+        out += std::string(version) + "<version>";
+        i = end;
+      }
+      if (i < text.size()) out += text[i++];
     }
+  }
+  return out;
+}
+
+// "80:31234/TCP" without the port that was given at random.
+inline std::string ports_cell(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    out += text[i];
+    if (text[i] != ':') continue;
+    out += "<port>";
+    i = digits_from(text, i + 1) - 1;
   }
   return out;
 }
@@ -71,9 +94,23 @@ inline std::string steady_text(std::string_view key, std::string_view text) {
   bool age = key == "cells" && text.size() < 6 && text.size() > 1 && text.back() == 's' &&
              parse_int(text.substr(0, text.size() - 1));
   if (age) return "<age>";
+  if (key == "cells" && (text.ends_with("/TCP") || text.ends_with("/UDP"))) return ports_cell(text);
   constexpr std::string_view kVolume = "kube-api-access-";
   if (text.starts_with(kVolume)) return std::string(kVolume) + "<suffix>";
   return steady_message(text);
+}
+
+// Entries of one kind stand in the order of their times, which are whole seconds: whether two
+// writes fell into the same one is chance.
+inline void sort_managers(json::Node entries) {
+  std::vector<std::string> texts;
+  for (json::Node entry : entries.items()) texts.push_back(entry.dump());
+  std::sort(texts.begin(), texts.end());
+  size_t at = 0;
+  for (json::Node entry : entries.items()) {
+    Result<json::Draft> draft = json::Draft::parse(texts[at++]);
+    if (draft.ok()) entry.assign(draft->root());
+  }
 }
 
 inline void steady(std::string_view key, json::Node node) {
@@ -88,6 +125,7 @@ inline void steady(std::string_view key, json::Node node) {
   }
   if (node.is_object()) {
     for (auto [name, value] : node.members()) steady(name, value);
+    sort_managers(node["managedFields"]);
     // Descriptions of columns are everybody's own words.
     if (node["description"] && node["priority"] && node["format"])
       node.set("description", "<text>");
