@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstring>
 
+#include "agent/grpc_probe.h"
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "os/poll.h"
@@ -172,6 +173,10 @@ ProbeResult NetworkProbeRunner::probe(const HandlerTarget& target, json::Value h
     if (!result.ok()) return {Outcome::kError, result.error().message()};
     bool ok = result->exit_code == 0;
     return {ok ? Outcome::kSuccess : Outcome::kFailure, result->output.substr(0, kOutputBytesMax)};
+  }
+  if (json::Value grpc = handler["grpc"]) {
+    return grpc_probe(target.pod_ip, static_cast<uint16_t>(grpc["port"].as_int()),
+                      grpc["service"].as_string(), timeout);
   }
   return {Outcome::kError, "missing probe handler for " + target.pod.label()};
 }
