@@ -134,6 +134,9 @@ json::Draft partial_list(const std::vector<json::Value>& objects, json::Value me
   root.set("kind", "PartialObjectMetadataList");
   root.set("apiVersion", "meta.k8s.io/" + version);
   root.set("metadata", meta);
+  // Clients have always seen null here, not [], when nothing matches.
+  if (objects.empty()) root.set_null("items");
+  if (objects.empty()) return draft;
   json::Node items = root.set_array("items");
   for (json::Value object : objects) items.push(api::partial_metadata(object, version).root());
   return draft;

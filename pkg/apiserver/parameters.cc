@@ -116,6 +116,7 @@ Result<ListOptions> list_options(const http::Request& request, const Target& tar
                                 request.query.get("fieldSelector")));
   std::optional<int64_t> limit = TRY(number(request, "limit"));
   out.limit = limit.value_or(0);
+  TRY(number(request, "timeoutSeconds"));  // Of no effect here, yet it has to be a number.
   out.continue_token = request.query.get("continue");
   out.resource_version = request.query.get("resourceVersion");
   out.resource_version_match = request.query.get("resourceVersionMatch");
