@@ -137,7 +137,8 @@ bool GrpcHealthAnswer::take(std::string_view bytes, std::string* reply) {
   for (;;) {
     if (buffer_.size() < kFrameHeaderBytes) return true;
     auto byte = [this](size_t i) { return static_cast<uint8_t>(buffer_[i]); };
-    size_t length = static_cast<size_t>(byte(0)) << 16 | static_cast<size_t>(byte(1)) << 8 | byte(2);
+    size_t length =
+        static_cast<size_t>(byte(0)) << 16 | static_cast<size_t>(byte(1)) << 8 | byte(2);
     if (length > kBytesMax) return false;
     if (buffer_.size() < kFrameHeaderBytes + length) return true;
     std::string payload = buffer_.substr(kFrameHeaderBytes, length);
@@ -164,7 +165,8 @@ bool GrpcHealthAnswer::take_frame(uint8_t type, uint8_t flags, std::string_view 
     if (message_.size() >= 5) {
       auto length = static_cast<uint8_t>(message_[4]);
       if (length == 0) status_ = 0;
-      if (message_.size() >= 7 && message_[5] == '\x08') status_ = static_cast<uint8_t>(message_[6]);
+      if (message_.size() >= 7 && message_[5] == '\x08')
+        status_ = static_cast<uint8_t>(message_[6]);
       if (status_ >= 0) return false;
     }
   }
@@ -179,9 +181,10 @@ ProbeResult grpc_probe(const std::string& host, uint16_t port, std::string_view 
   Deadline deadline(timeout);
   os::Fd fd = connect_to(host, port, deadline);
   if (!fd) {
-    return failure(fmt::format("timeout: failed to connect service \"{}\" within {}s: context "
-                               "deadline exceeded",
-                               authority, seconds));
+    return failure(
+        fmt::format("timeout: failed to connect service \"{}\" within {}s: context "
+                    "deadline exceeded",
+                    authority, seconds));
   }
   std::string out = grpc_health_request(authority, service);
   GrpcHealthAnswer answer;
@@ -200,8 +203,8 @@ ProbeResult grpc_probe(const std::string& host, uint16_t port, std::string_view 
   }
   if (answer.status() == kServing) return {Outcome::kSuccess, "service healthy"};
   if (answer.status() < 0) return failure("error: health rpc probe failed: no answer");
-  return failure(fmt::format("service unhealthy (responded with \"{}\")",
-                             status_name(answer.status())));
+  return failure(
+      fmt::format("service unhealthy (responded with \"{}\")", status_name(answer.status())));
 }
 
 }  // namespace wherry::agent
