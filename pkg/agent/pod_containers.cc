@@ -131,7 +131,11 @@ void PodWorker::start(const ContainerView& view, ContainerRecord& container) {
     on_exit(container, failed);
     container.ended->reason = "StartError";
     container.ended->message = started.error().message();
-    wait(view, container, "RunContainerError", started.error().message());
+    if (restarts(pod_, view, *container.ended)) {
+      wait(view, container, "RunContainerError", started.error().message());
+    } else {
+      context_.events.warning(about, "Failed", "Error: " + started.error().message());
+    }
     context_.wake(uid_);
     return;
   }
