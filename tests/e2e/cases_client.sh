@@ -293,7 +293,8 @@ case_client_run() {
   has "$(k run one --image=$BOX --labels=colour=blue --env=A=b --port=80)" '^pod/one created$'
   ready pod/one
   same "$(k exec one -- sh -c 'echo $A')" b
-  out=$(k run once --image=$BOX --restart=Never --rm -i --command -- echo printed 2>&1)
+  # Like every attach it shows what comes from then on, so the pod waits a moment.
+  out=$(k run once --image=$BOX --restart=Never --rm -i --command -- sh -c 'sleep 1; echo printed' 2>&1)
   has "$out" '^printed$'
   fails_with 'not found' k get pod once
   has "$(k run dry --image=$BOX --dry-run=server -o yaml)" 'terminationGracePeriodSeconds: 30'
