@@ -54,6 +54,21 @@ std::string shown_image(const container::Image& image, std::string_view asked) {
   return image.tags.empty() ? std::string(asked) : image.tags.front();
 }
 
+// The record of a container that is made but not started yet.
+void begin_instance(const ContainerView& view, const std::string& id, const container::Image& image,
+                    Time now, ContainerRecord& container) {
+  container.ended.reset();
+  container.id = id;
+  container.image = shown_image(image, view.image());
+  container.image_id = image.image_id_text();
+  container.spec_image = view.image();
+  container.stop_signal = image.config.stop_signal;
+  container.kill = KillStage::kNone;
+  container.kill_to_restart = false;
+  container.pull_done = false;
+  container.started_at = now;
+}
+
 }  // namespace
 
 // Notes why a container waits; the event comes once for each new reason or message.
@@ -112,16 +127,7 @@ void PodWorker::start(const ContainerView& view, ContainerRecord& container) {
     container.crash_delay_set = context_.clock.now();
     container.last = container.ended;
   }
-  container.ended.reset();
-  container.id = config->id;
-  container.image = shown_image(image, view.image());
-  container.image_id = image.image_id_text();
-  container.spec_image = view.image();
-  container.stop_signal = image.config.stop_signal;
-  container.kill = KillStage::kNone;
-  container.kill_to_restart = false;
-  container.pull_done = false;
-  container.started_at = context_.clock.now();
+  begin_instance(view, config->id, image, context_.clock.now(), container);
   Result<void> started = refused ? made : sandbox_->start_container(container.id);
   if (!started.ok()) {
     container::ContainerStatus failed;
