@@ -1,6 +1,7 @@
 #pragma once
 // NetworkProbeRunner: tries probes and runs hooks for real: http and https through the http client,
-// tcp by connecting, grpc by its health call, exec in the container. Any thread; each call blocks its own.
+// tcp by connecting, grpc by its health call, exec in the container. Any thread; each call blocks
+// its own.
 
 #include "agent/probe.h"
 #include "http/client.h"

@@ -74,8 +74,8 @@ Database::~Database() {
 }
 
 Error Database::damaged(std::string_view what) const {
-  return Error::unavailable(
-      "{} is damaged ({}): move it and its -wal file away and restore a copy", path_, what);
+  return Error::unavailable("{} is damaged ({}): move it and its -wal file away and restore a copy",
+                            path_, what);
 }
 
 Error Database::fail(std::string_view what) const {

@@ -45,10 +45,9 @@ class Database {
   Database& operator=(Database&& other) noexcept;
   ~Database();
 
-  // Opens or creates the file and takes its lock for the life of the object. Damage shows when the rows
-  // are read, which a start does in full: kUnavailable with what to do.
-  // `vfs` names a registered SQLite VFS; empty for the usual one (tests inject disk faults with
-  // it).
+  // Opens or creates the file and takes its lock for the life of the object. Damage shows when the
+  // rows are read, which a start does in full: kUnavailable with what to do. `vfs` names a
+  // registered SQLite VFS; empty for the usual one (tests inject disk faults with it).
   static Result<Database> open(const std::string& path, const std::string& vfs);
 
   Result<void> begin();
