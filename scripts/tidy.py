@@ -25,7 +25,7 @@ WORDS = [
     ("detach", r"\.detach\(\)", "every thread is joined by its owner", ()),
     ("regex", r"\bstd::regex\b|#include <regex>", "std::regex is slow to compile and to run", ()),
     ("throw", r"\bthrow\b", "return a Result", ()),
-    ("using-namespace", r"\busing namespace\b(?!\s+std::(string_view_|chrono_)?literals)", "name what you use", ()),
+    ("using-namespace", r"\busing namespace\b(?!\s+std::(string_view_|string_|chrono_)?literals)", "name what you use", ()),
     ("fork", r"\bv?fork\s*\(", "processes are started in pkg/os", ("pkg/os", "cmd/shim")),
     ("mutex", r"\bstd::(recursive_|shared_)?mutex\b|\bstd::(lock_guard|unique_lock|scoped_lock)\b",
      "use base/mutex.h, which the thread-safety check understands", ("pkg/base",)),
@@ -47,7 +47,7 @@ INCLUDES = [
 
 BAD_NAMES = re.compile(r"(^|_)(manager|util|utils|helper|helpers|common|misc)$")
 # Forms that the generic verbs themselves read and answer with are no resources' kinds.
-KIND_BRANCH = re.compile(r"\bkind(_|\(\))?\s*[!=]=\s*\"(?!(Scale|Status|DeleteOptions)\")[A-Z]")
+KIND_BRANCH = re.compile(r"\bkind(_|\(\))?\s*[!=]=\s*\"(?!(Scale|Status|DeleteOptions|Eviction)\")[A-Z]")
 GENERIC_FOLDERS = ("pkg/apiserver", "pkg/store", "pkg/client", "pkg/json", "pkg/http")
 
 findings = []
