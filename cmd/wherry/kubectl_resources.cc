@@ -81,7 +81,7 @@ Result<Discovery> Discovery::load(Api& api) {
 
 Result<const ResourceType*> Discovery::find(std::string_view name) const {
   std::string wanted = to_lower(name);
-  auto matches = [&wanted](const ResourceType& type, std::string_view resource) {
+  auto matches = [](const ResourceType& type, std::string_view resource) {
     return type.plural == resource || type.singular == resource ||
            to_lower(type.kind) == resource || contains(type.short_names, resource);
   };
