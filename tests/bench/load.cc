@@ -1,6 +1,6 @@
-// Puts load on an API server and says how fast it was. One thread, non-blocking connections: it makes
-// some 60,000 requests a second on one core, so that the server is what is measured. Works against any
-// server with the kubeconfig's client certificate.
+// Puts load on an API server and says how fast it was. One thread, non-blocking connections: it
+// makes some 60,000 requests a second on one core, so that the server is what is measured. Works
+// against any server with the kubeconfig's client certificate.
 //
 //   load KUBECONFIG get PATH CONNECTIONS SECONDS
 //   load KUBECONFIG create NAMESPACE CONNECTIONS SECONDS       ConfigMaps with 1 kB of data
@@ -9,6 +9,7 @@
 //   load KUBECONFIG pods NAMESPACE IMAGE COUNT                 one by one: create until Running
 //   load KUBECONFIG crowd NAMESPACE IMAGE COUNT                all at once
 //   load - runc BUNDLE COUNT                                   bare `runc run` beside the pods
+//   load - start PORT COUNT PROGRAM ARGUMENT...                a server, COUNT times, until /readyz
 //
 // Prints one line of "name=value"; times in ms.
 
@@ -37,7 +38,8 @@ double since(Clock::time_point start) {
 
 double at_share(std::vector<double>& sorted, double share) {
   if (sorted.empty()) return 0;
-  return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * static_cast<double>(sorted.size())))];
+  return sorted[std::min(sorted.size() - 1,
+                         static_cast<size_t>(share * static_cast<double>(sorted.size())))];
 }
 
 [[noreturn]] void give_up(const std::string& why) {
@@ -70,10 +72,14 @@ class Load {
   }
   void report(const char* what, size_t expected_status) {
     std::sort(times_.begin(), times_.end());
-    size_t good = statuses_.contains(static_cast<int>(expected_status)) ? statuses_[static_cast<int>(expected_status)] : 0;
-    std::printf("%s=%.0f p50=%.3f p99=%.3f bytes=%zu other=%zu\n", what, static_cast<double>(good) / seconds_,
-                at_share(times_, 0.5), at_share(times_, 0.99), last_bytes_, times_.size() - good);
-    if (good < times_.size()) std::fprintf(stderr, "load: other answers, such as %s\n", odd_.c_str());
+    size_t good = statuses_.contains(static_cast<int>(expected_status))
+                      ? statuses_[static_cast<int>(expected_status)]
+                      : 0;
+    std::printf("%s=%.0f p50=%.3f p99=%.3f bytes=%zu other=%zu\n", what,
+                static_cast<double>(good) / seconds_, at_share(times_, 0.5), at_share(times_, 0.99),
+                last_bytes_, times_.size() - good);
+    if (good < times_.size())
+      std::fprintf(stderr, "load: other answers, such as %s\n", odd_.c_str());
   }
 
  private:
@@ -103,7 +109,8 @@ class Load {
     while (true) {
       int got = SSL_read(client.connection.ssl(), bytes, sizeof bytes);
       if (got <= 0) {
-        if (SSL_get_error(client.connection.ssl(), got) != SSL_ERROR_WANT_READ) give_up("the connection broke");
+        if (SSL_get_error(client.connection.ssl(), got) != SSL_ERROR_WANT_READ)
+          give_up("the connection broke");
         return false;
       }
       client.reader.feed({bytes, static_cast<size_t>(got)});
@@ -133,13 +140,16 @@ int run_get(const Cluster& cluster, const std::string& path, size_t connections,
   return 0;
 }
 
-int run_create(const Cluster& cluster, const std::string& name_space, size_t connections, double seconds) {
+int run_create(const Cluster& cluster, const std::string& name_space, size_t connections,
+               double seconds) {
   std::string data(1000, 'd');
   uint64_t number = static_cast<uint64_t>(Clock::now().time_since_epoch().count());
   Load load(cluster, connections, [&, number]() mutable {
-    return request_text(cluster, "POST", fmt::format("/api/v1/namespaces/{}/configmaps", name_space),
-                        fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"load-{:x}"}},"data":{{"v":"{}"}}}})",
-                                    ++number, data));
+    return request_text(
+        cluster, "POST", fmt::format("/api/v1/namespaces/{}/configmaps", name_space),
+        fmt::format(
+            R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"load-{:x}"}},"data":{{"v":"{}"}}}})",
+            ++number, data));
   });
   load.run(seconds);
   load.report("per_second", 201);
@@ -147,29 +157,33 @@ int run_create(const Cluster& cluster, const std::string& name_space, size_t con
 }
 
 // About 5 kB once it is stored, as a Pod with a few variables and volumes is.
-std::string pod_body(const std::string& name, const std::string& image, const std::string& scheduler, bool large) {
+std::string pod_body(const std::string& name, const std::string& image,
+                     const std::string& scheduler, bool large) {
   std::string env;
   for (int i = 0; large && i < 20; ++i) {
-    env += fmt::format(R"({}{{"name":"VARIABLE_{}","value":"{}"}})", i > 0 ? "," : "", i, std::string(130, 'v'));
+    env += fmt::format(R"({}{{"name":"VARIABLE_{}","value":"{}"}})", i > 0 ? "," : "", i,
+                       std::string(130, 'v'));
   }
   return fmt::format(
       R"({{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{}","labels":{{"app":"load"}}}},"spec":{{{}"restartPolicy":"Never","terminationGracePeriodSeconds":0,"containers":[{{"name":"main","image":"{}","imagePullPolicy":"IfNotPresent","command":["sleep","100000"],"env":[{}]}}]}}}})",
-      name, scheduler.empty() ? "" : fmt::format(R"("schedulerName":"{}",)", scheduler), image, env);
+      name, scheduler.empty() ? "" : fmt::format(R"("schedulerName":"{}",)", scheduler), image,
+      env);
 }
 
 int run_seed(const Cluster& cluster, const std::string& name_space, int count) {
   Connection connection(cluster);
   std::string path = fmt::format("/api/v1/namespaces/{}/pods", name_space);
   for (int i = 0; i < count; ++i) {
-    Answer answer = connection.request("POST", path, pod_body(fmt::format("seed-{}", i), "none", "nobody", true));
+    Answer answer = connection.request("POST", path,
+                                       pod_body(fmt::format("seed-{}", i), "none", "nobody", true));
     if (answer.status != 201 && answer.status != 409) give_up(answer.body);
   }
   std::printf("seeded=%d\n", count);
   return 0;
 }
 
-// Opens the watches, then creates objects one after another; the time is from before the create is sent
-// until the last watcher has read the event.
+// Opens the watches, then creates objects one after another; the time is from before the create is
+// sent until the last watcher has read the event.
 int run_fan(const Cluster& cluster, const std::string& path, size_t watches, int events) {
   std::string from;
   {
@@ -184,7 +198,8 @@ int run_fan(const Cluster& cluster, const std::string& path, size_t watches, int
   for (size_t i = 0; i < watches; ++i) {
     all.push_back(std::make_unique<Connection>(cluster));
     if (!all.back()->open() ||
-        !all.back()->send(request_text(cluster, "GET", fmt::format("{}?watch=1&resourceVersion={}", path, from)))) {
+        !all.back()->send(request_text(cluster, "GET",
+                                       fmt::format("{}?watch=1&resourceVersion={}", path, from)))) {
       give_up(fmt::format("watch {} cannot be opened", i));
     }
     epoll_event event{};
@@ -200,8 +215,10 @@ int run_fan(const Cluster& cluster, const std::string& path, size_t watches, int
   for (int event = 0; event < events; ++event) {
     std::string name = fmt::format("fan-{:x}", number++);
     Clock::time_point begin = Clock::now();
-    if (!writer.send(request_text(cluster, "POST", path,
-                                  fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}}}})", name)))) {
+    if (!writer.send(request_text(
+            cluster, "POST", path,
+            fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}}}})",
+                        name)))) {
       give_up("the writer's connection broke");
     }
     std::set<size_t> waiting;
@@ -231,7 +248,8 @@ int run_fan(const Cluster& cluster, const std::string& path, size_t watches, int
   }
   std::sort(first.begin(), first.end());
   std::sort(last.begin(), last.end());
-  std::printf("last_p50=%.2f last_p99=%.2f first_p50=%.2f\n", at_share(last, 0.5), at_share(last, 0.99), at_share(first, 0.5));
+  std::printf("last_p50=%.2f last_p99=%.2f first_p50=%.2f\n", at_share(last, 0.5),
+              at_share(last, 0.99), at_share(first, 0.5));
   return 0;
 }
 
@@ -240,12 +258,14 @@ class PodWatch {
  public:
   PodWatch(const Cluster& cluster, const std::string& path) : connection_(cluster) {
     Connection lister(cluster);
-    Result<json::Document> list = json::Document::parse(lister.request("GET", path + "?limit=1").body);
+    Result<json::Document> list =
+        json::Document::parse(lister.request("GET", path + "?limit=1").body);
     if (!list.ok()) give_up("no list of pods");
     if (!connection_.open() ||
-        !connection_.send(request_text(cluster, "GET",
-                                       fmt::format("{}?watch=1&resourceVersion={}", path,
-                                                   list->root()["metadata"]["resourceVersion"].as_string())))) {
+        !connection_.send(
+            request_text(cluster, "GET",
+                         fmt::format("{}?watch=1&resourceVersion={}", path,
+                                     list->root()["metadata"]["resourceVersion"].as_string())))) {
       give_up("no watch of pods");
     }
   }
@@ -276,7 +296,8 @@ class PodWatch {
   std::map<std::string, Clock::time_point> running_;
 };
 
-int run_pods(const Cluster& cluster, const std::string& name_space, const std::string& image, int count) {
+int run_pods(const Cluster& cluster, const std::string& name_space, const std::string& image,
+             int count) {
   std::string path = fmt::format("/api/v1/namespaces/{}/pods", name_space);
   PodWatch watch(cluster, path);
   Connection connection(cluster);
@@ -287,22 +308,26 @@ int run_pods(const Cluster& cluster, const std::string& name_space, const std::s
     Answer answer = connection.request("POST", path, pod_body(name, image, "", false));
     if (answer.status != 201) give_up(answer.body);
     if (!watch.wait_for(static_cast<size_t>(i) + 1, 60000)) give_up(name + " does not run");
-    times.push_back(std::chrono::duration<double, std::milli>(watch.running().at(name) - begin).count());
+    times.push_back(
+        std::chrono::duration<double, std::milli>(watch.running().at(name) - begin).count());
     connection.request("DELETE", path + "/" + name + "?gracePeriodSeconds=0");
     ::poll(nullptr, 0, 200);
   }
   std::sort(times.begin(), times.end());
-  std::printf("p50=%.1f p99=%.1f min=%.1f max=%.1f\n", at_share(times, 0.5), at_share(times, 0.99), times.front(), times.back());
+  std::printf("p50=%.1f p99=%.1f min=%.1f max=%.1f\n", at_share(times, 0.5), at_share(times, 0.99),
+              times.front(), times.back());
   return 0;
 }
 
-int run_crowd(const Cluster& cluster, const std::string& name_space, const std::string& image, int count) {
+int run_crowd(const Cluster& cluster, const std::string& name_space, const std::string& image,
+              int count) {
   std::string path = fmt::format("/api/v1/namespaces/{}/pods", name_space);
   PodWatch watch(cluster, path);
   Connection connection(cluster);
   Clock::time_point begin = Clock::now();
   for (int i = 0; i < count; ++i) {
-    Answer answer = connection.request("POST", path, pod_body(fmt::format("crowd-{}", i), image, "", false));
+    Answer answer =
+        connection.request("POST", path, pod_body(fmt::format("crowd-{}", i), image, "", false));
     if (answer.status != 201) give_up(answer.body);
   }
   bool all = watch.wait_for(static_cast<size_t>(count), 180000);
@@ -311,8 +336,8 @@ int run_crowd(const Cluster& cluster, const std::string& name_space, const std::
     times.push_back(std::chrono::duration<double, std::milli>(time - begin).count());
   }
   std::sort(times.begin(), times.end());
-  std::printf("running=%zu first=%.0f half=%.0f last=%.0f\n", times.size(), at_share(times, 0), at_share(times, 0.5),
-              at_share(times, 1));
+  std::printf("running=%zu first=%.0f half=%.0f last=%.0f\n", times.size(), at_share(times, 0),
+              at_share(times, 0.5), at_share(times, 1));
   return all ? 0 : 1;
 }
 
@@ -325,16 +350,48 @@ int run_runc(const std::string& bundle, int count) {
     options.args = {"runc", "--root", bundle + "/state", "run", "--detach", "--bundle", bundle, id};
     Clock::time_point begin = Clock::now();
     Result<os::Process> process = os::spawn(options);
-    if (!process.ok() || !process->wait(std::chrono::seconds(30)).ok()) give_up("runc does not run");
+    if (!process.ok() || !process->wait(std::chrono::seconds(30)).ok())
+      give_up("runc does not run");
     times.push_back(since(begin));
     os::SpawnOptions remove;
     remove.args = {"runc", "--root", bundle + "/state", "delete", "--force", id};
     Result<os::RunResult> removed = os::run(remove, std::chrono::seconds(30));
-    if (!removed.ok() || !removed->status.ok()) give_up("runc delete: " + (removed.ok() ? removed->output : ""));
+    if (!removed.ok() || !removed->status.ok())
+      give_up("runc delete: " + (removed.ok() ? removed->output : ""));
     ::poll(nullptr, 0, 100);
   }
   std::sort(times.begin(), times.end());
-  std::printf("p50=%.1f p99=%.1f min=%.1f max=%.1f\n", at_share(times, 0.5), at_share(times, 0.99), times.front(), times.back());
+  std::printf("p50=%.1f p99=%.1f min=%.1f max=%.1f\n", at_share(times, 0.5), at_share(times, 0.99),
+              times.front(), times.back());
+  return 0;
+}
+
+// From executing the program until /readyz says ok; it is ended with TERM each time.
+int run_start(uint16_t port, int count, std::vector<std::string> program) {
+  Cluster cluster;
+  cluster.host = "127.0.0.1";
+  cluster.port = port;
+  cluster.context.reset(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
+  std::vector<double> times;
+  for (int i = 0; i < count; ++i) {
+    os::SpawnOptions options;
+    options.args = program;
+    Clock::time_point begin = Clock::now();
+    Result<os::Process> process = os::spawn(options);
+    if (!process.ok()) give_up(process.error().message());
+    while (since(begin) < 30000) {
+      Connection connection(cluster);
+      if (connection.open() && connection.request("GET", "/readyz").body == "ok") break;
+      ::poll(nullptr, 0, 1);
+    }
+    times.push_back(since(begin));
+    // What it does right after its start, such as the first objects, is not cut short.
+    ::poll(nullptr, 0, 1500);
+    if (!process->kill(SIGTERM).ok() || !process->wait(std::chrono::seconds(30)).ok())
+      give_up("it does not end");
+  }
+  std::sort(times.begin(), times.end());
+  std::printf("p50=%.0f min=%.0f max=%.0f\n", at_share(times, 0.5), times.front(), times.back());
   return 0;
 }
 
@@ -342,14 +399,21 @@ int run(const std::vector<std::string>& words) {
   const std::string& what = words[1];
   auto number = [&](size_t at) { return std::atoi(words[at].c_str()); };
   if (what == "runc" && words.size() == 4) return run_runc(words[2], number(3));
+  if (what == "start" && words.size() > 4) {
+    return run_start(static_cast<uint16_t>(number(2)), number(3), {words.begin() + 4, words.end()});
+  }
   Result<Cluster> cluster = read_cluster(words[0]);
   if (!cluster.ok()) give_up(cluster.error().message());
-  if (what == "get" && words.size() == 5) return run_get(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
-  if (what == "create" && words.size() == 5) return run_create(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
+  if (what == "get" && words.size() == 5)
+    return run_get(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
+  if (what == "create" && words.size() == 5)
+    return run_create(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
   if (what == "seed" && words.size() == 4) return run_seed(*cluster, words[2], number(3));
-  if (what == "fan" && words.size() == 5) return run_fan(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
+  if (what == "fan" && words.size() == 5)
+    return run_fan(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
   if (what == "pods" && words.size() == 5) return run_pods(*cluster, words[2], words[3], number(4));
-  if (what == "crowd" && words.size() == 5) return run_crowd(*cluster, words[2], words[3], number(4));
+  if (what == "crowd" && words.size() == 5)
+    return run_crowd(*cluster, words[2], words[3], number(4));
   give_up("what? The words are in the head of tests/bench/load.cc");
 }
 

@@ -1,9 +1,12 @@
-// The server is killed with SIGKILL at a random moment while clients write, N times. What must hold:
+// The server is killed with SIGKILL at a random moment while clients write, N times. What must
+// hold:
 //
-//   - no acknowledged write is lost: each object holds the value of its last acknowledged write, or of
+//   - no acknowledged write is lost: each object holds the value of its last acknowledged write, or
+//   of
 //     one that was under way when the server died
 //   - revisions never repeat and never go back, over all lives of the server
-//   - a watch that goes on from the last revision it saw gets every acknowledged write once, in order
+//   - a watch that goes on from the last revision it saw gets every acknowledged write once, in
+//   order
 //   - the server is ready again in less than a second
 //
 //   kill_rounds PROGRAM FOLDER ROUNDS [SEED] [WRITERS]
@@ -54,10 +57,12 @@ class Ledger {
     ++writes_;
     if (revision == 0) return;
     if (!revisions_.emplace(revision, name + "=" + value).second) {
-      complain(fmt::format("revision {} was given twice: {} and {}={}", revision, revisions_[revision], name, value));
+      complain(fmt::format("revision {} was given twice: {} and {}={}", revision,
+                           revisions_[revision], name, value));
     }
     if (revision <= floor_) {
-      complain(fmt::format("revision {} of {} is not above {}, seen before the kill", revision, name, floor_));
+      complain(fmt::format("revision {} of {} is not above {}, seen before the kill", revision,
+                           name, floor_));
     }
   }
   void unanswered(const std::string& name, const std::string& value) {
@@ -83,7 +88,8 @@ class Ledger {
       auto there = found.find(name);
       std::string value = there == found.end() ? "" : there->second;
       if (value != expected.acknowledged && !expected.under_way.contains(value)) {
-        complain(fmt::format("{} is \"{}\", acknowledged was \"{}\"", name, value, expected.acknowledged));
+        complain(fmt::format("{} is \"{}\", acknowledged was \"{}\"", name, value,
+                             expected.acknowledged));
       }
       expected = {value, {}};
     }
@@ -112,16 +118,28 @@ class Ledger {
 
 class Server {
  public:
-  Server(std::string program, std::string folder) : program_(std::move(program)), folder_(std::move(folder)) {}
+  Server(std::string program, std::string folder)
+      : program_(std::move(program)), folder_(std::move(folder)) {}
   ~Server() { stop(SIGKILL); }
 
   std::string kubeconfig() const { return folder_ + "/admin.yaml"; }
   // Starts it; gives the time to ready in ms, or -1.
   double start(uint16_t port) {
-    os::Fd log = os::open_file(folder_ + "/server.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644).value();
+    os::Fd log =
+        os::open_file(folder_ + "/server.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)
+            .value();
     os::SpawnOptions options;
-    options.args = {program_, "server", "--disable-agent", "--data-dir", folder_ + "/d", "--bind-address",
-                    "127.0.0.1", "--https-listen-port", std::to_string(port), "--write-kubeconfig", kubeconfig()};
+    options.args = {program_,
+                    "server",
+                    "--disable-agent",
+                    "--data-dir",
+                    folder_ + "/d",
+                    "--bind-address",
+                    "127.0.0.1",
+                    "--https-listen-port",
+                    std::to_string(port),
+                    "--write-kubeconfig",
+                    kubeconfig()};
     options.fds = {{log.get(), 1}, {log.get(), 2}};
     Clock::time_point begin = Clock::now();
     process_ = os::spawn(options).value();
@@ -148,7 +166,8 @@ class Server {
 };
 
 // Creates, updates, patches and deletes its own objects until told to stop or the server is gone.
-void write_until(const std::stop_token& stop, const Cluster& cluster, Ledger& ledger, int writer, unsigned seed) {
+void write_until(const std::stop_token& stop, const Cluster& cluster, Ledger& ledger, int writer,
+                 unsigned seed) {
   std::mt19937 random(seed);
   Connection connection(cluster);
   std::map<std::string, bool> there;
@@ -162,8 +181,9 @@ void write_until(const std::stop_token& stop, const Cluster& cluster, Ledger& le
     const std::string& name = at->first;
     std::string path = fmt::format("{}/{}", kMaps, name);
     std::string value = fmt::format("{:x}-{}", random(), std::string(random() % 2000, 'x'));
-    std::string body = fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}},"data":{{"v":"{}"}}}})",
-                                   name, value);
+    std::string body = fmt::format(
+        R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}},"data":{{"v":"{}"}}}})",
+        name, value);
     Answer answer;
     bool removes = at->second && random() % 5 == 0;
     if (removes) {
@@ -185,7 +205,8 @@ void write_until(const std::stop_token& stop, const Cluster& cluster, Ledger& le
     Result<json::Document> document = json::Document::parse(answer.body);
     int64_t revision = 0;
     if (document.ok() && !removes) {
-      revision = std::atoll(std::string(document->root()["metadata"]["resourceVersion"].as_string()).c_str());
+      revision = std::atoll(
+          std::string(document->root()["metadata"]["resourceVersion"].as_string()).c_str());
     }
     ledger.acknowledged(name, value, revision);
   }
@@ -195,7 +216,9 @@ void write_until(const std::stop_token& stop, const Cluster& cluster, Ledger& le
 class Follower {
  public:
   Follower(const Cluster& cluster, Ledger& ledger, int64_t from)
-      : cluster_(cluster), ledger_(ledger), last_(from),
+      : cluster_(cluster),
+        ledger_(ledger),
+        last_(from),
         thread_(start_thread("follower", [this](const std::stop_token& stop) { run(stop); })) {}
 
   std::set<int64_t> seen() {
@@ -214,7 +237,9 @@ class Follower {
     while (!stop.stop_requested()) {
       Connection connection(cluster_);
       if (!connection.open() ||
-          !connection.send(request_text(cluster_, "GET", fmt::format("{}?watch=1&resourceVersion={}", kMaps, last_.load())))) {
+          !connection.send(
+              request_text(cluster_, "GET",
+                           fmt::format("{}?watch=1&resourceVersion={}", kMaps, last_.load())))) {
         ::poll(nullptr, 0, 10);
         continue;
       }
@@ -236,10 +261,11 @@ class Follower {
     if (!event.ok()) return ledger_.report("the watch sent what is not JSON: " + line);
     std::string_view type = event->root()["type"].as_string();
     if (type == "ERROR") return ledger_.report("the watch did not resume: " + line);
-    int64_t revision =
-        std::atoll(std::string(event->root()["object"]["metadata"]["resourceVersion"].as_string()).c_str());
+    int64_t revision = std::atoll(
+        std::string(event->root()["object"]["metadata"]["resourceVersion"].as_string()).c_str());
     if (revision <= last_) {
-      return ledger_.report(fmt::format("the watch went from {} to {}: {}", last_.load(), revision, line));
+      return ledger_.report(
+          fmt::format("the watch went from {} to {}: {}", last_.load(), revision, line));
     }
     last_ = revision;
     MutexLock lock(mutex_);
@@ -266,7 +292,8 @@ std::map<std::string, std::string> list_maps(const Cluster& cluster, int64_t* re
     if (name.starts_with("w")) found[name] = item["data"]["v"].as_string();
   }
   if (revision != nullptr) {
-    *revision = std::atoll(std::string(list->root()["metadata"]["resourceVersion"].as_string()).c_str());
+    *revision =
+        std::atoll(std::string(list->root()["metadata"]["resourceVersion"].as_string()).c_str());
   }
   return found;
 }
@@ -282,7 +309,8 @@ uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-int run(const std::string& program, const std::string& folder, int rounds, unsigned seed, int writers) {
+int run(const std::string& program, const std::string& folder, int rounds, unsigned seed,
+        int writers) {
   std::printf("seed %u\n", seed);
   std::mt19937 random(seed);
   uint16_t port = free_port();
@@ -302,9 +330,10 @@ int run(const std::string& program, const std::string& folder, int rounds, unsig
     {
       std::vector<std::jthread> threads;
       for (int i = 0; i < writers; ++i) {
-        threads.push_back(start_thread("writer", [&, i, own = static_cast<unsigned>(random())](const std::stop_token& stop) {
-          write_until(stop, cluster, ledger, i, own);
-        }));
+        threads.push_back(start_thread(
+            "writer", [&, i, own = static_cast<unsigned>(random())](const std::stop_token& stop) {
+              write_until(stop, cluster, ledger, i, own);
+            }));
       }
       ::poll(nullptr, 0, static_cast<int>(20 + random() % 400));
       server.stop(SIGKILL);
@@ -318,20 +347,26 @@ int run(const std::string& program, const std::string& folder, int rounds, unsig
   // The follower has a second to come to the end, then must have seen every acknowledged revision.
   std::map<int64_t, std::string> given = ledger.revisions();
   Clock::time_point begin = Clock::now();
-  while (!given.empty() && follower.last() < given.rbegin()->first && since(begin) < 3000) ::poll(nullptr, 0, 20);
+  while (!given.empty() && follower.last() < given.rbegin()->first && since(begin) < 3000)
+    ::poll(nullptr, 0, 20);
   follower.stop();
   std::set<int64_t> seen = follower.seen();
   size_t missed = 0;
   for (const auto& [revision, what] : given) {
     if (!seen.contains(revision) && missed++ == 0) {
-      ledger.report(fmt::format("the watch never showed revision {} ({})", revision, what.substr(0, 60)));
+      ledger.report(
+          fmt::format("the watch never showed revision {} ({})", revision, what.substr(0, 60)));
     }
   }
   std::sort(ready.begin(), ready.end());
   double slowest = ready.empty() ? 0 : ready.back();
-  std::printf("%d rounds, %zu acknowledged writes, %d watches, ready again after %.0f ms (median), %.0f ms (slowest)\n",
-              round, ledger.writes(), follower.resumed(), ready.empty() ? 0 : ready[ready.size() / 2], slowest);
-  if (slowest > kReadyLimitMs) ledger.report(fmt::format("ready again only after {:.0f} ms", slowest));
+  std::printf(
+      "%d rounds, %zu acknowledged writes, %d watches, ready again after %.0f ms (median), %.0f ms "
+      "(slowest)\n",
+      round, ledger.writes(), follower.resumed(), ready.empty() ? 0 : ready[ready.size() / 2],
+      slowest);
+  if (slowest > kReadyLimitMs)
+    ledger.report(fmt::format("ready again only after {:.0f} ms", slowest));
   std::string violation = ledger.violation();
   if (!violation.empty()) std::printf("VIOLATION: %s\n", violation.c_str());
   return violation.empty() ? 0 : 1;
@@ -347,5 +382,6 @@ int main(int count, char** words) {
   }
   signal(SIGPIPE, SIG_IGN);
   unsigned seed = count > 4 ? static_cast<unsigned>(std::atol(words[4])) : std::random_device()();
-  return wherry::test::run(words[1], words[2], std::atoi(words[3]), seed, count > 5 ? std::atoi(words[5]) : 6);
+  return wherry::test::run(words[1], words[2], std::atoi(words[3]), seed,
+                           count > 5 ? std::atoi(words[5]) : 6);
 }

@@ -1,7 +1,7 @@
 #pragma once
-// A small HTTPS client for tests and measurements: a kubeconfig's server and client certificate, kept
-// connections, nothing shared with the program's own client. One thread per Connection; a Cluster is
-// constant and may be shared.
+// A small HTTPS client for tests and measurements: a kubeconfig's server and client certificate,
+// kept connections, nothing shared with the program's own client. One thread per Connection; a
+// Cluster is constant and may be shared.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -58,7 +58,8 @@ inline bool use_identity(SSL_CTX* context, const std::string& chain, const std::
   return SSL_CTX_check_private_key(context) == 1;
 }
 
-// The first cluster and user of the file. The server's certificate is not verified: it is on loopback.
+// The first cluster and user of the file. The server's certificate is not verified: it is on
+// loopback.
 inline Result<Cluster> read_cluster(const std::string& kubeconfig) {
   std::string text = TRY(os::read_file(kubeconfig));
   json::Document file = TRY(json::parse_yaml(text));
@@ -69,11 +70,13 @@ inline Result<Cluster> read_cluster(const std::string& kubeconfig) {
   size_t colon = address.rfind(':');
   Cluster cluster;
   cluster.host = std::string(address.substr(0, colon));
-  cluster.port = colon == std::string_view::npos
-                     ? 443
-                     : static_cast<uint16_t>(std::atoi(std::string(address.substr(colon + 1)).c_str()));
+  cluster.port =
+      colon == std::string_view::npos
+          ? 443
+          : static_cast<uint16_t>(std::atoi(std::string(address.substr(colon + 1)).c_str()));
   cluster.context.reset(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
-  SSL_CTX_set_mode(cluster.context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(cluster.context.get(),
+                   SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   json::Value user = file.root()["users"].at(0)["user"];
   if (!use_identity(cluster.context.get(), inline_or_file(user, "client-certificate"),
                     inline_or_file(user, "client-key"))) {
@@ -154,12 +157,13 @@ struct Answer {
   std::string body;
 };
 
-inline std::string request_text(const Cluster& cluster, std::string_view method, std::string_view path,
-                                std::string_view body = {},
+inline std::string request_text(const Cluster& cluster, std::string_view method,
+                                std::string_view path, std::string_view body = {},
                                 std::string_view type = "application/json") {
-  std::string text = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n", method, path,
-                                 cluster.host);
-  if (!body.empty()) text += fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", type, body.size());
+  std::string text = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n",
+                                 method, path, cluster.host);
+  if (!body.empty())
+    text += fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", type, body.size());
   text += "\r\n";
   text += body;
   return text;
