@@ -89,10 +89,10 @@ world_processes() {
   uids=$(cat "$WORLD/uids" 2> /dev/null | sort -u)
   for pid in $(ls /proc | grep -E '^[0-9]+$'); do
     [ "$pid" = $$ ] && continue
-    line=$(cat "/proc/$pid/cgroup" 2> /dev/null) || continue
+    line=$(cat "/proc/$pid/cgroup" 2> /dev/null) && [ -r "/proc/$pid/cmdline" ] || continue
     if [ -n "$uids" ] && grep -qFf <(echo "$uids") <<< "$line"; then
       echo "$pid"
-    elif tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -qF "$DATA/"; then
+    elif { tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF "$DATA/"; } 2> /dev/null; then
       echo "$pid"
     fi
   done
