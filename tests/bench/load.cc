@@ -1,5 +1,5 @@
-// Puts load on an API server and says how fast it was. One thread, non-blocking connections: it
-// makes some 60,000 requests a second on one core, so that the server is what is measured. Works
+// Puts load on an API server and says how fast it was. One thread and non-blocking connections, so
+// that a request costs the client little and the server is what is measured. Works
 // against any server with the kubeconfig's client certificate.
 //
 //   load KUBECONFIG get PATH CONNECTIONS SECONDS

@@ -263,20 +263,13 @@ case_client_port_forward() {
   same "$(in_node curl -sf --max-time 5 http://127.0.0.1:$port/)" web
   same "$(in_node curl -sf --max-time 5 http://127.0.0.1:$port/)" web
   in_node curl -s --max-time 5 "http://127.0.0.1:$port/[1-20]" > /dev/null
-  end_client "$client"
+  end_tree "$client"
   k expose pod web --port=8080 --target-port=80 > /dev/null
   k port-forward service/web $port:8080 > "$FILES/log" 2>&1 &
   client=$!
   eventually 10 grep -q Forwarding "$FILES/log"
   same "$(in_node curl -sf --max-time 5 http://127.0.0.1:$port/)" web
-  end_client "$client"
-}
-
-# Ends a client that runs in the background, with the programs it was started through.
-end_client() {
-  local child
-  for child in $(pgrep -P "$1"); do end_client "$child"; done
-  kill "$1" 2> /dev/null || true
+  end_tree "$client"
 }
 
 case_client_expose() {
@@ -376,7 +369,7 @@ case_client_watch() {
   eventually 5 grep -qE '^seen +0 ' "$FILES/watch"
   k patch configmap seen --type=merge -p '{"data":{"a":"b"}}' > /dev/null
   eventually 5 grep -qE '^seen +1 ' "$FILES/watch"
-  end_client "$client"
+  end_tree "$client"
   LIMIT=3 k get configmaps --watch-only --output-watch-events > "$FILES/only" 2>&1 &
   sleep 1
   k delete configmap seen > /dev/null

@@ -271,7 +271,7 @@ case_node_reaches_outside() {
   local server=$!
   echo far > "$FILES/index.html"
   eventually 5 says far k exec client -- timeout 3 wget -qO- http://$OUTSIDE_IP:8123/
-  end_client $server
+  end_tree $server
 }
 
 case_node_heals() {

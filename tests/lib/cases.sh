@@ -66,6 +66,18 @@ fails_with() {
 
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 
+# Ends a program that runs in the background, with the programs it was started through.
+end_tree() {
+  local child
+  for child in $(pgrep -P "$1"); do end_tree "$child"; done
+  kill "$1" 2> /dev/null || true
+}
+
+end_jobs() {
+  local pid
+  for pid in $(jobs -p); do end_tree "$pid"; done
+}
+
 run_one_case() { # NAME
   CASE=${1//@/-} VARIANT=
   case $1 in *@*) VARIANT=${1#*@} ;; esac
@@ -73,6 +85,7 @@ run_one_case() { # NAME
   began=$(milliseconds)
   (
     set -eEu -o pipefail
+    trap end_jobs EXIT
     trap 'echo "at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND" >&2' ERR
     if declare -F case_setup > /dev/null; then case_setup; fi
     "${1%@*}"
