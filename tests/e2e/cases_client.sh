@@ -223,13 +223,17 @@ case_client_exec() {
   has "$out" 'exit code 3'
 }
 
-# Types TEXT into kubectl ARGUMENT... on a terminal of 33 rows and 99 columns.
+# Types TEXT into kubectl ARGUMENT... on a terminal of 33 rows and 99 columns, once there is a prompt.
+# In the foreground: a program in a terminal's background is stopped when it reads.
 terminal() {
-  local text=$1 command
+  local text=$1 command screen=$FILES/screen
   shift
-  command="stty rows 33 cols 99; nsenter --net=/run/netns/$NODE_NS timeout 20 ${CLIENTS[$VARIANT]} \
+  command="stty rows 33 cols 99; nsenter --net=/run/netns/$NODE_NS timeout --foreground 60 ${CLIENTS[$VARIANT]} \
 --kubeconfig $KUBECONFIG_FILE -n $SPACE $*"
-  (sleep 1.5; printf '%s\n' "$text"; sleep 1.5) | HOME=$WORLD/home script -qec "$command" /dev/null | tr -d '\r' || true
+  : > "$screen"
+  (eventually 30 grep -qE '[#$] ' "$screen"; printf '%s\n' "$text"; eventually 30 grep -q 'exit code' "$screen") 2> /dev/null |
+    HOME=$WORLD/home script -qefc "$command" "$screen" > /dev/null || true
+  tr -d '\r' < "$screen"
 }
 
 case_client_copy() {
