@@ -82,6 +82,18 @@ inline std::string ports_cell(std::string_view text) {
   return out;
 }
 
+// "12s", "3m4s", "6y326d": how long ago something was, in a cell.
+inline bool is_age(std::string_view text) {
+  if (text.empty()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    size_t unit = digits_from(text, i);
+    if (unit == i || unit == text.size()) return false;
+    if (std::string_view("ydhms").find(text[unit]) == std::string_view::npos) return false;
+    i = unit;
+  }
+  return true;
+}
+
 // Replaces "kube-api-access-x1y2z" and the like, and the names that generateName made.
 inline std::string steady_text(std::string_view key, std::string_view text) {
   if (is_uuid(text)) return "<uid>";
@@ -91,9 +103,7 @@ inline std::string steady_text(std::string_view key, std::string_view text) {
   if (key == "token") return "<token>";
   // Service addresses are random, but for the first, which the cluster gives itself.
   if (text.starts_with("10.43.") && text != "10.43.0.1") return "<address>";
-  bool age = key == "cells" && text.size() < 6 && text.size() > 1 && text.back() == 's' &&
-             parse_int(text.substr(0, text.size() - 1));
-  if (age) return "<age>";
+  if (key == "cells" && is_age(text)) return "<age>";
   if (key == "cells" && (text.ends_with("/TCP") || text.ends_with("/UDP"))) return ports_cell(text);
   constexpr std::string_view kVolume = "kube-api-access-";
   if (text.starts_with(kVolume)) return std::string(kVolume) + "<suffix>";
