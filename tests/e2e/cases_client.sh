@@ -269,9 +269,9 @@ case_client_port_forward() {
   in_node curl -s --max-time 5 "http://127.0.0.1:$port/[1-20]" > /dev/null
   end_tree "$client"
   k expose pod web --port=8080 --target-port=80 > /dev/null
-  k port-forward service/web $port:8080 > "$FILES/log" 2>&1 &
+  k port-forward service/web $port:8080 > "$FILES/log-service" 2>&1 &
   client=$!
-  eventually 10 grep -q Forwarding "$FILES/log"
+  eventually 10 grep -q Forwarding "$FILES/log-service"
   same "$(in_node curl -sf --max-time 5 http://127.0.0.1:$port/)" web
   end_tree "$client"
 }
