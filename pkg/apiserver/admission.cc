@@ -14,9 +14,11 @@ std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& s
 }
 
 std::string name_of(const AdmissionRequest& request) {
-  json::Node meta = request.object["metadata"];
-  std::string_view name = meta["name"].as_string();
-  return std::string(name.empty() ? meta["generateName"].as_string() : name);
+  auto name_in = [](auto meta) {
+    std::string_view name = meta["name"].as_string();
+    return std::string(name.empty() ? meta["generateName"].as_string() : name);
+  };
+  return request.after ? name_in(request.after["metadata"]) : name_in(request.object["metadata"]);
 }
 
 bool is_pod_create(const AdmissionRequest& request) {

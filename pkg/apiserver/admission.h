@@ -1,9 +1,13 @@
 #pragma once
 // Admission: the rules a write must pass beside its own kind's, and the fields they fill in. Each
-// rule is a file of its own and a line in default_admissions(). Mutating happens before defaults
-// and validation.
+// rule is a file of its own and a line in default_admissions().
 //
-// Immutable after construction; any thread.
+// A rule has two phases. mutate() runs before defaults and validation and may change the object.
+// validate() runs when the object is final, before it is stored; it may add further changes to the
+// transaction, which stand or fall with it. Both are asked again when a race was lost, so neither
+// may leave anything behind.
+//
+// Any thread; a rule that holds state synchronises it itself.
 
 #include <memory>
 #include <vector>
@@ -21,14 +25,25 @@ struct AdmissionRequest {
   Operation operation;
   const Target& target;
   const User& user;
-  json::Value before;  // Absent on create.
-  json::Node object;   // May be changed; absent on delete.
+  std::vector<std::string>& warnings;  // Sent to the client, whatever becomes of its request.
+  bool dry_run = false;
+  json::Value before = {};  // Absent on create; on delete known to validate() only.
+  json::Node object = {};   // mutate() may change it; absent on delete.
+  json::Value after = {};   // What validate() judges; absent on delete.
+};
+
+// What goes with the object into the store: changes of other objects, each under the revision that
+// was seen, and what is held until they are written.
+struct Companions {
+  std::vector<store::Write> writes;
+  std::vector<std::shared_ptr<void>> held;
 };
 
 class Admission {
  public:
   virtual ~Admission() = default;
-  virtual Result<void> admit(const AdmissionRequest& request) const = 0;
+  virtual Result<void> mutate(const AdmissionRequest&) const { return {}; }
+  virtual Result<void> validate(const AdmissionRequest&, Companions&) const { return {}; }
 };
 
 // Nothing is created in a namespace that is missing or on its way out; the namespaces every cluster

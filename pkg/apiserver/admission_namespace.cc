@@ -16,7 +16,7 @@ class NamespaceLifecycle final : public Admission {
  public:
   explicit NamespaceLifecycle(const store::Store& store) : store_(store) {}
 
-  Result<void> admit(const AdmissionRequest& request) const override {
+  Result<void> mutate(const AdmissionRequest& request) const override {
     const Target& target = request.target;
     const Resource& resource = *target.resource;
     if (request.operation == Operation::kDelete) {

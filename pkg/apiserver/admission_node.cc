@@ -11,7 +11,7 @@ constexpr std::string_view kNoSchedule = "NoSchedule";
 
 class NodeTaint final : public Admission {
  public:
-  Result<void> admit(const AdmissionRequest& request) const override {
+  Result<void> mutate(const AdmissionRequest& request) const override {
     const Resource& resource = *request.target.resource;
     bool node = resource.plural == "nodes" && resource.group.empty();
     if (!node || request.operation != Operation::kCreate) return {};

@@ -30,7 +30,7 @@ bool is_pod(const AdmissionRequest& request) {
 // On an update too: a list that was written anew still has them.
 class DefaultTolerations final : public Admission {
  public:
-  Result<void> admit(const AdmissionRequest& request) const override {
+  Result<void> mutate(const AdmissionRequest& request) const override {
     if (!is_pod(request)) return {};
     json::Node spec = request.object.ensure_object("spec");
     std::array<bool, kTroubles.size()> there{};
@@ -68,7 +68,7 @@ class PriorityAdmission final : public Admission {
  public:
   explicit PriorityAdmission(const store::Store& store) : store_(store) {}
 
-  Result<void> admit(const AdmissionRequest& request) const override {
+  Result<void> mutate(const AdmissionRequest& request) const override {
     if (!is_pod_create(request)) return {};
     json::Node spec = request.object.ensure_object("spec");
     std::string pod = name_of(request);

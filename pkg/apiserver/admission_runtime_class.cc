@@ -19,7 +19,7 @@ class RuntimeClassAdmission final : public Admission {
  public:
   explicit RuntimeClassAdmission(const store::Store& store) : store_(store) {}
 
-  Result<void> admit(const AdmissionRequest& request) const override {
+  Result<void> mutate(const AdmissionRequest& request) const override {
     if (!is_pod_create(request)) return {};
     json::Node spec = request.object.ensure_object("spec");
     std::string pod = name_of(request);

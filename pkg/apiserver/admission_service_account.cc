@@ -62,7 +62,7 @@ class ServiceAccountAdmission final : public Admission {
  public:
   explicit ServiceAccountAdmission(const store::Store& store) : store_(store) {}
 
-  Result<void> admit(const AdmissionRequest& request) const override {
+  Result<void> mutate(const AdmissionRequest& request) const override {
     if (!is_pod_create(request)) return {};
     json::Node pod = request.object;
     json::Node spec = pod.ensure_object("spec");

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -79,8 +80,8 @@ class Machinery {
 
   Result<json::Draft> decode_body(Context& context, const Target& target, json::Value body,
                                   const WriteOptions& options) const;
-  Result<void> admit(Context& context, Operation operation, const Target& target,
-                     json::Value before, json::Node after) const;
+  Result<void> mutate(const AdmissionRequest& request) const;
+  Result<void> validate(const AdmissionRequest& request, Companions& companions) const;
   Result<Written> insert(Context& context, const Target& target, json::Draft object,
                          const WriteOptions& options);
   Result<Written> replace(Context& context, const Target& target, const Change& change,
@@ -88,8 +89,9 @@ class Machinery {
   Result<Written> replace_once(Context& context, const Target& target, const ObjectPtr& live,
                                const Change& change, const WriteOptions& options,
                                const Update& how);
-  Result<Written> settle(const Target& target, const ObjectPtr& live, json::Draft& object,
-                         const WriteOptions& options);
+  // `request` is what validating admission is asked; empty: it is not.
+  Result<Written> settle(std::optional<AdmissionRequest> request, const Target& target,
+                         const ObjectPtr& live, json::Draft& object, const WriteOptions& options);
   Result<Written> apply(Context& context, const Target& target, json::Value applied,
                         const WriteOptions& options);
   Result<json::Draft> patched(Context& context, const Target& target, PatchType type,
@@ -110,6 +112,14 @@ class Machinery {
   // Stores `value` (absent: deletes) where `expected` is there now. The errors speak of the
   // resource.
   Result<ObjectPtr> commit(const Target& target, json::Value value, Revision expected);
+  // Asks validating admission, and stores `request.after` with what admission adds to it. Asks
+  // again when one of the additions lost a race.
+  Result<ObjectPtr> commit_allowed(const AdmissionRequest& request, const Target& target,
+                                   Revision expected);
+  // `writes` holds the companions; the object itself becomes the first. False: a companion lost a
+  // race.
+  Result<ObjectPtr> commit_all(const Target& target, json::Value value, Revision expected,
+                               std::vector<store::Write> companions, bool& companion_raced);
 
   Result<ObjectPtr> bind(Context& context, const Target& target, json::Value body,
                          const WriteOptions& options);

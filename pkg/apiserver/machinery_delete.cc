@@ -99,7 +99,9 @@ void bump_generation(json::Node meta) {
 Result<Deleted> Machinery::remove(Context& context, const Target& target,
                                   const DeleteOptions& options) {
   TRY(check_options(options));
-  TRY(admit(context, Operation::kDelete, target, json::Value(), json::Node()));
+  AdmissionRequest request{Operation::kDelete, target, context.user, context.warnings,
+                           options.dry_run};
+  TRY(mutate(request));
   const std::string resource = target.resource->group_resource();
   ObjectPtr marked;
   for (int attempt = 1;; ++attempt) {
@@ -108,7 +110,15 @@ Result<Deleted> Machinery::remove(Context& context, const Target& target,
     bool ours_is_gone = marked != nullptr && (live == nullptr || live->uid() != marked->uid());
     if (ours_is_gone) return Deleted{marked, true};
     if (live == nullptr) return api::not_found(resource, target.name);
-    if (marked == nullptr) TRY(check_preconditions(target, *live, options));
+    if (marked == nullptr) {
+      TRY(check_preconditions(target, *live, options));
+      json::Document document = live->document();
+      request.before = document.root();
+      Companions none;
+      TRY(validate(request, none));
+      request.before = json::Value();
+      CHECK(none.writes.empty());  // Nothing goes with a delete.
+    }
     Result<Deleted> deleted = remove_once(target, live, options, marked);
     bool lost_race = marked != nullptr && !deleted.ok() && deleted.error().is(Code::kNotFound);
     if (lost_race) return Deleted{marked, true};
@@ -166,9 +176,7 @@ Result<Deleted> Machinery::gone(const Target& target, const ObjectPtr& live, jso
                                 const DeleteOptions& options) {
   if (options.dry_run) return Deleted{live, true};
   ObjectPtr last = TRY(commit(target, json::Value(), live->revision()));
-  if (target.resource->plural == "services" && target.resource->group.empty()) {
-    services_.release(before);
-  }
+  if (is_services(target)) services_.release(before);
   return Deleted{last, true};
 }
 

@@ -188,6 +188,12 @@ Result<Written> Machinery::write_scale(Context& context, const Target& target, P
 
 Result<ObjectPtr> Machinery::create_subresource(Context& context, const Target& target,
                                                 json::Value body, const WriteOptions& options) {
+  AdmissionRequest request{Operation::kCreate, target, context.user, context.warnings,
+                           options.dry_run};
+  request.after = body;
+  Companions none;
+  TRY(validate(request, none));
+  CHECK(none.writes.empty());  // What is posted to a subresource is not stored itself.
   if (target.subresource == "binding") return bind(context, target, body, options);
   if (target.subresource == "eviction") return evict(context, target, body);
   if (target.subresource == "token") return issue_token(context, target, body);

@@ -18,10 +18,6 @@ constexpr int kPatchTries = 5;
 constexpr std::string_view kStatusFields[] = {"status"};
 constexpr std::string_view kSpecFields[] = {"spec"};
 
-bool is_services(const Target& target) {
-  return target.resource->plural == "services" && target.resource->group.empty();
-}
-
 bool writes_status(const Target& target) {
   return target.subresource == "status" || target.subresource == "approval";
 }
@@ -128,13 +124,6 @@ Result<json::Draft> Machinery::decode_body(Context& context, const Target& targe
   return object;
 }
 
-Result<void> Machinery::admit(Context& context, Operation operation, const Target& target,
-                              json::Value before, json::Node after) const {
-  AdmissionRequest request{operation, target, context.user, before, after};
-  for (const std::unique_ptr<Admission>& admission : admissions_) TRY(admission->admit(request));
-  return {};
-}
-
 void Machinery::track(Context& context, const Target& target, json::Value before, json::Node after,
                       const WriteOptions& options) const {
   // An object whose fields nobody owns stays so until somebody applies it.
@@ -146,26 +135,6 @@ void Machinery::track(Context& context, const Target& target, json::Value before
   }
   api::track_update(target.resource->schema, before, after,
                     tracking(context, target, options, clock_.now()));
-}
-
-Result<ObjectPtr> Machinery::commit(const Target& target, json::Value value, Revision expected) {
-  std::string resource = target.resource->group_resource();
-  store::Write write;
-  write.resource = resource;
-  write.ns = target.ns;
-  write.name = target.name;
-  write.expected = expected;
-  if (value) write.value = TRY(api::unstamped(value));
-  std::vector<store::Write> writes;
-  writes.push_back(std::move(write));
-  Result<std::vector<ObjectPtr>> done = store_.commit(std::move(writes));
-  if (done.ok()) return std::move(done.value().front());
-  switch (done.error().code()) {
-    case Code::kAlreadyExists: return api::already_exists(resource, target.name);
-    case Code::kConflict: return api::modified(resource, target.name);
-    case Code::kNotFound: return api::not_found(resource, target.name);
-    default: return std::move(done).error();
-  }
 }
 
 Result<Written> Machinery::create(Context& context, const Target& target, json::Value body,
@@ -185,7 +154,10 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
   const Resource& resource = *target.resource;
   json::Node root = object.root();
   begin_object(root, clock_.now());
-  TRY(admit(context, Operation::kCreate, target, json::Value(), root));
+  AdmissionRequest request{Operation::kCreate, target, context.user, context.warnings,
+                           options.dry_run};
+  request.object = root;
+  TRY(mutate(request));
   bool generated = makes_name(root);
   if (generated) make_name(root);
   fill_defaults(resource, root);
@@ -203,13 +175,17 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     TRY(api::validate_create(resource, frozen.root()));
     if (attempt == 1) warn(context, resource, frozen.root());
     Target place{&resource, target.ns, std::string(root["metadata"]["name"].as_string()), {}};
+    request.object = json::Node();
+    request.after = frozen.root();
     if (options.dry_run) {
+      Companions none;  // Nothing is stored that they could go with.
+      TRY(validate(request, none));
       if (store_.get(resource.group_resource(), place.ns, place.name) != nullptr) {
         return api::already_exists(resource.group_resource(), place.name);
       }
       return Written{TRY(loose_object(object, 0)), true};
     }
-    Result<ObjectPtr> stored = commit(place, frozen.root(), 0);
+    Result<ObjectPtr> stored = commit_allowed(request, place, 0);
     if (stored.ok()) {
       reservation.keep();
       return Written{std::move(stored).value(), true};
@@ -409,13 +385,19 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
     if (!how.tracked_as.empty()) tracked.subresource = how.tracked_as;
     track(context, tracked, before, root, options);
   }
+  Target asked = target;  // Rules of admission hear through which part the change came.
+  if (!how.tracked_as.empty()) asked.subresource = how.tracked_as;
+  std::optional<AdmissionRequest> request;
+  if (how.part != Part::kWhole) {
+    request.emplace(AdmissionRequest{Operation::kUpdate, asked, context.user, context.warnings,
+                                     options.dry_run, before, root});
+    TRY(mutate(*request));
+    request->object = json::Node();
+  }
   if (how.part == Part::kFinalize) {
     root.set("status", before["status"]);
   } else if (how.part != Part::kWhole) {
-    if (how.part == Part::kMain) {
-      TRY(admit(context, Operation::kUpdate, target, before, root));
-      fill_defaults(resource, root);
-    }
+    if (how.part == Part::kMain) fill_defaults(resource, root);
     api::prepare_update(resource, before, root,
                         how.part == Part::kStatus ? api::UpdateScope::kStatus
                         : how.part == Part::kPart ? api::UpdateScope::kPart
@@ -437,24 +419,9 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
     TRY(api::validate_update(resource, before, frozen.root()));
     warn(context, resource, frozen.root());
   }
-  Written written = TRY(settle(target, live, object, options));
+  Written written = TRY(settle(request, target, live, object, options));
   if (!options.dry_run) reservation.keep();
   return written;
-}
-
-// Writes nothing when nothing changed, and removes what only its finalizers had kept.
-Result<Written> Machinery::settle(const Target& target, const ObjectPtr& live, json::Draft& object,
-                                  const WriteOptions& options) {
-  json::Document before = live->document();
-  json::Document after = object.freeze();
-  if (json::equal(before.root(), after.root())) return Written{live, false};
-  if (options.dry_run) return Written{TRY(loose_object(object, live->revision())), false};
-  if (ready_to_go(before.root(), after.root())) {
-    TRY(commit(target, json::Value(), live->revision()));
-    if (is_services(target)) services_.release(before.root());
-    return Written{TRY(loose_object(object, live->revision())), false};
-  }
-  return Written{TRY(commit(target, after.root(), live->revision())), false};
 }
 
 }  // namespace wherry::apiserver

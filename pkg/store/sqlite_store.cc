@@ -31,6 +31,7 @@ Result<ObjectPtr> restamp(const api::Object& object, Revision revision) {
 
 Error named(Error error, const Write& write) {
   error.details().name = write.name;
+  error.details().kind = write.resource;
   return error;
 }
 

@@ -53,8 +53,8 @@ class Subscription {
 };
 
 // One change of a transaction. The whole transaction fails, and nothing is written, when one
-// condition does not hold: kAlreadyExists, kNotFound or kConflict, whose details().name is the
-// object's name.
+// condition does not hold: kAlreadyExists, kNotFound or kConflict, whose details() name the object
+// by its resource (in kind) and name.
 struct Write {
   std::string resource;
   std::string ns;  // Empty for cluster scope.
