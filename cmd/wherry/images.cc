@@ -18,7 +18,6 @@
 #include "kubectl_flags.h"
 #include "kubectl_output.h"
 #include "os/file.h"
-#include "os/unix_socket.h"
 #include "stop.h"
 
 namespace wherry::command {
@@ -54,25 +53,6 @@ std::vector<std::string> strings(json::Value list) {
   return out;
 }
 
-// The other side of ImagesDoor::serve().
-Result<void> ask_server(os::Fd door, const std::string& request, int file,
-                        const OnImage& on_image) {
-  std::vector<int> fds;
-  if (file >= 0) fds.push_back(file);
-  TRY(os::send_message(door.get(), request, fds));
-  while (true) {
-    os::Message message = TRY(os::receive_message(door.get(), std::nullopt));
-    if (message.data.empty()) return Error::unavailable("the server went away");
-    json::Document answer = TRY(json::Document::parse(message.data));
-    json::Value root = answer.root();
-    if (root["done"].as_bool()) return {};
-    if (root["error"]) return Error::internal("{}", root["error"].as_string());
-    json::Value image = root["image"];
-    on_image({std::string(image["id"].as_string()), strings(image["tags"]),
-              strings(image["digests"]), static_cast<uint64_t>(image["sizeBytes"].as_int())});
-  }
-}
-
 constexpr int kStartPolls = 20;
 constexpr int kStartPollMilliseconds = 250;
 
@@ -90,23 +70,27 @@ Result<void> ask_store(const std::string& data_dir, const std::string& request, 
   std::unique_ptr<container::ImageStore> images =
       TRY(container::ImageStore::open(data_dir + "/agent/images", clock));
   json::Document parsed = TRY(json::Document::parse(request));
-  return ImagesDoor::answer(*images, data_dir, parsed.root(), file,
-                            [&](const container::Image& image) -> Result<void> {
-                              on_image({image.id, image.tags, image.digests, image.size_bytes});
-                              return {};
-                            });
+  return answer_images(*images, data_dir, parsed.root(), file,
+                       [&](const container::Image& image) -> Result<void> {
+                         on_image({image.id, image.tags, image.digests, image.size_bytes});
+                         return {};
+                       });
 }
 
 Result<void> ask(const std::string& data_dir, const std::string& request, int file,
                  const OnImage& on_image) {
   // A server that has just started opens the door a moment after its API.
   for (int tries_left = kStartPolls;; --tries_left) {
-    Result<os::Fd> door =
-        os::connect_unix(ImagesDoor::socket_path(data_dir), os::SocketKind::kSeqpacket);
-    if (door.ok()) return ask_server(std::move(door).value(), request, file, on_image);
-    Code code = door.error().code();
-    if (code != Code::kUnavailable && code != Code::kNotFound) return std::move(door).error();
-    Result<void> asked = ask_store(data_dir, request, file, on_image);
+    Result<void> asked =
+        ask_door(images_door_path(data_dir), request, file, [&on_image](json::Value answer) {
+          json::Value image = answer["image"];
+          on_image({std::string(image["id"].as_string()), strings(image["tags"]),
+                    strings(image["digests"]), static_cast<uint64_t>(image["sizeBytes"].as_int())});
+        });
+    if (asked.ok()) return asked;
+    Code code = asked.error().code();
+    if (code != Code::kUnavailable && code != Code::kNotFound) return asked;
+    asked = ask_store(data_dir, request, file, on_image);
     if (asked.ok() || !asked.error().is(Code::kConflict) || tries_left == 0) return asked;
     poll(nullptr, 0, kStartPollMilliseconds);
   }

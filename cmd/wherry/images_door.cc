@@ -1,19 +1,12 @@
 #include "images_door.h"
 
-#include <poll.h>
-
 #include <algorithm>
 
 #include "agent/record.h"
-#include "base/log.h"
-#include "base/thread.h"
 #include "os/file.h"
-#include "os/unix_socket.h"
 
 namespace wherry::command {
 namespace {
-
-constexpr std::chrono::seconds kRequestLimit{5};
 
 void add_names(json::Node node, const char* key, const std::vector<std::string>& names) {
   json::Node list = node.set_array(key);
@@ -58,8 +51,8 @@ Result<void> check_unused(const container::Image& image, const std::string& data
 
 }  // namespace
 
-Result<void> ImagesDoor::answer(container::ImageStore& images, const std::string& data_dir,
-                                json::Value request, int file, const Emit& emit) {
+Result<void> answer_images(container::ImageStore& images, const std::string& data_dir,
+                           json::Value request, int file, const EmitImage& emit) {
   std::string_view verb = request["verb"].as_string();
   std::string name(request["name"].as_string());
   if (verb == "list") {
@@ -80,55 +73,13 @@ Result<void> ImagesDoor::answer(container::ImageStore& images, const std::string
   return Error::invalid("unknown request \"{}\"", verb);
 }
 
-Result<void> ImagesDoor::start() {
-  std::string path = socket_path(data_dir_);
-  listener_ = TRY(os::listen_unix(path, os::SocketKind::kSeqpacket, 8));
-  TRY(os::change_mode(path, 0600));
-  wake_ = TRY(os::EventFd::open());
-  thread_ = start_thread("images-door", [this](const std::stop_token& stop) { run(stop); });
-  return {};
-}
-
-void ImagesDoor::stop() {
-  if (!thread_.joinable()) return;
-  thread_.request_stop();
-  wake_->signal();
-  thread_.join();
-  Result<void> removed = os::remove_file(socket_path(data_dir_));
-  if (!removed.ok()) log::debug("images door: {}", removed.error().message());
-}
-
-void ImagesDoor::run(const std::stop_token& stop) {
-  pollfd waited[2] = {{listener_.get(), POLLIN, 0}, {wake_->fd(), POLLIN, 0}};
-  while (!stop.stop_requested()) {
-    if (poll(waited, 2, -1) < 0) continue;
-    if (stop.stop_requested() || (waited[0].revents & POLLIN) == 0) continue;
-    Result<os::Fd> peer = os::accept_unix(listener_.get());
-    if (peer.ok()) serve(std::move(peer).value());
-  }
-}
-
-void ImagesDoor::serve(os::Fd peer) {
-  Result<os::Message> message = os::receive_message(peer.get(), kRequestLimit);
-  if (!message.ok() || message->data.empty()) return;
-  Result<json::Document> request = json::Document::parse(message->data);
-  Result<void> done;
-  if (request.ok()) {
-    int file = message->fds.empty() ? -1 : message->fds[0].get();
-    done = answer(images_, data_dir_, request->root(), file, [&](const container::Image& image) {
-      return os::send_message(peer.get(), image_message(image));
+std::unique_ptr<Door> make_images_door(container::ImageStore& images, const std::string& data_dir) {
+  auto answer = [&images, data_dir](json::Value request, int file, const Door::Emit& emit) {
+    return answer_images(images, data_dir, request, file, [&emit](const container::Image& image) {
+      return emit(image_message(image));
     });
-  } else {
-    done = std::move(request).error();
-  }
-  json::Draft last;
-  if (done.ok()) {
-    last.root().set("done", true);
-  } else {
-    last.root().set("error", done.error().message());
-  }
-  Result<void> sent = os::send_message(peer.get(), last.dump());
-  if (!sent.ok()) log::debug("images door: {}", sent.error().message());
+  };
+  return std::make_unique<Door>(images_door_path(data_dir), "images-door", answer);
 }
 
 }  // namespace wherry::command

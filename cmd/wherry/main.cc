@@ -22,6 +22,7 @@ constexpr Command kCommands[] = {
     {"kubectl", &run_kubectl,
      "Small built-in client: get, apply, delete, logs, exec, wait, version"},
     {"images", &run_images, "Images of this node: ls, import, rm"},
+    {"secrets-encrypt", &run_secrets_encrypt, "Encryption of Secrets at rest: status, rotate"},
     {"stop", &run_stop, "Stop the service; with --workloads the pods too"},
     {"uninstall", &run_uninstall, "Remove everything that Wherry made on this machine"},
     {"hello", &run_hello, "Serve a small web page (the demo image's program)"},
@@ -33,7 +34,7 @@ void print_help(std::FILE* to) {
       "Wherry is Kubernetes in one small binary.\n\nUsage: wherry COMMAND [flags]\n\nCommands:\n",
       to);
   for (const Command& command : kCommands) {
-    std::fprintf(to, "  %-10s %s\n", std::string(command.name).c_str(),
+    std::fprintf(to, "  %-15s %s\n", std::string(command.name).c_str(),
                  std::string(command.help).c_str());
   }
   std::fputs("\n`wherry COMMAND --help` lists the flags of a command.\n", to);

@@ -109,7 +109,7 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
                                                          .domain = flags.cluster_domain},
                                          client, cache, clock);
   }
-  parts->images_door_ = std::make_unique<ImagesDoor>(*parts->images_, flags.data_dir);
+  parts->images_door_ = make_images_door(*parts->images_, flags.data_dir);
   return parts;
 }
 

@@ -51,7 +51,7 @@ class NodeParts {
   std::unique_ptr<agent::Agent> agent_;
   std::unique_ptr<proxy::Proxy> proxy_;
   std::unique_ptr<dns::DnsServer> dns_;  // Null with --disable dns.
-  std::unique_ptr<ImagesDoor> images_door_;
+  std::unique_ptr<Door> images_door_;
 };
 
 }  // namespace wherry::command

@@ -119,7 +119,10 @@ Result<void> ServerParts::open_store() {
   store::Options options;
   options.path = folder + "/state.db";
   options.lazy = {"events", "leases.coordination.k8s.io"};
-  store_ = TRY(store::open(std::move(options), clock_));
+  cluster::SecretsEncryption::Opened opened =
+      TRY(cluster::SecretsEncryption::open_store(flags_.data_dir, std::move(options), clock_));
+  store_ = std::move(opened.store);
+  secrets_ = std::move(opened.encryption);
   return {};
 }
 
@@ -194,6 +197,8 @@ Result<void> ServerParts::start() {
   TRY(start_api());
   TRY(api_->start());
   TRY(write_kubeconfig());
+  control_door_ = make_control_door({*secrets_}, flags_.data_dir);
+  TRY(control_door_->start());
   TRY(start_components());
   log::info("wherry {} serves on port {}; kubeconfig: {}", version(), api_->port(),
             flags_.write_kubeconfig);
@@ -201,6 +206,7 @@ Result<void> ServerParts::start() {
 }
 
 ServerParts::~ServerParts() {
+  control_door_.reset();
   local_node_.set({}, nullptr);
   if (api_ != nullptr) api_->stop();
   if (scheduler_ != nullptr) scheduler_->stop();

@@ -10,6 +10,8 @@
 #include "base/result.h"
 #include "client/client.h"
 #include "cluster/credentials.h"
+#include "cluster/secrets_encryption.h"
+#include "control_door.h"
 #include "controller/runtime.h"
 #include "flags.h"
 #include "node_parts.h"
@@ -50,6 +52,8 @@ class ServerParts {
   std::string token_;
   std::unique_ptr<cluster::Credentials> credentials_;
   std::unique_ptr<store::Store> store_;
+  std::unique_ptr<cluster::SecretsEncryption> secrets_;
+  std::unique_ptr<Door> control_door_;
   LocalNode local_node_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<LocalClients> clients_;

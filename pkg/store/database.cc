@@ -45,8 +45,9 @@ struct Database::Statements {
   sqlite3_stmt* remove = nullptr;
   sqlite3_stmt* log = nullptr;
   sqlite3_stmt* reserve = nullptr;
+  sqlite3_stmt* log_previous = nullptr;
   ~Statements() {
-    for (sqlite3_stmt* statement : {begin, commit, put, remove, log, reserve}) {
+    for (sqlite3_stmt* statement : {begin, commit, put, remove, log, reserve, log_previous}) {
       sqlite3_finalize(statement);
     }
   }
@@ -129,6 +130,7 @@ Result<void> Database::prepare() {
       {&statements_->remove, "DELETE FROM objects WHERE id=?"},
       {&statements_->log, "INSERT INTO log VALUES(?,?,?,?,?)"},
       {&statements_->reserve, "UPDATE meta SET value=? WHERE key='reserved'"},
+      {&statements_->log_previous, "UPDATE log SET previous=? WHERE revision=?"},
   };
   for (auto [statement, sql] : wanted) {
     if (sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, nullptr) !=
@@ -208,6 +210,12 @@ Result<void> Database::set_reserved(api::Revision revision) {
   return step_done(statements_->reserve, "reserve revisions");
 }
 
+Result<void> Database::set_log_previous(api::Revision revision, std::string_view previous) {
+  bind_blob(statements_->log_previous, 1, previous);
+  sqlite3_bind_int64(statements_->log_previous, 2, revision);
+  return step_done(statements_->log_previous, "write log");
+}
+
 namespace {
 
 // Runs a query; visit gets each row and may end it with an error.
@@ -227,16 +235,21 @@ Result<void> each_row(sqlite3* db, const char* sql,
 
 }  // namespace
 
-Result<api::Revision> Database::reserved() {
-  api::Revision value = 0;
+// The one number a query yields; 0 when it yields no row.
+Result<int64_t> Database::read_number(const std::string& sql) {
+  int64_t value = 0;
   TRY(each_row(
-      db_, "SELECT value FROM meta WHERE key='reserved'",
+      db_, sql.c_str(),
       [&value](sqlite3_stmt* row) -> Result<void> {
         value = sqlite3_column_int64(row, 0);
         return {};
       },
       [this] { return fail("read state store"); }));
   return value;
+}
+
+Result<api::Revision> Database::reserved() {
+  return read_number("SELECT value FROM meta WHERE key='reserved'");
 }
 
 Result<void> Database::each_resource(const std::function<void(int64_t, std::string_view)>& visit) {
@@ -272,16 +285,26 @@ Result<void> Database::each_log_descending(
 }
 
 Result<api::Revision> Database::object_revision(int64_t id) {
-  api::Revision value = 0;
-  std::string sql = fmt::format("SELECT revision FROM objects WHERE id={}", id);
-  TRY(each_row(
-      db_, sql.c_str(),
-      [&value](sqlite3_stmt* row) -> Result<void> {
-        value = sqlite3_column_int64(row, 0);
-        return {};
-      },
-      [this] { return fail("read state store"); }));
-  return value;
+  return read_number(fmt::format("SELECT revision FROM objects WHERE id={}", id));
+}
+
+Result<void> Database::wish_scrub() {
+  return run("INSERT OR REPLACE INTO meta VALUES('scrub', 1)");
+}
+
+Result<bool> Database::scrub_wished() {
+  int64_t wished = TRY(read_number("SELECT value FROM meta WHERE key='scrub'"));
+  return wished != 0;
+}
+
+Result<void> Database::scrub() {
+  TRY(run("VACUUM"));
+  if (sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr) !=
+      SQLITE_OK) {
+    return fail("checkpoint");
+  }
+  *wal_counter_ = 0;
+  return run("DELETE FROM meta WHERE key='scrub'");
 }
 
 void Database::checkpoint_if_over(int pages_max) {

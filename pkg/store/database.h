@@ -60,6 +60,7 @@ class Database {
   Result<void> append_log(const LogRow& row);
   Result<void> trim_log(api::Revision through);
   Result<void> set_reserved(api::Revision revision);
+  Result<void> set_log_previous(api::Revision revision, std::string_view previous);
   Result<api::Revision> reserved();
 
   Result<void> each_resource(const std::function<void(int64_t, std::string_view)>& visit);
@@ -67,6 +68,12 @@ class Database {
   Result<void> each_log_descending(const std::function<Result<void>(const LogRow&)>& visit);
   // Revision of the row with that id, 0 when there is none.
   Result<api::Revision> object_revision(int64_t id);
+
+  // Rebuilds the file, so that nothing which was overwritten or deleted can be found in it. A wish
+  // is part of the open transaction and outlives a crash; scrub() fulfils and forgets it.
+  Result<void> wish_scrub();
+  Result<bool> scrub_wished();
+  Result<void> scrub();
 
   // What to say of content that makes no sense.
   Error damaged(std::string_view what) const;
@@ -81,6 +88,7 @@ class Database {
   Result<void> run(std::string_view sql);
   Result<void> step_done(sqlite3_stmt* statement, std::string_view what);
   Result<void> prepare();
+  Result<int64_t> read_number(const std::string& sql);
   static int on_wal(void* self, sqlite3* db, const char* name, int pages);
 
   sqlite3* db_ = nullptr;

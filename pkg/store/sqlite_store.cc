@@ -93,7 +93,10 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, const Cl
 }
 
 SqliteStore::SqliteStore(Options options, const Clock& clock, Database database)
-    : options_(std::move(options)), clock_(clock), database_(std::move(database)) {}
+    : options_(std::move(options)),
+      clock_(clock),
+      database_(std::move(database)),
+      codec_(options_.codec) {}
 
 SqliteStore::~SqliteStore() {
   {
@@ -115,6 +118,8 @@ SqliteStore::Table& SqliteStore::table(std::string_view name) const {
     auto made = std::make_unique<Table>();
     made->name = std::string(name);
     made->lazy = is_lazy(name);
+    made->coded =
+        std::find(options_.coded.begin(), options_.coded.end(), name) != options_.coded.end();
     found = tables_.emplace(made->name, std::move(made)).first;
   }
   return *found->second;
@@ -213,6 +218,12 @@ Metrics SqliteStore::metrics() const {
 Result<std::vector<ObjectPtr>> SqliteStore::commit(std::vector<Write> writes) {
   Request request;
   request.writes = std::move(writes);
+  TRY(wait_for(request));
+  return std::move(request.result);
+}
+
+// Hands the request to the writer; its own outcome is in request.result.
+Result<void> SqliteStore::wait_for(Request& request) {
   {
     MutexLock lock(queue_mutex_);
     if (closed_) return Error::unavailable("the server is shutting down");
@@ -220,19 +231,22 @@ Result<std::vector<ObjectPtr>> SqliteStore::commit(std::vector<Write> writes) {
   }
   queue_changed_.notify_one();
   request.done.acquire();
-  return std::move(request.result);
+  return {};
 }
 
 Result<void> SqliteStore::flush() {
   Request request;
   request.flush = true;
-  {
-    MutexLock lock(queue_mutex_);
-    if (closed_) return Error::unavailable("the server is shutting down");
-    queue_.push_back(&request);
-  }
-  queue_changed_.notify_one();
-  request.done.acquire();
+  TRY(wait_for(request));
+  if (!request.result.ok()) return std::move(request.result).error();
+  return {};
+}
+
+Result<void> SqliteStore::recode(std::shared_ptr<const ValueCodec> codec) {
+  CHECK(codec != nullptr);
+  Request request;
+  request.codec = std::move(codec);
+  TRY(wait_for(request));
   if (!request.result.ok()) return std::move(request.result).error();
   return {};
 }
@@ -302,6 +316,11 @@ void SqliteStore::process(std::vector<Request*> requests) {
     // writer.
     if (!events.empty()) deliver(events);
   }
+  for (Request* request : requests) {
+    if (request->codec == nullptr || !request->result.ok()) continue;
+    Result<void> recoded = recode_all(request->codec);
+    if (!recoded.ok()) request->result = std::move(recoded).error();
+  }
   for (Request* request : requests) request->done.release();
   trim_disk_log();
 }
@@ -370,14 +389,17 @@ Result<ObjectPtr> SqliteStore::apply_one(const Write& write, Batch& batch) {
   return event.object;
 }
 
+// After a commit with unknown outcome nothing is written before the file is open anew.
+Result<void> SqliteStore::mend() {
+  if (!broken_) return {};
+  database_ = Database();
+  database_ = TRY(Database::open(options_.path, options_.vfs));
+  broken_ = false;
+  return {};
+}
+
 Result<void> SqliteStore::persist(const Batch& batch) {
-  if (broken_) {
-    database_ = Database();
-    Result<Database> reopened = Database::open(options_.path, options_.vfs);
-    if (!reopened.ok()) return std::move(reopened).error();
-    database_ = std::move(reopened).value();
-    broken_ = false;
-  }
+  TRY(mend());
   bool durable = batch.revision >= reserved_ ||
                  std::any_of(batch.changes.begin(), batch.changes.end(),
                              [](const Change& change) { return !change.table->lazy; });
@@ -416,6 +438,7 @@ Result<void> SqliteStore::persist(const Batch& batch) {
 
 Result<void> SqliteStore::persist_changes(const Batch& batch) {
   TRY(database_.begin());
+  std::string kept;
   for (const Change& change : batch.changes) {
     if (change.table->lazy) continue;
     int64_t resource = TRY(resource_id(*change.table));
@@ -423,10 +446,14 @@ Result<void> SqliteStore::persist_changes(const Batch& batch) {
     if (event.type == EventType::kDeleted) {
       TRY(database_.delete_object(change.row));
     } else {
-      TRY(database_.put_object({change.row, resource, event.revision, event.object->json()}));
+      std::string_view value =
+          encode(codec_.get(), *change.table, change.row, event.object->json(), kept);
+      TRY(database_.put_object({change.row, resource, event.revision, value}));
     }
     std::string_view previous;
-    if (event.previous != nullptr) previous = event.previous->json();
+    if (event.previous != nullptr) {
+      previous = encode(codec_.get(), *change.table, change.row, event.previous->json(), kept);
+    }
     TRY(database_.append_log(
         {event.revision, resource, static_cast<int>(event.type), change.row, previous}));
   }
@@ -532,6 +559,7 @@ Result<void> SqliteStore::flush_lazy() {
 
 Result<void> SqliteStore::write_dirty(std::vector<std::pair<Dirty*, Entry>>& placed) {
   TRY(database_.begin());
+  std::string kept;
   for (auto& [key, dirty] : dirty_) {
     const Entry* entry = dirty.table->tree.find(dirty.ns, dirty.name);
     if (entry == nullptr) {
@@ -541,7 +569,8 @@ Result<void> SqliteStore::write_dirty(std::vector<std::pair<Dirty*, Entry>>& pla
     int64_t resource = TRY(resource_id(*dirty.table));
     // Deleted and made anew since: the old row is taken over.
     int64_t row = entry->row != 0 ? entry->row : dirty.row != 0 ? dirty.row : next_row_++;
-    TRY(database_.put_object({row, resource, entry->object->revision(), entry->object->json()}));
+    std::string_view value = encode(codec_.get(), *dirty.table, row, entry->object->json(), kept);
+    TRY(database_.put_object({row, resource, entry->object->revision(), value}));
     placed.emplace_back(&dirty, Entry{entry->object, row});
   }
   return {};
@@ -561,6 +590,91 @@ void SqliteStore::trim_disk_log() {
   log_trimmed_ = through;
 }
 
+// ---- Values that stand coded on disk
+
+std::string_view SqliteStore::encode(const ValueCodec* codec, const Table& table, int64_t row,
+                                     std::string_view plain, std::string& keep) {
+  if (codec == nullptr || !table.coded) return plain;
+  keep = codec->encode(fmt::format("{}/{}", table.name, row), plain);
+  return keep;
+}
+
+Result<std::string> SqliteStore::decode(const Table& table, int64_t row,
+                                        std::string_view stored) const {
+  if (codec_ == nullptr || !table.coded) return std::string(stored);
+  return codec_->decode(fmt::format("{}/{}", table.name, row), stored);
+}
+
+// The same at a start, where stale values are noted.
+Result<ObjectPtr> SqliteStore::load_value(const Table& table, int64_t row,
+                                          std::string_view stored) {
+  if (table.coded && codec_ != nullptr && !codec_->current(stored)) stale_values_ = true;
+  std::string plain = TRY(decode(table, row, stored));
+  Result<ObjectPtr> parsed = api::Object::parse(std::move(plain));
+  if (!parsed.ok()) return database_.damaged(parsed.error().message());
+  return parsed;
+}
+
+// In the open transaction.
+Result<void> SqliteStore::write_anew(const ValueCodec& codec) {
+  std::map<int64_t, const Table*> coded;
+  {
+    MutexLock lock(state_mutex_);
+    for (const auto& [name, table] : tables_) {
+      if (table->coded && table->id != 0) coded[table->id] = table.get();
+    }
+  }
+  std::string kept;
+  for (const auto& [id, table] : coded) {
+    Result<void> put;
+    table->tree.scan("", "", "", [&, resource = id, from = table](const Entry& entry) {
+      if (entry.row == 0) return true;  // A lazy one that is not on disk yet.
+      std::string_view value = encode(&codec, *from, entry.row, entry.object->json(), kept);
+      put = database_.put_object({entry.row, resource, entry.object->revision(), value});
+      return put.ok();
+    });
+    TRY(std::move(put));
+  }
+  // Collected first: SQLite leaves open what a query sees of changes made meanwhile.
+  std::vector<std::pair<Revision, std::string>> previous;
+  TRY(database_.each_log_descending([&](const Database::LogRow& row) -> Result<void> {
+    auto found = coded.find(row.resource);
+    if (found == coded.end() || row.previous.empty()) return {};
+    std::string plain = TRY(decode(*found->second, row.id, row.previous));
+    encode(&codec, *found->second, row.id, plain, kept);
+    previous.emplace_back(row.revision, kept);
+    return {};
+  }));
+  for (const auto& [revision, value] : previous) {
+    TRY(database_.set_log_previous(revision, value));
+  }
+  return database_.wish_scrub();
+}
+
+Result<void> SqliteStore::recode_all(std::shared_ptr<const ValueCodec> codec) {
+  TRY(mend());
+  Result<void> written = database_.begin();
+  if (written.ok()) written = write_anew(*codec);
+  if (!written.ok()) {
+    database_.rollback();
+    return written;
+  }
+  Result<void> committed = database_.commit();
+  if (!committed.ok()) {
+    database_.rollback();
+    // Either codec reads what is there now, so which of them won need not be known.
+    broken_ = !committed.error().is(Code::kStorageFull);
+    return committed;
+  }
+  codec_ = std::move(codec);
+  Result<void> scrubbed = database_.scrub();
+  if (!scrubbed.ok()) {
+    log::warn("state store: old bytes stay in {} until the next start: {}", options_.path,
+              scrubbed.error().message());
+  }
+  return {};
+}
+
 // ---- Start
 
 Result<void> SqliteStore::load() {
@@ -574,13 +688,13 @@ Result<void> SqliteStore::load() {
     auto found = tables.find(row.resource);
     // Rows are written after their resource, in one transaction.
     if (found == tables.end()) return database_.damaged("an object of no known resource");
-    Result<ObjectPtr> parsed = api::Object::parse(std::string(row.value));
-    if (!parsed.ok()) return database_.damaged(parsed.error().message());
-    ObjectPtr object = std::move(parsed).value();
+    ObjectPtr object = TRY(load_value(*found->second, row.id, row.value));
     found->second->tree = found->second->tree.put({std::move(object), row.id});
     next_row_ = std::max(next_row_, row.id + 1);
     return {};
   }));
+  bool scrub = TRY(database_.scrub_wished());
+  if (scrub) TRY(database_.scrub());
   reserved_ = TRY(database_.reserved());
   lazy_start_ = reserved_;
   {
@@ -607,7 +721,9 @@ Result<void> SqliteStore::load_log(const std::map<int64_t, Table*>& tables) {
     if (known == tables.end()) return database_.damaged("a change of no known resource");
     Table* target = known->second;
     Event event{static_cast<EventType>(row.type), row.revision, target->name, now[row.id], nullptr};
-    if (!row.previous.empty()) event.previous = TRY(api::Object::parse(std::string(row.previous)));
+    if (!row.previous.empty()) {
+      event.previous = TRY(load_value(*target, row.id, row.previous));
+    }
     if (event.type == EventType::kDeleted)
       event.object = TRY(restamp(*event.previous, row.revision));
     now[row.id] = event.previous;

@@ -40,18 +40,22 @@ class SqliteStore final : public Store {
   Revision oldest_revision() const override EXCLUDES(state_mutex_);
   Metrics metrics() const override EXCLUDES(state_mutex_);
   Result<void> flush() override EXCLUDES(queue_mutex_);
+  bool has_stale_values() const override { return stale_values_; }
+  Result<void> recode(std::shared_ptr<const ValueCodec> codec) override EXCLUDES(queue_mutex_);
 
  private:
   struct Table {
     std::string name;
     bool lazy = false;
+    bool coded = false;
     int64_t id = 0;  // In the resources table; 0 until first written to disk. Writer thread.
     Tree tree;       // Guarded by state_mutex_ for writing by the writer thread; see table().
   };
-  // One call of commit() or flush(), waiting for its answer on the caller's stack.
+  // One call of commit(), flush() or recode(), waiting for its answer on the caller's stack.
   struct Request {
     std::vector<Write> writes;
     bool flush = false;
+    std::shared_ptr<const ValueCodec> codec;
     Result<std::vector<ObjectPtr>> result{std::vector<ObjectPtr>{}};
     std::binary_semaphore done{0};
   };
@@ -78,11 +82,15 @@ class SqliteStore final : public Store {
   SqliteStore(Options options, const Clock& clock, Database database);
   Result<void> load();
   Result<void> load_log(const std::map<int64_t, Table*>& tables);
+  Result<std::string> decode(const Table& table, int64_t row, std::string_view stored) const;
+  Result<ObjectPtr> load_value(const Table& table, int64_t row, std::string_view stored);
+  Result<void> wait_for(Request& request) EXCLUDES(queue_mutex_);
 
   void write_loop(const std::stop_token& stop);
   void process(std::vector<Request*> requests);
   Result<std::vector<ObjectPtr>> apply(const Request& request, Batch& batch);
   Result<ObjectPtr> apply_one(const Write& write, Batch& batch);
+  Result<void> mend();
   Result<void> persist(const Batch& batch);
   Result<void> persist_changes(const Batch& batch);
   Result<bool> resolve_unknown(const Batch& batch);
@@ -94,9 +102,14 @@ class SqliteStore final : public Store {
   Result<void> write_dirty(std::vector<std::pair<Dirty*, Entry>>& placed);
   void note_dirty(const Batch& batch);
   void trim_disk_log();
+  Result<void> write_anew(const ValueCodec& codec);
+  Result<void> recode_all(std::shared_ptr<const ValueCodec> codec);
 
   Table& table(std::string_view name) const EXCLUDES(state_mutex_);
   bool is_lazy(std::string_view name) const;
+  // What stands on disk for `plain`; `keep` holds the bytes if they are not the same.
+  static std::string_view encode(const ValueCodec* codec, const Table& table, int64_t row,
+                                 std::string_view plain, std::string& keep);
 
   const Options options_;
   const Clock& clock_;
@@ -113,7 +126,8 @@ class SqliteStore final : public Store {
       tables_ GUARDED_BY(state_mutex_);
   Revision revision_ GUARDED_BY(state_mutex_) = 0;
   mutable std::unique_ptr<History> history_ GUARDED_BY(state_mutex_);
-  Revision lazy_start_ = 0;  // Lazy resources know nothing of before this; fixed after load.
+  bool stale_values_ = false;  // Fixed after load.
+  Revision lazy_start_ = 0;    // Lazy resources know nothing of before this; fixed after load.
   Metrics metrics_ GUARDED_BY(state_mutex_);
 
   mutable Mutex queue_mutex_;
@@ -123,6 +137,7 @@ class SqliteStore final : public Store {
 
   // Writer thread only.
   Database database_;
+  std::shared_ptr<const ValueCodec> codec_;
   bool broken_ = false;  // A commit's outcome is unknown and the file could not be re-read yet.
   int64_t next_row_ = 1;
   Revision reserved_ = 0;

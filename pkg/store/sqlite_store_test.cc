@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 namespace wherry::store {
@@ -119,6 +120,8 @@ class StoreTest : public testing::Test {
     out.path = (folder_ / "state.db").string();
     out.lazy = {"leases"};
     out.vfs = vfs_;
+    out.coded = {"secrets"};
+    out.codec = codec_;
     return out;
   }
   void open() {
@@ -157,10 +160,49 @@ class StoreTest : public testing::Test {
     return std::string(object->document().root()["text"].as_string());
   }
 
+  // How often a text occurs in the files of the database.
+  int occurrences(std::string_view text) {
+    int count = 0;
+    for (const auto& file : std::filesystem::directory_iterator(folder_)) {
+      std::ifstream stream(file.path(), std::ios::binary);
+      std::string bytes{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+      for (size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at + 1)) {
+        ++count;
+      }
+    }
+    return count;
+  }
+
   std::string vfs_;
+  std::shared_ptr<const ValueCodec> codec_;
   std::filesystem::path folder_;
   FakeClock clock_;
   std::unique_ptr<SqliteStore> store_;
+};
+
+// Turns each byte round by a mask, which stands in front, as does the place.
+class MaskCodec final : public ValueCodec {
+ public:
+  explicit MaskCodec(char mask) : mask_(mask) {}
+  std::string encode(std::string_view place, std::string_view plain) const override {
+    std::string out = fmt::format("#{}{}#", mask_, place);
+    for (char c : plain) out += static_cast<char>(c ^ mask_);
+    return out;
+  }
+  Result<std::string> decode(std::string_view place, std::string_view stored) const override {
+    if (!stored.starts_with('#')) return std::string(stored);
+    char mask = stored[1];
+    if (stored.substr(2, place.size()) != place) return Error::unavailable("moved");
+    std::string out;
+    for (char c : stored.substr(place.size() + 3)) out += static_cast<char>(c ^ mask);
+    return out;
+  }
+  bool current(std::string_view stored) const override {
+    return stored.starts_with('#') && stored[1] == mask_;
+  }
+
+ private:
+  const char mask_;
 };
 
 struct Recorder final : Watcher {
@@ -344,6 +386,70 @@ TEST_F(StoreTest, ACommitWithUnknownOutcomeIsResolvedByReading) {
   open();
   EXPECT_EQ(text_of("a"), now);
   EXPECT_EQ(text_of("b"), "1");
+}
+
+TEST_F(StoreTest, CodedValuesStandPlainNowhereOnDisk) {
+  codec_ = std::make_shared<MaskCodec>('\x15');
+  open();
+  Revision start = store_->revision();
+  ASSERT_TRUE(put("s", "first-hidden", 0, "secrets").ok());
+  ASSERT_TRUE(put("s", "second-hidden", Write::kAny, "secrets").ok());
+  ASSERT_TRUE(put("t", "third-hidden", 0, "secrets").ok());
+  ASSERT_TRUE(erase("t", Write::kAny, "secrets").ok());
+  ASSERT_TRUE(put("p", "in-the-open", 0).ok());
+  EXPECT_EQ(text_of("s", "secrets"), "second-hidden");
+  EXPECT_EQ(occurrences("-hidden"), 0);
+  EXPECT_GT(occurrences("in-the-open"), 0);
+  open();
+  EXPECT_FALSE(store_->has_stale_values());
+  EXPECT_EQ(text_of("s", "secrets"), "second-hidden");
+  Recorder recorder;
+  auto subscription = store_->watch("secrets", start, recorder).value();
+  EXPECT_EQ(recorder.text(),
+            "ADDED s first-hidden; MODIFIED s second-hidden; ADDED t third-hidden; "
+            "DELETED t third-hidden; ");
+}
+
+TEST_F(StoreTest, PlainValuesOfOldAreCodedWithoutATrace) {
+  std::string big = std::string(30'000, 'x') + "-hidden";
+  ASSERT_TRUE(put("s", big, 0, "secrets").ok());
+  ASSERT_TRUE(put("s", "short-hidden", Write::kAny, "secrets").ok());
+  ASSERT_TRUE(put("t", big, 0, "secrets").ok());
+  ASSERT_TRUE(erase("t", Write::kAny, "secrets").ok());
+  EXPECT_GT(occurrences("-hidden"), 0);
+  codec_ = std::make_shared<MaskCodec>('\x15');
+  open();
+  EXPECT_TRUE(store_->has_stale_values());
+  ASSERT_TRUE(store_->recode(codec_).ok());
+  EXPECT_EQ(occurrences("-hidden"), 0);
+  auto next = std::make_shared<MaskCodec>('\x1a');
+  std::string prefix = codec_->encode("", "").substr(0, 2) + "secrets/";
+  EXPECT_GT(occurrences(prefix), 0);
+  ASSERT_TRUE(store_->recode(next).ok());
+  EXPECT_EQ(occurrences(prefix), 0);
+  ASSERT_TRUE(put("u", "late-hidden", 0, "secrets").ok());
+  codec_ = next;
+  open();
+  EXPECT_FALSE(store_->has_stale_values());
+  EXPECT_EQ(text_of("s", "secrets"), "short-hidden");
+  EXPECT_EQ(text_of("u", "secrets"), "late-hidden");
+}
+
+TEST_F(StoreTest, ARecodingThatFailsChangesNothing) {
+  register_fault_vfs();
+  vfs_ = "faulty";
+  codec_ = std::make_shared<MaskCodec>('\x15');
+  open();
+  ASSERT_TRUE(put("s", std::string(9'000, 'x'), 0, "secrets").ok());
+  faults.full = true;
+  Result<void> refused = store_->recode(std::make_shared<MaskCodec>('\x1a'));
+  faults.full = false;
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(refused.error().is(Code::kStorageFull)) << refused.error().message();
+  ASSERT_TRUE(put("t", "1", 0, "secrets").ok());
+  open();
+  EXPECT_FALSE(store_->has_stale_values());
+  EXPECT_EQ(text_of("t", "secrets"), "1");
 }
 
 TEST_F(StoreTest, ASecondServerOnTheSameFileIsTold) {

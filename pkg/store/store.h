@@ -19,6 +19,7 @@
 #include "api/object.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "store/value_codec.h"
 
 namespace wherry::store {
 
@@ -83,10 +84,12 @@ class Snapshot {
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 struct Options {
-  std::string path;                    // The database file; its folder exists.
-  std::vector<std::string> lazy;       // Resources that live in memory and reach the disk late.
-  std::chrono::seconds history{300};   // Short log and in-memory events are kept this long ...
-  size_t history_events_max = 20'000;  // ... or this many, or this many bytes of objects.
+  std::string path;                // The database file; its folder exists.
+  std::vector<std::string> lazy;   // Resources that live in memory and reach the disk late.
+  std::vector<std::string> coded;  // Resources whose values go through `codec` to the disk.
+  std::shared_ptr<const ValueCodec> codec;  // Null: none is coded.
+  std::chrono::seconds history{300};        // Short log and in-memory events are kept this long ...
+  size_t history_events_max = 20'000;       // ... or this many, or this many bytes of objects.
   size_t history_bytes_max = 32U << 20;
   std::chrono::seconds lazy_flush{300};
   std::string vfs;  // SQLite VFS; empty for the usual one. Tests inject disk faults here.
@@ -124,6 +127,13 @@ class Store {
   virtual Metrics metrics() const = 0;
   // Writes what is held back (Leases, Events) to disk: at shutdown and in tests.
   virtual Result<void> flush() = 0;
+
+  // Whether values were read at the start that Options::codec would write in another manner.
+  virtual bool has_stale_values() const = 0;
+  // From now on `codec` writes; all coded values, those in the log too, are written anew in one
+  // transaction, and no trace of the former bytes stays in the file. After an error the former
+  // codec goes on and nothing has changed.
+  virtual Result<void> recode(std::shared_ptr<const ValueCodec> codec) = 0;
 };
 
 // Opens or creates the database and reads all of it. `clock` outlives the store.
