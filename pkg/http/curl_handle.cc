@@ -88,8 +88,8 @@ void init_curl() {
   });
 }
 
-CurlHandle::CurlHandle() : easy_(curl_easy_init()), multi_(curl_multi_init()) {
-  CHECK(easy_ != nullptr && multi_ != nullptr);
+CurlHandle::CurlHandle() : easy_(curl_easy_init()) {
+  CHECK(easy_ != nullptr);
   clear();
 }
 
@@ -97,7 +97,7 @@ CurlHandle::~CurlHandle() {
   curl_slist_free_all(headers_);
   curl_slist_free_all(connect_to_);
   curl_easy_cleanup(easy_);
-  curl_multi_cleanup(multi_);
+  if (multi_ != nullptr) curl_multi_cleanup(multi_);
 }
 
 void CurlHandle::clear() {
@@ -137,6 +137,8 @@ void CurlHandle::use_headers() { curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, hea
 
 CURLcode CurlHandle::run(const std::stop_token& stop, milliseconds idle,
                          const MonotonicTime& last_byte) {
+  if (multi_ == nullptr) multi_ = curl_multi_init();
+  CHECK(multi_ != nullptr);
   curl_multi_add_handle(multi_, easy_);
   CURLcode code = CURLE_OK;
   {

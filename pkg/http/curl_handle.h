@@ -38,7 +38,7 @@ class CurlHandle {
 
  private:
   CURL* easy_;
-  CURLM* multi_;
+  CURLM* multi_ = nullptr;  // Made by run(); a handle of a TransferSet runs in the set's.
   curl_slist* headers_ = nullptr;
   curl_slist* connect_to_ = nullptr;
   char detail_[CURL_ERROR_SIZE] = "";

@@ -1,0 +1,16 @@
+#!/bin/bash
+# Machines that join: the agent's client, cache, join and tunnel against a real API server in one
+# process. Programs: $BUILD/tests/join/*_test.
+set -u
+passed=0 failed=0 skipped=0
+for program in "${BUILD:-build}"/tests/join/*_test; do
+  [ -x "$program" ] || continue
+  log=$(timeout -k 10 300 "$program" --gtest_brief=1 2>&1)
+  code=$?
+  echo "$log" | grep -vE '^(\[==|Running main)'
+  read -r good bad left < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' <<< "$log" | tail -n 1)
+  [ "$code" -ne 0 ] && [ "${bad:-0}" -eq 0 ] && bad=1
+  passed=$((passed + ${good:-0})) failed=$((failed + ${bad:-0})) skipped=$((skipped + ${left:-0}))
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
