@@ -67,20 +67,26 @@ std::string_view without_type(const ObjectPtr& object) {
   return at == std::string_view::npos ? json.substr(1) : json.substr(at);
 }
 
-std::string plain_list(const Resource& resource, const ListResult& list) {
+// The stored objects' own bytes, one after the other; nothing is copied before it is sent.
+void set_plain_list(http::Response& response, const Resource& resource, const ListResult& list) {
   json::Draft meta = list_meta(list);
-  std::string out = fmt::format(R"({{"kind":"{}List","apiVersion":"{}","metadata":{},"items":[)",
-                                resource.kind, resource.api_version(), meta.dump());
-  size_t size = out.size() + 4;
-  for (const ObjectPtr& object : list.items) size += object->json().size() + 1;
-  out.reserve(size);
-  bool first = true;
+  response.reserve_pieces(2 * list.items.size() + 2);
+  response.set_body("application/json",
+                    fmt::format(R"({{"kind":"{}List","apiVersion":"{}","metadata":{},"items":[)",
+                                resource.kind, resource.api_version(), meta.dump()));
+  std::string_view between = "{";
   for (const ObjectPtr& object : list.items) {
-    out += first ? "{" : ",{";
-    out += without_type(object);
-    first = false;
+    response.append(http::Piece{nullptr, between});
+    response.append(http::Piece{object, without_type(object)});
+    between = ",{";
   }
-  out += "]}\n";
+  response.append(http::Piece{nullptr, "]}\n"});
+}
+
+std::string joined_body(const http::Response& response) {
+  std::string out;
+  out.reserve(response.body_size());
+  for (const http::Piece& piece : response.pieces()) out += piece.bytes;
   return out;
 }
 
@@ -208,12 +214,9 @@ void write_list(http::Response& response, const Resource& resource, const ListRe
       response.set_body(std::string(media_type_name(wanted.media)), protobuf_list(resource, list));
       return;
     }
-    std::string body = plain_list(resource, list);
-    if (!wanted.pretty && wanted.media != MediaType::kYaml) {
-      response.set_body("application/json", std::move(body));
-      return;
-    }
-    json::Document document = json::Document::parse(body).value();
+    set_plain_list(response, resource, list);
+    if (!wanted.pretty && wanted.media != MediaType::kYaml) return;
+    json::Document document = json::Document::parse(joined_body(response)).value();
     set_rendered(response, document.root(), nullptr, wanted);
     return;
   }

@@ -13,6 +13,7 @@
 #include <cerrno>
 
 #include "base/check.h"
+#include "http/turn.h"
 
 namespace wherry::http {
 namespace {
@@ -54,6 +55,7 @@ Connection::Connection(int fd, std::shared_ptr<const TlsContext> tls, const Requ
 }
 
 Connection::~Connection() {
+  if (waiting != nullptr) waiting->turn->disarm();
   if (ssl_ != nullptr) {
     // Tells the peer, if that goes at once; a broken session must not be touched.
     ERR_clear_error();

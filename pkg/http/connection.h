@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/piece_writer.h"
 #include "http/request_reader.h"
 #include "http/tls.h"
 
@@ -52,11 +53,16 @@ class Connection {
   // Fills in what the connection knows: addresses, TLS, the peer's certificate.
   void describe(Request& request) const;
 
+  // What the client has not taken of its answer yet; null otherwise.
+  std::unique_ptr<PieceWriter> output;
+  // A request that waits for its turn; null otherwise.
+  std::unique_ptr<Request> waiting;
+
   // Bookkeeping of the owner.
   uint64_t id = 0;
   bool in_epoll = false;
   size_t drained_bytes = 0;
-  enum class Phase { kNew, kIdle, kHead, kBody, kDraining };
+  enum class Phase { kNew, kIdle, kHead, kBody, kWaiting, kWriting, kDraining };
   Phase phase = Phase::kNew;
   MonotonicTime deadline{};  // Of the phase.
 

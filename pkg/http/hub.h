@@ -1,7 +1,8 @@
 #pragma once
-// The hub: one thread that owns every watch connection. A handler gives it a connection with
-// Response::hijack_to_hub; from then on any thread posts pieces and the hub sends them as chunks.
-// An idle watch costs its socket, its TLS state and a few hundred bytes, no thread and no timer.
+// The hubs: a few threads that own the watch connections, each its share of them. A handler gives a
+// connection away with Response::hijack_to_hub; from then on any thread posts pieces and the hub
+// sends them as chunks. An idle watch costs its socket, its TLS state and a few hundred bytes, no
+// thread and no timer.
 //
 // Order: pieces leave in the order of post() on that connection. Limit: a connection with more than
 // HubOptions::queue_bytes_max unsent is cut off (its client lists again); nobody ever waits for it.
@@ -27,8 +28,8 @@ enum class HubEnd {
   kStopped,   // The server is stopping.
 };
 
-// The application's side of a watch. Called on the hub thread only: it must not block, and may post
-// to or close any connection. A source is released after ended().
+// The application's side of a watch. Called on its hub's thread only: it must not block, and may
+// post to or close any connection. A source is released after ended().
 class EventSource {
  public:
   virtual ~EventSource() = default;

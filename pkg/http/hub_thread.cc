@@ -70,20 +70,6 @@ void Hub::attach(const std::shared_ptr<HubConnection>& handle,
   hand_over(channel);
 }
 
-void Hub::drain(std::unique_ptr<Connection> connection,
-                std::vector<std::shared_ptr<const std::string>> pieces, size_t offset,
-                bool keep_alive) {
-  auto channel = std::make_shared<HubChannel>(inbox_, nullptr, HubOptions{});
-  channel->connection_ = std::move(connection);
-  channel->keep_alive_ = keep_alive;
-  for (auto& piece : pieces) {
-    channel->sending_.push_back({std::move(piece), HubChannel::Piece::Kind::kRaw});
-  }
-  channel->sending_offset_ = offset;
-  channel->last_seen_ = true;
-  hand_over(channel);
-}
-
 // The last touch of the channel's hub-owned half by another thread; the inbox's lock publishes it.
 void Hub::hand_over(const std::shared_ptr<HubChannel>& channel) {
   channel->id_ = next_id_.fetch_add(1);
@@ -299,7 +285,7 @@ void Hub::fire_timers() {
   while (!timers_.empty() && timers_.begin()->first <= now) {
     std::shared_ptr<HubChannel> channel = timers_.begin()->second->shared_from_this();
     clear_timer(*channel);
-    if (!channel->last_seen_ && channel->source_ != nullptr) {
+    if (!channel->last_seen_) {
       channel->source_->deadline(*channel);
     } else if (std::exchange(channel->progressed_, false)) {
       set_timer(*channel, now + kStallLimit);
@@ -339,7 +325,7 @@ void Hub::end_all() {
   take_inbox();
   while (!channels_.empty()) {
     std::shared_ptr<HubChannel> channel = channels_.begin()->second;
-    if (channel->source_ != nullptr) channel->close();
+    channel->close();
     if (collect(*channel)) {
       (void)send(*channel);
       end(channel, HubEnd::kStopped);

@@ -1,7 +1,6 @@
 #pragma once
-// Hub: the thread behind hub.h. One epoll over all its connections; posts from other threads arrive
-// through an inbox and an eventfd. Also sends the rest of long answers to clients that read slowly,
-// so that those cost no worker.
+// Hub: one thread of those behind hub.h. One epoll over all its connections; posts from other
+// threads arrive through an inbox and an eventfd.
 //
 // A channel is guarded in two parts: what any thread may touch (posts, flags) by its mutex, what
 // only the hub touches (the connection, what is being sent) by being the hub's. Lock order:
@@ -110,11 +109,6 @@ class Hub {
   // The connection belongs to the hub from here on. `head` is the response's head.
   void attach(const std::shared_ptr<HubConnection>& handle, std::unique_ptr<Connection> connection,
               std::string head, bool keep_alive);
-  // Sends `pieces` from `offset` in the first on, which a worker could not write without waiting;
-  // then gives the connection back or closes it.
-  void drain(std::unique_ptr<Connection> connection,
-             std::vector<std::shared_ptr<const std::string>> pieces, size_t offset,
-             bool keep_alive);
   size_t count() const { return count_.load(std::memory_order_relaxed); }
 
  private:

@@ -103,6 +103,12 @@ void Response::clear_body() {
   if (hub_ != nullptr) hub_owner_->discard(std::exchange(hub_, nullptr));
   upgrade_ = nullptr;
   stream_ = nullptr;
+  turn_ = nullptr;
+}
+
+void Response::wait_for(std::shared_ptr<Turn> turn) {
+  clear_body();
+  turn_ = std::move(turn);
 }
 
 void Response::set_body(std::string content_type, std::string body) {
@@ -115,8 +121,14 @@ void Response::set_body(std::string content_type, SharedBytes body) {
   append(std::move(body));
 }
 
+void Response::append(Piece piece) {
+  if (!piece.bytes.empty()) pieces_.push_back(std::move(piece));
+}
+
 void Response::append(SharedBytes piece) {
-  if (piece != nullptr && !piece->empty()) pieces_.push_back(std::move(piece));
+  if (piece == nullptr) return;
+  std::string_view bytes = *piece;
+  append(Piece{std::move(piece), bytes});
 }
 
 void Response::append(std::string piece) {
@@ -125,7 +137,7 @@ void Response::append(std::string piece) {
 
 size_t Response::body_size() const {
   size_t size = 0;
-  for (const SharedBytes& piece : pieces_) size += piece->size();
+  for (const Piece& piece : pieces_) size += piece.bytes.size();
   return size;
 }
 

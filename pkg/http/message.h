@@ -3,9 +3,9 @@
 // complete (body included) before the handler runs; a Response is filled by the handler and sent
 // afterwards.
 //
-// A response leaves in one of four ways: a body with known length (shared bytes are never copied),
+// A response leaves in one of five ways: a body with known length (shared bytes are never copied),
 // a producer that writes chunks on the request's worker, the hub (watches), or a stream thread
-// (upgrades and long downloads). The last of these calls wins.
+// (upgrades and long downloads), or not yet (wait_for). The last of these calls wins.
 //
 // Threads: one exchange belongs to one worker; HubConnection (hub.h) is for any thread.
 
@@ -26,9 +26,16 @@ namespace wherry::http {
 
 class Stream;
 class BodyWriter;
+class Turn;
 class StreamGate;
 
 using SharedBytes = std::shared_ptr<const std::string>;
+
+// A part of a body: bytes that are sent from where they are.
+struct Piece {
+  std::shared_ptr<const void> owner;  // Keeps the bytes; null for constants.
+  std::string_view bytes;
+};
 
 // Header fields in the order received or added; names compare without case.
 class Headers {
@@ -96,6 +103,8 @@ struct Request {
   int minor_version = 1;            // Of HTTP/1.
   bool keep_alive = true;
   MonotonicTime received{};  // When its last byte had come.
+  // What the request waited for, when the handler runs for the second time; else null.
+  std::shared_ptr<Turn> turn;
 };
 
 class Response {
@@ -113,6 +122,8 @@ class Response {
   void set_body(std::string content_type, SharedBytes body);
   void append(SharedBytes piece);
   void append(std::string piece);
+  void append(Piece piece);
+  void reserve_pieces(size_t count) { pieces_.reserve(count); }
   size_t body_size() const;
 
   // The producer runs on this worker after the header block has gone out. For bodies that are long
@@ -136,8 +147,17 @@ class Response {
   // As upgrade(), but for a long 200 response with a chunked body (logs -f).
   Result<void> stream(std::string content_type, std::function<void(BodyWriter&)> body);
 
+  // Nothing is answered yet: the request waits for its turn, see turn.h.
+  void wait_for(std::shared_ptr<Turn> turn);
+  // Lets go of `what` when the answer has been sent, or the client makes us wait for it.
+  void hold(std::shared_ptr<const void> what) { held_ = std::move(what); }
+
   // ---- For the server.
-  const std::vector<SharedBytes>& pieces() const { return pieces_; }
+  bool waits() const { return turn_ != nullptr; }
+  std::shared_ptr<Turn> take_turn() { return std::exchange(turn_, nullptr); }
+  std::shared_ptr<const void> take_held() { return std::exchange(held_, nullptr); }
+  const std::vector<Piece>& pieces() const { return pieces_; }
+  std::vector<Piece> take_pieces() { return std::exchange(pieces_, {}); }
   const Producer& producer() const { return producer_; }
   bool is_hijacked() const { return hub_ != nullptr; }
   bool is_streamed() const { return upgrade_ != nullptr || stream_ != nullptr; }
@@ -157,11 +177,13 @@ class Response {
  private:
   void clear_body();
 
-  std::vector<SharedBytes> pieces_;
+  std::vector<Piece> pieces_;
   Producer producer_;
   std::shared_ptr<HubConnection> hub_;
   std::function<void(Stream&)> upgrade_;
   std::function<void(BodyWriter&)> stream_;
+  std::shared_ptr<Turn> turn_;
+  std::shared_ptr<const void> held_;
   Hub* hub_owner_ = nullptr;
   StreamGate* gate_ = nullptr;
   bool holds_slot_ = false;

@@ -54,19 +54,35 @@ void Parking::rearm_listener(int fd) {
   epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
 }
 
-void Parking::park(std::unique_ptr<Connection> connection) {
+uint64_t Parking::park(std::unique_ptr<Connection> connection) {
   MutexLock lock(mutex_);
-  if (stopping_) return;
+  if (stopping_) return 0;
   if (connection->id == 0) connection->id = next_id_++;
+  uint64_t id = connection->id;
   epoll_event event{};
   event.events = connection->wanted_events() | EPOLLONESHOT;
-  event.data.u64 = connection->id;
+  event.data.u64 = id;
   // Under the lock: once it is in the map the reaper may close it, and its number may be reused.
   int operation = connection->in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  if (epoll_ctl(epoll_, operation, connection->fd(), &event) != 0) return;
+  if (epoll_ctl(epoll_, operation, connection->fd(), &event) != 0) return 0;
   connection->in_epoll = true;
   if (connection->deadline < armed_) arm(connection->deadline);
-  parked_.emplace(connection->id, std::move(connection));
+  parked_.emplace(id, std::move(connection));
+  return id;
+}
+
+void Parking::wake(uint64_t id) {
+  MutexLock lock(mutex_);
+  auto found = parked_.find(id);
+  if (found != parked_.end()) bring(*found->second);
+}
+
+// All earlier answers have been sent, so that there is room for output, and epoll says so at once.
+void Parking::bring(Connection& connection) {
+  epoll_event event{};
+  event.events = EPOLLOUT | EPOLLONESHOT;
+  event.data.u64 = connection.id;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, connection.fd(), &event);
 }
 
 void Parking::forget(const Connection& connection) {
@@ -92,7 +108,11 @@ void Parking::reap() {
   armed_ = MonotonicTime::max();
   MonotonicTime next = MonotonicTime::max();
   for (auto at = parked_.begin(); at != parked_.end();) {
-    if (at->second->deadline <= now) {
+    if (at->second->deadline <= now && at->second->waiting != nullptr) {
+      at->second->deadline = MonotonicTime::max();
+      bring(*at->second);
+      ++at;
+    } else if (at->second->deadline <= now) {
       late.push_back(std::move(at->second));
       at = parked_.erase(at);
     } else {
@@ -140,12 +160,19 @@ Parking::Event Parking::wait() {
   return taken;
 }
 
-void Parking::stop() {
+std::vector<std::unique_ptr<Connection>> Parking::stop() {
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> all;
-  MutexLock lock(mutex_);
-  stopping_ = true;
-  all.swap(parked_);
-  eventfd_write(stop_event_, 1);
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    all.swap(parked_);
+    eventfd_write(stop_event_, 1);
+  }
+  std::vector<std::unique_ptr<Connection>> unfinished;
+  for (auto& [id, connection] : all) {
+    if (connection->output != nullptr) unfinished.push_back(std::move(connection));
+  }
+  return unfinished;
 }
 
 size_t Parking::count() {

@@ -36,20 +36,25 @@ class Parking {
   Result<void> start();
   Result<void> add_listener(int fd);
   void rearm_listener(int fd);
-  // Waits for connection->wanted_events() until connection->deadline; then it is closed.
-  void park(std::unique_ptr<Connection> connection) EXCLUDES(mutex_);
+  // Waits for connection->wanted_events() until connection->deadline; then it is closed, or if its
+  // request waits for its turn, brought before a worker. The number is for wake(); 0 when stopping.
+  uint64_t park(std::unique_ptr<Connection> connection) EXCLUDES(mutex_);
+  // Brings a parked connection before a worker now.
+  void wake(uint64_t id) EXCLUDES(mutex_);
   // The connection moves to another epoll.
   void forget(const Connection& connection);
   // Closes the parked idle connection that has been idle longest. False when there is none.
   bool evict_idle() EXCLUDES(mutex_);
   Event wait() EXCLUDES(mutex_);
-  // From now on wait() answers kStop, and what is parked is closed.
-  void stop() EXCLUDES(mutex_);
+  // From now on wait() answers kStop. What is parked is closed, but for connections that an answer
+  // is still being sent on.
+  std::vector<std::unique_ptr<Connection>> stop() EXCLUDES(mutex_);
   size_t count() EXCLUDES(mutex_);
 
  private:
   void reap() EXCLUDES(mutex_);
   void arm(MonotonicTime at) REQUIRES(mutex_);
+  void bring(Connection& connection) REQUIRES(mutex_);
 
   int epoll_ = -1;
   int timer_ = -1;

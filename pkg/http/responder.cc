@@ -61,40 +61,6 @@ std::string make_head(const Response& response, BodyFraming framing, size_t leng
   return head;
 }
 
-void PieceWriter::advance(size_t bytes) {
-  offset_ += bytes;
-  while (at_ < pieces_.size() && offset_ >= pieces_[at_]->size()) {
-    offset_ -= pieces_[at_]->size();
-    pieces_[at_].reset();
-    ++at_;
-  }
-}
-
-PieceWriter::State PieceWriter::write(Connection& connection) {
-  thread_local std::string scratch;
-  while (at_ < pieces_.size()) {
-    std::string_view bytes = std::string_view(*pieces_[at_]).substr(offset_);
-    if (bytes.size() < kRecordBytes && at_ + 1 < pieces_.size()) {
-      scratch.assign(bytes);
-      for (size_t i = at_ + 1; i < pieces_.size() && scratch.size() < kRecordBytes; ++i) {
-        scratch.append(*pieces_[i], 0, kRecordBytes - scratch.size());
-      }
-      bytes = scratch;
-    }
-    Io io = connection.write(bytes);
-    if (io.state == IoState::kWouldBlock) return State::kBlocked;
-    if (io.state != IoState::kDone) return State::kBroken;
-    advance(io.bytes);
-  }
-  return State::kDone;
-}
-
-std::vector<SharedBytes> PieceWriter::rest() {
-  pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(at_));
-  at_ = 0;
-  return std::move(pieces_);
-}
-
 bool produce(Connection& connection, const Response::Producer& producer, bool chunked,
              std::chrono::milliseconds patience) {
   std::string buffer;

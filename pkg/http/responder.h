@@ -22,24 +22,6 @@ enum class BodyFraming {
 std::string make_head(const Response& response, BodyFraming framing, size_t length,
                       bool keep_alive);
 
-// Sends pieces as far as they go without waiting.
-class PieceWriter {
- public:
-  explicit PieceWriter(std::vector<SharedBytes> pieces) : pieces_(std::move(pieces)) {}
-  enum class State { kDone, kBlocked, kBroken };
-  State write(Connection& connection);
-  // What is left after kBlocked: pieces, and the offset in the first of them.
-  std::vector<SharedBytes> rest();
-  size_t offset() const { return offset_; }
-
- private:
-  void advance(size_t bytes);
-
-  std::vector<SharedBytes> pieces_;
-  size_t at_ = 0;
-  size_t offset_ = 0;
-};
-
 // Runs a producer and sends what it writes, gathered into larger chunks. False when the peer left.
 bool produce(Connection& connection, const Response::Producer& producer, bool chunked,
              std::chrono::milliseconds patience);

@@ -16,6 +16,8 @@ constexpr std::chrono::seconds kDrainLimit{2};
 constexpr size_t kDrainBytesMax = 16 << 20;
 
 Phase phase_of(Connection& connection) {
+  if (connection.output != nullptr) return Phase::kWriting;
+  if (connection.waiting != nullptr) return Phase::kWaiting;
   if (connection.phase == Phase::kDraining) return Phase::kDraining;
   if (connection.handshaking()) return Phase::kNew;
   switch (connection.reader().state()) {
@@ -58,13 +60,18 @@ void Server::Impl::serve(ConnectionPtr connection, Worker& worker) {
     if (io.state == IoState::kWouldBlock) return park(std::move(connection));
     if (io.state != IoState::kDone) return;
   }
+  if (connection->output != nullptr && !send_output(connection)) return;
+  if (connection->waiting != nullptr && !take_turn(connection, worker)) return;
   // Bytes of a next request may be here already, from before the hub had the connection.
   if (Result<void> early = connection->reader().resume(); !early.ok()) {
     return refuse(std::move(connection), early.error());
   }
   while (connection != nullptr) {
     if (!read_request(connection)) return;
-    answer(connection, worker);
+    std::unique_ptr<Request> request = connection->reader().take();
+    connection->describe(*request);
+    requests_.fetch_add(1, std::memory_order_relaxed);
+    answer(connection, std::move(request), worker);
     if (connection == nullptr) return;
     if (Result<void> next = connection->reader().resume(); !next.ok()) {
       return refuse(std::move(connection), next.error());
@@ -76,13 +83,19 @@ void Server::Impl::serve(ConnectionPtr connection, Worker& worker) {
 }
 
 void Server::Impl::park(ConnectionPtr connection) {
-  if (stopping_) return;
+  if (stopping_) {
+    if (connection->output == nullptr) return;
+    MonotonicTime limit = std::chrono::steady_clock::now() + kFinishLimit;
+    (void)connection->output->finish(*connection, limit);
+    return;
+  }
   Phase phase = phase_of(*connection);
   if (phase != connection->phase || phase == Phase::kIdle ||
       connection->deadline == MonotonicTime{}) {
     connection->phase = phase;
     std::chrono::seconds limit = phase == Phase::kIdle       ? options_.idle_timeout
                                  : phase == Phase::kBody     ? options_.body_timeout
+                                 : phase == Phase::kWriting  ? options_.write_timeout
                                  : phase == Phase::kDraining ? kDrainLimit
                                                              : options_.head_timeout;
     connection->deadline = std::chrono::steady_clock::now() + limit;
@@ -150,7 +163,7 @@ void Server::Impl::refuse(ConnectionPtr connection, const Error& error) {
     response.set_body("text/plain; charset=utf-8", error.message() + "\n");
   }
   std::string text = make_head(response, BodyFraming::kLength, response.body_size(), false);
-  for (const SharedBytes& piece : response.pieces()) text += *piece;
+  for (const Piece& piece : response.pieces()) text += piece.bytes;
   if (!write_fully(*connection, text, options_.write_timeout)) return;
   connection->shutdown_write();
   connection->phase = Phase::kDraining;
@@ -159,15 +172,40 @@ void Server::Impl::refuse(ConnectionPtr connection, const Error& error) {
   drain_input(std::move(connection));
 }
 
-void Server::Impl::answer(ConnectionPtr& connection, Worker& worker) {
-  std::unique_ptr<Request> request = connection->reader().take();
+// The connection has come back because its request's turn has come, because that took too long, or
+// because the client has left. True when it serves on after the answer.
+bool Server::Impl::take_turn(ConnectionPtr& connection, Worker& worker) {
+  Turn& turn = *connection->waiting->turn;
+  turn.disarm();
+  connection->want(EPOLLIN);
+  if (!turn.granted() && std::chrono::steady_clock::now() < turn.deadline()) {
+    connection.reset();
+    return false;
+  }
+  answer(connection, std::move(connection->waiting), worker);
+  return connection != nullptr;
+}
+
+void Server::Impl::answer_later(ConnectionPtr& connection, std::unique_ptr<Request> request,
+                                std::shared_ptr<Turn> turn) {
+  if (stopping_) return connection.reset();
+  request->turn = turn;
+  connection->waiting = std::move(request);
+  connection->phase = Phase::kWaiting;
+  connection->deadline = turn->deadline();
+  connection->want(EPOLLRDHUP);
+  uint64_t id = parking_.park(std::move(connection));
+  turn->arm([this, id] { parking_.wake(id); });
+}
+
+void Server::Impl::answer(ConnectionPtr& connection, std::unique_ptr<Request> request,
+                          Worker& worker) {
   connection->phase = Phase::kNew;  // So that the next phase gets its own deadline.
   connection->deadline = {};
-  connection->describe(*request);
-  requests_.fetch_add(1, std::memory_order_relaxed);
 
   Response response;
-  response.attach(&hub_, &streams_.gate());
+  Hub& hub = next_hub();
+  response.attach(&hub, &streams_.gate());
   bool keep_alive = false;
   {
     Serving serving(*this, worker, connection->fd());
@@ -176,7 +214,8 @@ void Server::Impl::answer(ConnectionPtr& connection, Worker& worker) {
     if (response.producer() != nullptr)
       return answer_chunked(connection, *request, response, keep_alive);
   }
-  if (response.is_hijacked()) return answer_hub(connection, *request, response, keep_alive);
+  if (response.waits()) return answer_later(connection, std::move(request), response.take_turn());
+  if (response.is_hijacked()) return answer_hub(connection, *request, response, hub, keep_alive);
   if (response.is_streamed()) return answer_stream(connection, *request, response);
   answer_body(connection, *request, response, keep_alive);
 }
@@ -186,23 +225,35 @@ void Server::Impl::answer_body(ConnectionPtr& connection, const Request& request
   bool bodiless = response.status < 200 || response.status == 204 || response.status == 304;
   BodyFraming framing = bodiless ? BodyFraming::kNone : BodyFraming::kLength;
   if (request.minor_version == 0 && keep_alive) response.headers.set("Connection", "keep-alive");
-  std::vector<SharedBytes> pieces;
-  pieces.reserve(response.pieces().size() + 1);
-  pieces.push_back(std::make_shared<const std::string>(
-      make_head(response, framing, response.body_size(), keep_alive)));
-  if (!bodiless && request.method != "HEAD") {
-    pieces.insert(pieces.end(), response.pieces().begin(), response.pieces().end());
-  }
-  PieceWriter writer(std::move(pieces));
-  PieceWriter::State state = writer.write(*connection);
+  auto head = std::make_shared<const std::string>(
+      make_head(response, framing, response.body_size(), keep_alive));
+  std::vector<Piece> pieces;
+  if (!bodiless && request.method != "HEAD") pieces = response.take_pieces();
+  std::string_view head_bytes = *head;
+  pieces.insert(pieces.begin(), Piece{std::move(head), head_bytes});
+  connection->output =
+      std::make_unique<PieceWriter>(std::move(pieces), keep_alive, response.take_held());
+  (void)send_output(connection);
+}
+
+// True when the whole answer has gone out and the connection serves on. Else it has been parked,
+// until the client takes more, or closed.
+bool Server::Impl::send_output(ConnectionPtr& connection) {
+  PieceWriter& output = *connection->output;
+  PieceWriter::State state = output.write(*connection);
   if (state == PieceWriter::State::kBlocked) {
-    leave_epoll(*connection);
-    std::vector<SharedBytes> rest = writer.rest();
-    hub_.drain(std::move(connection), std::move(rest), writer.offset(), keep_alive);
-  } else if (state == PieceWriter::State::kBroken || !keep_alive) {
-    if (state == PieceWriter::State::kDone) connection->shutdown_write();
-    connection.reset();
+    if (output.take_progress()) connection->deadline = {};
+    park(std::move(connection));
+    return false;
   }
+  bool more = state == PieceWriter::State::kDone && output.keep_alive();
+  connection->output.reset();
+  connection->phase = Phase::kNew;  // So that the next phase gets its own deadline.
+  connection->deadline = {};
+  if (more) return true;
+  if (state == PieceWriter::State::kDone) connection->shutdown_write();
+  connection.reset();
+  return false;
 }
 
 void Server::Impl::answer_chunked(ConnectionPtr& connection, const Request& request,
@@ -218,8 +269,12 @@ void Server::Impl::answer_chunked(ConnectionPtr& connection, const Request& requ
   if (!alive || !keep_alive) connection.reset();
 }
 
+Hub& Server::Impl::next_hub() {
+  return *hubs_[next_hub_.fetch_add(1, std::memory_order_relaxed) % hubs_.size()];
+}
+
 void Server::Impl::answer_hub(ConnectionPtr& connection, const Request& request, Response& response,
-                              bool keep_alive) {
+                              Hub& hub, bool keep_alive) {
   std::string head = make_head(response, BodyFraming::kChunked, 0, keep_alive);
   if (request.method == "HEAD") {
     // The source never hears of it; the handle is discarded with the response.
@@ -227,7 +282,7 @@ void Server::Impl::answer_hub(ConnectionPtr& connection, const Request& request,
     return;
   }
   leave_epoll(*connection);
-  hub_.attach(response.take_hub(), std::move(connection), std::move(head), keep_alive);
+  hub.attach(response.take_hub(), std::move(connection), std::move(head), keep_alive);
 }
 
 void Server::Impl::answer_stream(ConnectionPtr& connection, const Request& request,

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -26,10 +27,14 @@ Result<void> Server::set_credentials(std::shared_ptr<const TlsCredentials> tls) 
 Server::Impl::Impl(Options options)
     : options_(std::move(options)),
       limits_{options_.head_bytes_max, options_.body_bytes_max},
-      streams_(options_.streams_max),
-      hub_([this](ConnectionPtr connection) { resume(std::move(connection)); }) {
+      streams_(options_.streams_max) {
   CHECK(options_.handler != nullptr);
   CHECK(options_.workers_max >= 2);
+  unsigned hubs = std::clamp(std::thread::hardware_concurrency(), 1U, options_.hubs_max);
+  for (unsigned i = 0; i < hubs; ++i) {
+    hubs_.push_back(
+        std::make_unique<Hub>([this](ConnectionPtr connection) { resume(std::move(connection)); }));
+  }
 }
 
 Result<void> Server::Impl::set_credentials(std::shared_ptr<const TlsCredentials> tls) {
@@ -57,7 +62,7 @@ Result<void> Server::Impl::start() {
   }
   if (listeners_.empty()) return Error::invalid("there is no address to listen on");
   port_ = bound_port(listeners_.front());
-  TRY(hub_.start());
+  for (const auto& hub : hubs_) TRY(hub->start());
   started_ = true;
   for (int fd : listeners_) TRY(parking_.add_listener(fd));
   add_worker();
@@ -130,7 +135,7 @@ void Server::Impl::admit(int fd) {
 
 void Server::Impl::stop(std::chrono::milliseconds grace) {
   if (!started_ || stopping_.exchange(true)) return;
-  parking_.stop();
+  std::vector<ConnectionPtr> unfinished = parking_.stop();
   for (int fd : listeners_) shutdown(fd, SHUT_RDWR);
   std::list<Worker> workers;
   {
@@ -146,7 +151,12 @@ void Server::Impl::stop(std::chrono::milliseconds grace) {
     workers.swap(workers_);
   }
   workers.clear();
-  hub_.stop();
+  MonotonicTime limit = std::chrono::steady_clock::now() + kFinishLimit;
+  for (const ConnectionPtr& connection : unfinished) {
+    (void)connection->output->finish(*connection, limit);
+  }
+  unfinished.clear();
+  for (const auto& hub : hubs_) hub->stop();
   streams_.stop();
   for (int fd : listeners_) close(fd);
   listeners_.clear();
@@ -156,7 +166,7 @@ Server::Counters Server::Impl::counters() {
   Counters counters;
   counters.connections = connections_.load();
   counters.parked = parking_.count();
-  counters.watches = hub_.count();
+  for (const auto& hub : hubs_) counters.watches += hub->count();
   counters.streams = streams_.gate().taken();
   counters.requests = requests_.load();
   MutexLock lock(mutex_);

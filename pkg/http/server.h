@@ -2,12 +2,13 @@
 // Server: HTTP/1.1 over TLS or plain TCP. One handler takes every request; routing is the caller's.
 //
 // A connection is always owned by exactly one of: the parking epoll (idle, or still receiving), a
-// worker (a request is being answered), the hub thread (watches), a stream thread (upgrades).
+// worker (a request is being answered), a hub thread (watches), a stream thread (upgrades).
 // Workers wait in the epoll themselves, and nothing runs on a worker before the whole request is
 // there, so that slow or silent clients cost no thread; see connection.h. Nothing wakes up while
 // nothing happens.
 //
-// Threads: "http-worker" up to Options::workers_max, started as they are needed; "http-hub" 1;
+// Threads: "http-worker" up to Options::workers_max, started as they are needed; "http-hub"
+// up to Options::hubs_max;
 // "http-stream" up to Options::streams_max. start() and stop() are for the owner; the handler runs
 // on many workers at once.
 
@@ -48,6 +49,7 @@ class Server {
 
     unsigned workers_max = 64;
     unsigned streams_max = 128;
+    unsigned hubs_max = 4;                  // No more than there are cores.
     unsigned connections_max = 20'000;      // Beyond: the oldest idle ones make room, else refused.
     size_t body_bytes_max = 3 << 20;        // 413 beyond.
     size_t head_bytes_max = 64 << 10;       // 431 beyond.

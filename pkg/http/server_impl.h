@@ -15,8 +15,12 @@
 #include "http/parking.h"
 #include "http/server.h"
 #include "http/stream_pool.h"
+#include "http/turn.h"
 
 namespace wherry::http {
+
+// How long clients may take for the rest of their answers when the server stops.
+constexpr std::chrono::seconds kFinishLimit{2};
 
 class Server::Impl {
  public:
@@ -46,17 +50,22 @@ class Server::Impl {
   void serve(ConnectionPtr connection, Worker& worker);
   void park(ConnectionPtr connection);
   bool read_request(ConnectionPtr& connection);
+  bool send_output(ConnectionPtr& connection);
   void drain_input(ConnectionPtr connection);
   void refuse(ConnectionPtr connection, const Error& error);
-  void answer(ConnectionPtr& connection, Worker& worker);
+  bool take_turn(ConnectionPtr& connection, Worker& worker);
+  void answer(ConnectionPtr& connection, std::unique_ptr<Request> request, Worker& worker);
+  void answer_later(ConnectionPtr& connection, std::unique_ptr<Request> request,
+                    std::shared_ptr<Turn> turn);
   void answer_body(ConnectionPtr& connection, const Request& request, Response& response,
                    bool keep_alive);
   void answer_chunked(ConnectionPtr& connection, const Request& request, Response& response,
                       bool keep_alive);
-  void answer_hub(ConnectionPtr& connection, const Request& request, Response& response,
+  void answer_hub(ConnectionPtr& connection, const Request& request, Response& response, Hub& hub,
                   bool keep_alive);
   void answer_stream(ConnectionPtr& connection, const Request& request, Response& response);
   void resume(ConnectionPtr connection);
+  Hub& next_hub();
   void leave_epoll(Connection& connection);
 
   const Options options_;
@@ -72,7 +81,8 @@ class Server::Impl {
 
   Parking parking_;
   StreamPool streams_;
-  Hub hub_;
+  std::vector<std::unique_ptr<Hub>> hubs_;
+  std::atomic<unsigned> next_hub_{0};
 
   Mutex mutex_;
   CondVar workers_changed_;

@@ -288,6 +288,16 @@ TEST(Server, SecondServerOnThePortFails) {
   EXPECT_NE(started.error().message().find("127.0.0.1"), std::string::npos);
 }
 
+TEST(Server, StopSendsTheRestOfAnAnswer) {
+  auto server = start_server(options_with(&echo));
+  RawClient client(server->port());
+  client.send(get("/big"));
+  std::string answer = client.read_until("bbbb");
+  std::jthread stopper([&] { server->stop(); });
+  answer += client.read_all();
+  EXPECT_GT(answer.size(), 16U << 20);
+}
+
 TEST(Server, StopLetsARunningRequestFinish) {
   std::atomic<bool> inside{false};
   std::atomic<bool> go{false};

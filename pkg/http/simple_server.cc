@@ -38,7 +38,7 @@ Request request_of(const httplib::Request& from) {
 void answer(Response& from, httplib::Response& to) {
   to.status = from.status;
   std::string body;
-  for (const SharedBytes& piece : from.pieces()) body += *piece;
+  for (const Piece& piece : from.pieces()) body += piece.bytes;
   std::string type;
   for (const auto& [name, value] : from.headers.fields()) {
     if (name == "Content-Type") {

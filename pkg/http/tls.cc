@@ -113,6 +113,15 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::create(const TlsCredential
                                          SSL_OP_CIPHER_SERVER_PREFERENCE |
                                          SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_num_tickets(context.get(), 0);
+  // The short key first: it is as safe and a sixth quicker, and bulk is what a large list costs.
+  // Clients without AES in hardware put ChaCha in front, and get it.
+  CHECK(SSL_CTX_set_ciphersuites(context.get(),
+                                 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                 "TLS_CHACHA20_POLY1305_SHA256") == 1);
+  CHECK(SSL_CTX_set_cipher_list(context.get(),
+                                "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                                "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305") == 1);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   // Released buffers: an idle connection keeps 14 KB instead of 42.
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE |

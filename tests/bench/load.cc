@@ -56,6 +56,8 @@ class Load {
       clients_.push_back(std::make_unique<Client>(cluster));
       Client& client = *clients_.back();
       if (!client.connection.open()) give_up("cannot connect");
+      SSL_set_default_read_buffer_len(client.connection.ssl(), 64 << 10);
+      client.reader.keep_at_most(64 << 10);
       ::fcntl(client.connection.fd(), F_SETFL, O_NONBLOCK);
       epoll_event event{};
       event.events = EPOLLIN;
@@ -105,7 +107,7 @@ class Load {
   }
   // True when an answer is complete.
   bool read(Client& client) {
-    char bytes[32 << 10];
+    char bytes[16 << 10];
     while (true) {
       int got = SSL_read(client.connection.ssl(), bytes, sizeof bytes);
       if (got <= 0) {
@@ -116,7 +118,7 @@ class Load {
       client.reader.feed({bytes, static_cast<size_t>(got)});
       if (!client.reader.complete()) continue;
       times_.push_back(since(client.begun));
-      last_bytes_ = client.reader.body().size();
+      last_bytes_ = client.reader.body_size();
       if (statuses_[client.reader.status()]++ == 0) odd_ = client.reader.body().substr(0, 300);
       return true;
     }
@@ -229,9 +231,11 @@ int run_fan(const Cluster& cluster, const std::string& path, size_t watches, int
       int count = ::epoll_wait(epoll.get(), ready, 256, 1000);
       for (int i = 0; i < count; ++i) {
         size_t at = ready[i].data.u64;
-        std::optional<std::string> piece = all[at]->read_stream(0);
-        if (!piece) give_up("a watch ended");
-        texts[at] += *piece;
+        do {
+          std::optional<std::string> piece = all[at]->read_stream(0);
+          if (!piece) give_up("a watch ended");
+          texts[at] += *piece;
+        } while (all[at]->has_pending());
         if (texts[at].find(name) == std::string::npos || waiting.erase(at) == 0) continue;
         if (waiting.size() + 1 == watches) first.push_back(since(begin));
       }

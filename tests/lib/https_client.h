@@ -77,6 +77,7 @@ inline Result<Cluster> read_cluster(const std::string& kubeconfig) {
   cluster.context.reset(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
   SSL_CTX_set_mode(cluster.context.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(cluster.context.get(), 1);  // One system call a record.
   json::Value user = file.root()["users"].at(0)["user"];
   if (!use_identity(cluster.context.get(), inline_or_file(user, "client-certificate"),
                     inline_or_file(user, "client-key"))) {
@@ -88,16 +89,20 @@ inline Result<Cluster> read_cluster(const std::string& kubeconfig) {
 // Reads one answer after another out of the bytes that come: Content-Length or chunked.
 class AnswerReader {
  public:
-  void feed(std::string_view bytes) { buffer_.append(bytes); }
+  // Of bodies with a length no more than this is kept; the rest is counted.
+  void keep_at_most(size_t bytes) { kept_max_ = bytes; }
+  void feed(std::string_view bytes) {
+    if (stage_ == Stage::kBody && !chunked_ && buffer_.empty()) bytes = take_plain(bytes);
+    buffer_.append(bytes);
+  }
 
   // True once an answer is complete: status and body are its, until take() starts the next.
   bool complete() {
     if (stage_ == Stage::kHead && !read_head()) return false;
     if (stage_ == Stage::kBody && chunked_) read_chunks();
-    if (stage_ == Stage::kBody && !chunked_ && buffer_.size() >= length_) {
-      body_ = buffer_.substr(0, length_);
-      buffer_.erase(0, length_);
-      stage_ = Stage::kDone;
+    if (stage_ == Stage::kBody && !chunked_) {
+      if (!buffer_.empty()) buffer_ = std::string(take_plain(buffer_));
+      if (body_size_ == length_) stage_ = Stage::kDone;
     }
     return stage_ == Stage::kDone;
   }
@@ -110,7 +115,9 @@ class AnswerReader {
   void reset() {
     stage_ = Stage::kHead;
     body_.clear();
+    body_size_ = 0;
   }
+  size_t body_size() const { return chunked_ ? body_.size() : body_size_; }
   int status() const { return status_; }
   const std::string& body() const { return body_; }
   bool has_head() const { return stage_ != Stage::kHead; }
@@ -119,6 +126,13 @@ class AnswerReader {
  private:
   enum class Stage { kHead, kBody, kDone };
 
+  // Takes what belongs to a body with a length; returns the rest.
+  std::string_view take_plain(std::string_view bytes) {
+    std::string_view mine = bytes.substr(0, length_ - body_size_);
+    body_size_ += mine.size();
+    if (body_.size() < kept_max_) body_.append(mine.substr(0, kept_max_ - body_.size()));
+    return bytes.substr(mine.size());
+  }
   bool read_head() {
     size_t end = buffer_.find("\r\n\r\n");
     if (end == std::string::npos) return false;
@@ -150,6 +164,8 @@ class AnswerReader {
   int status_ = 0;
   bool chunked_ = false;
   size_t length_ = 0;
+  size_t body_size_ = 0;
+  size_t kept_max_ = SIZE_MAX;
 };
 
 struct Answer {
@@ -202,6 +218,8 @@ class Connection {
   }
   bool is_open() const { return ssl_ != nullptr; }
   int fd() const { return fd_.get(); }
+  // Bytes are at hand that no poll of the descriptor tells about.
+  bool has_pending() const { return SSL_has_pending(ssl_) == 1; }
   SSL* ssl() const { return ssl_; }
 
   bool send(std::string_view text) {
@@ -229,7 +247,7 @@ class Connection {
   std::optional<std::string> read_stream(int limit_ms) {
     if (std::string piece = reader_.take_body(); !piece.empty()) return piece;
     if (reader_.ended()) return std::nullopt;
-    if (SSL_pending(ssl_) == 0) {
+    if (SSL_has_pending(ssl_) == 0) {
       pollfd waited{fd_.get(), POLLIN, 0};
       if (::poll(&waited, 1, limit_ms) == 0) return std::string();
     }
