@@ -1,6 +1,7 @@
 #include "api/apply.h"
 
 #include <algorithm>
+#include <map>
 
 #include "api/decode.h"
 #include "api/managed_fields.h"
@@ -47,17 +48,72 @@ Manager self_of(const ApplyOptions& options, std::string_view operation) {
   return out;
 }
 
+// What changed between two objects, as the managers of each version see it.
+class VersionedChanges {
+ public:
+  VersionedChanges(const Struct* schema, json::Value before, json::Value after,
+                   const ApplyOptions& options)
+      : before_(before), after_(after), options_(options) {
+    own_ = &(by_version_[options.api_version] = compared(schema, before, after));
+  }
+
+  const Changes& own() const { return *own_; }
+  // Null when the kind is not known in that version.
+  const Changes* of(const Manager& manager) {
+    if (options_.in_version == nullptr) return own_;
+    auto found = by_version_.find(manager.api_version);
+    if (found != by_version_.end()) return &found->second;
+    std::optional<Versioned> before = options_.in_version(manager.api_version, before_);
+    std::optional<Versioned> after = options_.in_version(manager.api_version, after_);
+    if (!before || !after) return nullptr;
+    Changes changes = compared(after->schema, before->object.root(), after->object.root());
+    return &by_version_.emplace(manager.api_version, std::move(changes)).first->second;
+  }
+  // Takes what others changed from everybody but `self`, and what is gone from all.
+  void take_from(ManagedFields& managed, const Manager* self) {
+    std::erase_if(managed.managers(), [&](Manager& manager) {
+      const Changes* changes = of(manager);
+      if (changes == nullptr) return true;
+      if (self == nullptr || !manager.same_holder(*self)) manager.fields.subtract(changes->changed);
+      manager.fields.subtract(changes->removed);
+      return false;
+    });
+  }
+
+ private:
+  Changes compared(const Struct* schema, json::Value before, json::Value after) const {
+    Changes changes = compare(Shape::of_object(schema), before, after);
+    for (const auto& path : reset_paths(options_)) {
+      changes.changed.erase(path);
+      changes.removed.erase(path);
+    }
+    for (std::string_view field :
+         {std::string_view("managedFields"), std::string_view("resourceVersion")}) {
+      const std::string_view path[] = {"metadata", field};
+      changes.changed.erase(path);
+      changes.removed.erase(path);
+    }
+    return changes;
+  }
+
+  const json::Value before_, after_;
+  const ApplyOptions& options_;
+  std::map<std::string, Changes, std::less<>> by_version_;
+  const Changes* own_;
+};
+
 struct Conflict {
   const Manager* manager;
   std::vector<std::string> paths;
 };
 
 std::vector<Conflict> conflicts_with(const ManagedFields& managed, const Manager& self,
-                                     const FieldSet& changed) {
+                                     VersionedChanges& changes) {
   std::vector<Conflict> out;
   for (const Manager& manager : managed.managers()) {
-    if (manager.same_holder(self)) continue;
-    std::vector<std::string> paths = manager.fields.intersection(changed).paths();
+    const Changes* seen = manager.same_holder(self) ? nullptr : changes.of(manager);
+    if (seen == nullptr) continue;
+    std::vector<std::string> paths = manager.fields.intersection(seen->changed).paths();
     if (!paths.empty()) out.push_back({&manager, std::move(paths)});
   }
   std::sort(out.begin(), out.end(), [](const Conflict& a, const Conflict& b) {
@@ -164,6 +220,10 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
   json::Draft merged(before.root());
   merge_applied(shape, merged.root(), config.root());
 
+  std::erase_if(managed.managers(), [&](const Manager& manager) {
+    bool foreign = options.in_version != nullptr && manager.api_version != options.api_version;
+    return foreign && !options.in_version(manager.api_version, before.root());
+  });
   Manager self = self_of(options, "Apply");
   FieldSet stated = fields_stated(shape, config.root());
   FieldSet last;
@@ -176,18 +236,16 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
   if (options.normalise != nullptr) options.normalise(options.normalise_context, merged.root());
 
   json::Document after = merged.freeze();
-  Changes changes = live ? compare(shape, before.root(), after.root()) : Changes();
-  bool changed = !live || !changes.empty();
-  std::vector<Conflict> conflicts = conflicts_with(managed, self, changes.changed);
+  // A new object is nobody's yet: there is nothing to compare with.
+  VersionedChanges changes(schema, live ? before.root() : after.root(), after.root(), options);
+  bool changed = !live || !compare(shape, before.root(), after.root()).empty();
+  std::vector<Conflict> conflicts = conflicts_with(managed, self, changes);
   if (!conflicts.empty() && !options.force) {
     bool kubectl = options.manager == "kubectl";
     if (!kubectl || !all_from_last_applied(schema, live, conflicts))
       return conflict_error(conflicts);
   }
-  for (Manager& manager : managed.managers()) {
-    if (!manager.same_holder(self)) manager.fields.subtract(changes.changed);
-    manager.fields.subtract(changes.removed);
-  }
+  changes.take_from(managed, &self);
   if (managed.find(self) == nullptr) managed.managers().push_back(self);
   Manager* mine = managed.find(self);
   mine->fields = std::move(stated);
@@ -203,7 +261,6 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
 
 void track_update(const Struct* schema, json::Value live, json::Node updated,
                   const ApplyOptions& options) {
-  Shape shape = Shape::of_object(schema);
   json::Draft sent(updated);
   json::Document sent_document = sent.freeze();
   json::Value sent_entries = sent_document.root()["metadata"]["managedFields"];
@@ -221,24 +278,11 @@ void track_update(const Struct* schema, json::Value live, json::Node updated,
     zero = zero_object(schema);
     before = zero.root();
   }
-  Changes changes = compare(shape, before, sent_document.root());
-  for (const auto& path : reset_paths(options)) {
-    changes.changed.erase(path);
-    changes.removed.erase(path);
-  }
-  for (std::string_view field :
-       {std::string_view("managedFields"), std::string_view("resourceVersion")}) {
-    const std::string_view path[] = {"metadata", field};
-    changes.changed.erase(path);
-    changes.removed.erase(path);
-  }
-  for (Manager& manager : managed.managers()) {
-    manager.fields.subtract(changes.changed);
-    manager.fields.subtract(changes.removed);
-  }
+  VersionedChanges changes(schema, before, sent_document.root(), options);
+  changes.take_from(managed, nullptr);
   Manager self = self_of(options, "Update");
   self.time = format_time(options.now);
-  self.fields = std::move(changes.changed);
+  self.fields = changes.own().changed;
   ManagedFields mine;
   mine.managers().push_back(self);
   mine.tidy();

@@ -7,6 +7,8 @@
 // result ready to store. Fields in `reset_fields` are those the endpoint never writes (status for
 // the main resource; spec for /status): they are neither taken from the caller nor owned by it.
 
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +19,12 @@
 #include "json/json.h"
 
 namespace wherry::api {
+
+// An object in one of the versions that its kind is served in.
+struct Versioned {
+  const Struct* schema = nullptr;
+  json::Document object;
+};
 
 struct ApplyOptions {
   std::string manager;      // fieldManager, or the User-Agent's first word.
@@ -29,6 +37,11 @@ struct ApplyOptions {
   // own kinds: what a default puts back in was still given up.
   void (*normalise)(const void* context, json::Node object) = nullptr;
   const void* normalise_context = nullptr;
+  // An object of the request's version as `api_version` has it, for the sake of managers that wrote
+  // in that one; nothing when the kind has no such version, and its managers are forgotten. May be
+  // null: every manager is taken to speak of the request's version.
+  std::function<std::optional<Versioned>(std::string_view api_version, json::Value object)>
+      in_version = nullptr;
 };
 
 // Merges `applied` into `live` (absent: create). kConflict with one cause per contested field;

@@ -1,13 +1,13 @@
-// HorizontalPodAutoscaler, autoscaling/v2 (stored) and v1, and PodDisruptionBudget, policy/v1.
+// HorizontalPodAutoscaler, autoscaling/v2, and PodDisruptionBudget, policy/v1.
 // Rules from the Kubernetes API reference.
 
+#include "api/autoscaling_rules.h"
 #include "api/cells.h"
 #include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
 #include "api/rows.h"
-#include "api/schema_autoscaling_v1.h"
 #include "api/schema_autoscaling_v2.h"
 #include "api/schema_policy_v1.h"
 #include "api/workload_rules.h"
@@ -21,7 +21,7 @@ constexpr std::string_view kBudgetShortNames[] = {"pdb"};
 constexpr Subresource kScalerSubresources[] = {status_of("HorizontalPodAutoscaler")};
 constexpr Subresource kBudgetSubresources[] = {status_of("PodDisruptionBudget")};
 
-// ---- HorizontalPodAutoscaler, on the stored (v2) form
+// ---- HorizontalPodAutoscaler; its other versions are in autoscaling_versions.cc
 
 void reference_cell(json::Value scaler, Time, json::Node cells) {
   json::Value target = scaler["spec"]["scaleTargetRef"];
@@ -103,6 +103,7 @@ void scaler_defaults(json::Node scaler) {
     target.set("type", "Utilization");
     target.set("averageUtilization", 80);
   }
+  if (json::Node behavior = spec["behavior"]; behavior.is_object()) behavior_defaults(behavior);
 }
 
 void validate_scaler(json::Value scaler, FieldErrors& errors) {
@@ -131,50 +132,8 @@ void validate_scaler(json::Value scaler, FieldErrors& errors) {
       report(path_segment_problems(text), at, text, errors);
     }
   }
-}
-
-// v1 knows one metric, the CPU percentage; the others are not shown there.
-void scaler_to_stored(json::Node scaler) {
-  scaler.set("apiVersion", "autoscaling/v2");
-  json::Node spec = scaler["spec"];
-  if (json::Node percent = spec["targetCPUUtilizationPercentage"]) {
-    json::Node metric = spec.set_array("metrics").push_object();
-    metric.set("type", "Resource");
-    json::Node part = metric.set_object("resource");
-    part.set("name", "cpu");
-    json::Node target = part.set_object("target");
-    target.set("type", "Utilization");
-    target.set("averageUtilization", percent.as_int());
-    spec.remove("targetCPUUtilizationPercentage");
-  }
-  json::Node status = scaler["status"];
-  if (json::Node percent = status["currentCPUUtilizationPercentage"]) {
-    json::Node metric = status.set_array("currentMetrics").push_object();
-    metric.set("type", "Resource");
-    json::Node part = metric.set_object("resource");
-    part.set("name", "cpu");
-    part.set_object("current").set("averageUtilization", percent.as_int());
-    status.remove("currentCPUUtilizationPercentage");
-  }
-}
-
-void scaler_from_stored(json::Node scaler) {
-  scaler.set("apiVersion", "autoscaling/v1");
-  json::Node spec = scaler["spec"];
-  for (json::Node metric : spec["metrics"].items()) {
-    if (metric["resource"]["name"].as_string() != "cpu") continue;
-    json::Node percent = metric["resource"]["target"]["averageUtilization"];
-    if (percent) spec.set("targetCPUUtilizationPercentage", percent.as_int());
-  }
-  spec.remove("metrics");
-  spec.remove("behavior");
-  json::Node status = scaler["status"];
-  for (json::Node metric : status["currentMetrics"].items()) {
-    json::Node percent = metric["resource"]["current"]["averageUtilization"];
-    if (percent) status.set("currentCPUUtilizationPercentage", percent.as_int());
-  }
-  status.remove("currentMetrics");
-  status.remove("conditions");
+  validate_metrics(spec["metrics"], path.child("metrics"), errors);
+  validate_behavior(spec["behavior"], path.child("behavior"), errors);
 }
 
 // ---- PodDisruptionBudget
@@ -243,25 +202,6 @@ constinit const Resource kHorizontalPodAutoscalers = {
     .status_subresource = true,
     .apply_defaults = &scaler_defaults,
     .validate = &validate_scaler,
-};
-
-constinit const Resource kHorizontalPodAutoscalersV1 = {
-    .group = "autoscaling",
-    .version = "v1",
-    .kind = "HorizontalPodAutoscaler",
-    .plural = "horizontalpodautoscalers",
-    .singular = "horizontalpodautoscaler",
-    .short_names = kScalerShortNames,
-    .categories = kAllCategory,
-    .schema = &schema::autoscaling_v1::kHorizontalPodAutoscaler,
-    .columns = kScalerColumns,
-    .subresources = kScalerSubresources,
-    .status_subresource = true,
-    .apply_defaults = &scaler_defaults,
-    .validate = &validate_scaler,
-    .stored_as = &kHorizontalPodAutoscalers,
-    .to_stored = &scaler_to_stored,
-    .from_stored = &scaler_from_stored,
 };
 
 constinit const Resource kPodDisruptionBudgets = {

@@ -2,6 +2,7 @@
 // reference.
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/names.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
@@ -170,14 +171,61 @@ void from_stored(json::Node event) {
   for (const Renamed& field : kRenamed) rename(event, field.stored, field.served);
 }
 
-void validate(json::Value event, FieldErrors& errors) {
+// An event on something outside of namespaces stands in "default", one of the newer kind also in
+// "kube-system"; those may be about another namespace's object too.
+void validate_namespace(json::Value event, FieldErrors& errors) {
   std::string_view ns = event["metadata"]["namespace"].as_string();
   std::string_view about = event["involvedObject"]["namespace"].as_string();
-  // An event on something outside of namespaces stands in "default".
-  bool matches = about.empty() ? ns == "default" || ns == "kube-system" : about == ns;
+  bool newer = !event["eventTime"].as_string().empty();
+  bool matches = newer || about == ns;
+  if (about.empty()) matches = ns == "default" || (newer && ns == "kube-system");
   if (!matches) {
     errors.invalid(Path("involvedObject").child("namespace"), about,
                    "does not match event.namespace");
+  }
+}
+
+constexpr size_t kNoteBytesMax = 1024;
+
+// What the newer form insists on: who, what and when. `controller` is the field's name there.
+void validate_reporter(json::Value event, const char* controller, FieldErrors& errors) {
+  static constexpr size_t kNameBytesMax = 128;
+  std::string_view reporter = event["reportingComponent"].as_string();
+  if (reporter.empty()) errors.required(Path(controller), "");
+  for (const std::string& problem : qualified_name_problems(reporter)) {
+    errors.invalid(Path(controller), reporter, problem);
+  }
+  for (const char* field : {"reportingInstance", "action", "reason"}) {
+    std::string_view text = event[field].as_string();
+    if (text.empty()) errors.required(Path(field), "");
+    if (text.size() > kNameBytesMax) {
+      errors.invalid(Path(field), "", fmt::format("can have at most {} characters", kNameBytesMax));
+    }
+  }
+}
+
+void validate_note(json::Value event, FieldErrors& errors) {
+  if (event["message"].as_string().size() > kNoteBytesMax) {
+    errors.invalid(Path("message"), "",
+                   fmt::format("can have at most {} characters", kNoteBytesMax));
+  }
+}
+
+// The old form is free but for the namespace, unless it says it is a new one by its eventTime.
+void validate(json::Value event, FieldErrors& errors) {
+  validate_namespace(event, errors);
+  if (event["eventTime"].as_string().empty()) return;
+  validate_reporter(event, "reportingComponent", errors);
+  validate_note(event, errors);
+}
+
+void validate_series(json::Value series, FieldErrors& errors) {
+  if (!series.is_object()) return;
+  if (series["count"].as_int() < 2) {
+    errors.invalid(Path("series").child("count"), "", "should be at least 2");
+  }
+  if (series["lastObservedTime"].as_string().empty()) {
+    errors.required(Path("series").child("lastObservedTime"), "");
   }
 }
 
@@ -187,40 +235,65 @@ void validate_new_type(json::Value event, FieldErrors& errors) {
   errors.invalid(Path("type"), "", fmt::format("has invalid value: {}", type));
 }
 
-// The newer form insists on who, what and when.
 void validate_new(json::Value event, FieldErrors& errors) {
-  static constexpr size_t kControllerBytesMax = 128;
-  static constexpr size_t kNoteBytesMax = 1024;
-  validate(event, errors);
+  // What is stored already may have come in the old form; validate_new_update sees to the rest.
+  if (event["metadata"]["resourceVersion"]) return;
+  validate_namespace(event, errors);
   if (event["eventTime"].as_string().empty()) {
     errors.required(Path("eventTime"), "");
-    validate_new_type(event, errors);
-    return;
-  }
-  std::string_view controller = event["reportingComponent"].as_string();
-  if (controller.empty()) errors.required(Path("reportingController"), "");
-  for (const std::string& problem : qualified_name_problems(controller)) {
-    errors.invalid(Path("reportingController"), controller, problem);
-  }
-  struct Needed {
-    const char* field;
-    size_t bytes_max;
-  };
-  for (const Needed& needed :
-       {Needed{"reportingInstance", kControllerBytesMax}, Needed{"action", kControllerBytesMax},
-        Needed{"reason", kControllerBytesMax}}) {
-    std::string_view text = event[needed.field].as_string();
-    if (text.empty()) errors.required(Path(needed.field), "");
-    if (text.size() > needed.bytes_max) {
-      errors.invalid(Path(needed.field), "",
-                     fmt::format("can have at most {} characters", needed.bytes_max));
-    }
-  }
-  if (event["message"].as_string().size() > kNoteBytesMax) {
-    errors.invalid(Path("note"), "", fmt::format("can have at most {} characters", kNoteBytesMax));
+  } else {
+    validate_reporter(event, "reportingController", errors);
   }
   validate_new_type(event, errors);
+  validate_note(event, errors);
+  validate_series(event["series"], errors);
+  for (const char* field : {"firstTimestamp", "lastTimestamp", "count", "source"}) {
+    json::Value value = event[field];
+    bool unset = value.is_null() || (value.is_object() && value.empty()) || !value;
+    if (!unset) errors.invalid(Path(field), "", "needs to be unset");
+  }
 }
+
+// Only the series goes on once an event stands.
+void validate_new_update(json::Value before, json::Value after, FieldErrors& errors) {
+  struct Fixed {
+    const char* field;
+    const char* shown = nullptr;
+  };
+  static constexpr Fixed kFixed[] = {{"involvedObject"},
+                                     {"reason"},
+                                     {"message"},
+                                     {"source"},
+                                     {"firstTimestamp"},
+                                     {"lastTimestamp"},
+                                     {"count"},
+                                     {"reason"},
+                                     {"type"},
+                                     {"eventTime"},
+                                     {"action"},
+                                     {"related"},
+                                     {"reportingComponent", "reportingController"},
+                                     {"reportingInstance"}};
+  if (!json::equal(before["series"], after["series"])) validate_series(after["series"], errors);
+  for (const Fixed& fixed : kFixed) {
+    json::Value now = after[fixed.field];
+    if (json::equal(before[fixed.field], now)) continue;
+    Path path(fixed.shown != nullptr ? fixed.shown : fixed.field);
+    const Field* field = schema::core_v1::kEvent.find(fixed.field);
+    const Struct* structure = field->type.structure;
+    if (structure != nullptr && now) {
+      errors.invalid(path, go_struct(*structure, now).root(), "field is immutable");
+    } else if (now) {
+      errors.invalid(path, now, "field is immutable");
+    } else {
+      json::Draft nothing;
+      nothing.root().assign_null();
+      errors.invalid(path, nothing.freeze().root(), "field is immutable");
+    }
+  }
+}
+
+bool any_name(std::string_view, std::string*) { return true; }
 
 }  // namespace
 
@@ -237,6 +310,7 @@ constinit const Resource kCoreEvents = {
     .lazy = true,
     .create_on_update = true,
     .validate = &validate,
+    .valid_name = &any_name,
 };
 
 // Hooks and cells see the stored form, core/v1.
@@ -253,6 +327,8 @@ constinit const Resource kEvents = {
     .lazy = true,
     .create_on_update = true,
     .validate = &validate_new,
+    .validate_update = &validate_new_update,
+    .valid_name = &valid_subdomain_name,
     .stored_as = &kCoreEvents,
     .to_stored = &to_stored,
     .from_stored = &from_stored,

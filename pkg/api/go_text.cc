@@ -17,7 +17,8 @@ std::string go_name(std::string_view name) {
   for (const Initialism& known :
        {Initialism{"seLinux", "SELinux"}, Initialism{"fsGroup", "FSGroup"},
         Initialism{"uid", "UID"}, Initialism{"ip", "IP"}, Initialism{"httpGet", "HTTPGet"},
-        Initialism{"tcpSocket", "TCPSocket"}, Initialism{"grpc", "GRPC"}}) {
+        Initialism{"tcpSocket", "TCPSocket"}, Initialism{"grpc", "GRPC"},
+        Initialism{"apiVersion", "APIVersion"}}) {
     if (name.starts_with(known.json))
       return std::string(known.go) + std::string(name.substr(known.json.size()));
   }

@@ -1,5 +1,6 @@
 #include <cstdlib>
 
+#include "api/conversion.h"
 #include "api/table.h"
 #include "base/strings.h"
 
@@ -11,9 +12,9 @@ void copy_list_meta(json::Node target, json::Value list_meta) {
   for (auto [key, value] : list_meta.members()) target.set(key, value);
 }
 
-void add_columns(json::Node root, const Resource& resource) {
+void add_columns(json::Node root, std::span<const Column> all) {
   json::Node columns = root.set_array("columnDefinitions");
-  for (const Column& column : resource.columns) {
+  for (const Column& column : all) {
     json::Node out = columns.push_object();
     out.set("name", column.name);
     out.set("type", column.type);
@@ -46,8 +47,9 @@ json::Draft make_table(const Resource& resource, std::span<const json::Value> it
   root.set("kind", "Table");
   root.set("apiVersion", "meta.k8s.io/" + options.version);
   copy_list_meta(root.set_object("metadata"), list_meta);
+  const Resource& stored = stored_rules(resource);
   if (options.headers) {
-    add_columns(root, resource);
+    add_columns(root, stored.columns);
   } else {
     root.set_null("columnDefinitions");
   }
@@ -55,8 +57,13 @@ json::Draft make_table(const Resource& resource, std::span<const json::Value> it
   for (json::Value item : items) {
     json::Node row = rows.push_object();
     json::Node cells = row.set_array("cells");
-    for (const Column& column : resource.columns) column.cell(item, now, cells);
-    if (resource.row_conditions != nullptr) resource.row_conditions(item, row);
+    for (const Column& column : stored.columns) column.cell(item, now, cells);
+    if (stored.row_conditions != nullptr) stored.row_conditions(item, row);
+    json::Document converted;
+    if (!is_stored_form(resource) && options.include_object != IncludeObject::kNone) {
+      converted = from_stored(resource, item).freeze();
+      item = converted.root();
+    }
     if (options.include_object == IncludeObject::kObject) {
       row.set("object", item);
     } else if (options.include_object == IncludeObject::kMetadata) {

@@ -20,7 +20,9 @@ struct TableOptions {
   std::string version = "v1";  // Of meta.k8s.io: "v1" or "v1beta1".
 };
 
-// `list_meta` (resourceVersion, continue, remainingItemCount) becomes the Table's metadata.
+// `items` are in the stored form, which cells read; the objects of the rows are in that of
+// `resource`. `list_meta` (resourceVersion, continue, remainingItemCount) becomes the Table's
+// metadata.
 json::Draft make_table(const Resource& resource, std::span<const json::Value> items,
                        const TableOptions& options, Time now, json::Value list_meta);
 

@@ -1,5 +1,6 @@
 #include "apiserver/encode.h"
 
+#include "api/conversion.h"
 #include "api/protobuf.h"
 #include "api/status.h"
 #include "api/table.h"
@@ -42,6 +43,11 @@ api::IncludeObject include_of(std::string_view text) {
   if (text == "None") return api::IncludeObject::kNone;
   if (text == "Object") return api::IncludeObject::kObject;
   return api::IncludeObject::kMetadata;
+}
+
+// Tables read the stored form, all else is in the form of the version that was asked for.
+ObjectPtr shown(const Resource& resource, const ObjectPtr& object, const Wanted& wanted) {
+  return wanted.form == Form::kTable ? object : api::served_object(resource, object);
 }
 
 json::Draft list_meta(const ListResult& list) {
@@ -176,38 +182,8 @@ void set_rendered(http::Response& response, json::Value document, const api::Str
   response.set_body(std::string(media_type_name(media)), std::move(body));
 }
 
-}  // namespace
-
-std::string render(json::Value document, const api::Struct* schema, MediaType media, bool pretty) {
-  switch (media) {
-    case MediaType::kYaml: return json::to_yaml(document);
-    case MediaType::kProtobuf: return api::protobuf_encode_body(*schema, document);
-    case MediaType::kJson: break;
-  }
-  return pretty ? indent_two(document.dump_pretty()) : document.dump();
-}
-
-void write_object(http::Response& response, int status, const Resource& resource,
-                  const ObjectPtr& object, const Wanted& wanted, std::string_view include_object,
-                  Time now) {
-  response.status = status;
-  if (wanted.form == Form::kObject && wanted.media == MediaType::kJson && !wanted.pretty) {
-    response.set_body("application/json", http::SharedBytes(object, &object->json()));
-    response.append(newline());
-    return;
-  }
-  if (wanted.form == Form::kObject) {
-    const api::Struct* schema = resource.schema;
-    if (object->kind() != resource.kind) schema = nullptr;
-    set_rendered(response, object->document().root(), schema, wanted);
-    return;
-  }
-  json::Draft draft = other_form(resource, object, wanted, include_object, true, now);
-  set_rendered(response, draft.freeze().root(), form_struct(wanted, false), wanted);
-}
-
-void write_list(http::Response& response, const Resource& resource, const ListResult& list,
-                const Wanted& wanted, std::string_view include_object, Time now) {
+void write_items(http::Response& response, const Resource& resource, const ListResult& list,
+                 const Wanted& wanted, std::string_view include_object, Time now) {
   response.status = 200;
   if (wanted.form == Form::kObject) {
     if (wanted.media == MediaType::kProtobuf && resource.schema != nullptr) {
@@ -228,6 +204,48 @@ void write_list(http::Response& response, const Resource& resource, const ListRe
                             now, meta.root())
           : partial_list(parsed.roots, meta.root(), wanted.form_version);
   set_rendered(response, draft.freeze().root(), form_struct(wanted, true), wanted);
+}
+
+}  // namespace
+
+std::string render(json::Value document, const api::Struct* schema, MediaType media, bool pretty) {
+  switch (media) {
+    case MediaType::kYaml: return json::to_yaml(document);
+    case MediaType::kProtobuf: return api::protobuf_encode_body(*schema, document);
+    case MediaType::kJson: break;
+  }
+  return pretty ? indent_two(document.dump_pretty()) : document.dump();
+}
+
+void write_object(http::Response& response, int status, const Resource& resource,
+                  const ObjectPtr& stored, const Wanted& wanted, std::string_view include_object,
+                  Time now) {
+  const ObjectPtr object = shown(resource, stored, wanted);
+  response.status = status;
+  if (wanted.form == Form::kObject && wanted.media == MediaType::kJson && !wanted.pretty) {
+    response.set_body("application/json", http::SharedBytes(object, &object->json()));
+    response.append(newline());
+    return;
+  }
+  if (wanted.form == Form::kObject) {
+    const api::Struct* schema = resource.schema;
+    if (object->kind() != resource.kind) schema = nullptr;
+    set_rendered(response, object->document().root(), schema, wanted);
+    return;
+  }
+  json::Draft draft = other_form(resource, object, wanted, include_object, true, now);
+  set_rendered(response, draft.freeze().root(), form_struct(wanted, false), wanted);
+}
+
+void write_list(http::Response& response, const Resource& resource, const ListResult& list,
+                const Wanted& wanted, std::string_view include_object, Time now) {
+  if (api::is_stored_form(resource) || wanted.form == Form::kTable) {
+    write_items(response, resource, list, wanted, include_object, now);
+    return;
+  }
+  ListResult converted = list;
+  for (ObjectPtr& object : converted.items) object = shown(resource, object, wanted);
+  write_items(response, resource, converted, wanted, include_object, now);
 }
 
 void write_document(http::Response& response, int status, json::Value document,
@@ -268,9 +286,10 @@ void write_text(http::Response& response, int status, std::string text) {
 }
 
 std::shared_ptr<const std::string> encode_event(std::string_view type, const Resource& resource,
-                                                const ObjectPtr& object, const Wanted& wanted,
+                                                const ObjectPtr& stored, const Wanted& wanted,
                                                 std::string_view include_object, bool headers,
                                                 Time now) {
+  const ObjectPtr object = shown(resource, stored, wanted);
   if (wanted.form == Form::kObject) {
     if (wanted.media == MediaType::kProtobuf && resource.schema != nullptr) {
       std::string body = api::protobuf_encode_body(*resource.schema, object->document().root());

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "api/status.h"
+#include "apiserver/authorise.h"
 #include "apiserver/encode.h"
 #include "apiserver/handler.h"
 #include "apiserver/parameters.h"
@@ -137,8 +138,15 @@ Result<void> Handler::update(Call& call) {
   WriteOptions options = TRY(write_options(call.request, "UpdateOptions"));
   json::Document body =
       TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
-  Written written =
-      TRY(parts_.machinery.update(call.context, call.route.target, body.root(), options));
+  const Target& target = call.route.target;
+  bool creates = target.resource->create_on_update && target.subresource.empty();
+  if (creates && !parts_.machinery.get(target).ok()) {
+    Attributes asked = attributes_of(call.context.user, call.route);
+    asked.verb = "create";
+    TRY(authorise(asked));
+    options.may_create = true;
+  }
+  Written written = TRY(parts_.machinery.update(call.context, target, body.root(), options));
   return write(call, written.created ? 201 : 200, written.object, wanted);
 }
 

@@ -1,5 +1,6 @@
 // The last steps of every write: validating admission and the store's transaction.
 
+#include "api/conversion.h"
 #include "api/status.h"
 #include "apiserver/bookkeeping.h"
 #include "apiserver/machinery.h"
@@ -30,7 +31,8 @@ Result<ObjectPtr> Machinery::commit_all(const Target& target, json::Value value,
                                         bool& companion_raced) {
   std::string resource = target.resource->group_resource();
   store::Write write;
-  write.resource = resource;
+  const std::string stored_name = api::stored_rules(*target.resource).group_resource();
+  write.resource = stored_name;
   write.ns = target.ns;
   write.name = target.name;
   write.expected = expected;
@@ -40,7 +42,7 @@ Result<ObjectPtr> Machinery::commit_all(const Target& target, json::Value value,
   Result<std::vector<ObjectPtr>> done = store_.commit(std::move(writes));
   if (done.ok()) return std::move(done.value().front());
   const Error& error = done.error();
-  bool ours = error.details().kind == resource && error.details().name == target.name;
+  bool ours = error.details().kind == stored_name && error.details().name == target.name;
   switch (error.code()) {
     case Code::kAlreadyExists:
     case Code::kConflict:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/conversion.h"
 #include "api/status.h"
 #include "apiserver/bookkeeping.h"
 #include "apiserver/machinery.h"
@@ -99,13 +100,15 @@ void bump_generation(json::Node meta) {
 Result<Deleted> Machinery::remove(Context& context, const Target& target,
                                   const DeleteOptions& options) {
   TRY(check_options(options));
-  AdmissionRequest request{Operation::kDelete, target, context.user, context.warnings,
+  const Resource& stored = api::stored_rules(*target.resource);
+  const Target stored_target{&stored, target.ns, target.name, target.subresource};
+  AdmissionRequest request{Operation::kDelete, stored_target, context.user, context.warnings,
                            options.dry_run};
   TRY(mutate(request));
   const std::string resource = target.resource->group_resource();
   ObjectPtr marked;
   for (int attempt = 1;; ++attempt) {
-    ObjectPtr live = store_.get(resource, target.ns, target.name);
+    ObjectPtr live = store_.get(stored.group_resource(), target.ns, target.name);
     // Its node was quicker to take it away after the mark than this request.
     bool ours_is_gone = marked != nullptr && (live == nullptr || live->uid() != marked->uid());
     if (ours_is_gone) return Deleted{marked, true};
@@ -156,12 +159,12 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
   if (grace == 0 && !held && (!first || !graceful)) {
     Deleted deleted = TRY(gone(target, live, before, options));
     // The answer shows the mark, though nobody will find it in the store.
-    put_in_order(target.resource->schema, object);
+    put_in_order(api::stored_rules(*target.resource).schema, object);
     if (graceful || is_namespace)
       deleted.object = TRY(loose_object(object, deleted.object->revision()));
     return deleted;
   }
-  put_in_order(target.resource->schema, object);
+  put_in_order(api::stored_rules(*target.resource).schema, object);
   json::Document after = object.freeze();
   if (json::equal(before, after.root())) return Deleted{live, false};
   if (options.dry_run) return Deleted{TRY(loose_object(object, live->revision())), false};

@@ -1,5 +1,6 @@
 // The verbs that only read: get and list.
 
+#include "api/conversion.h"
 #include "api/status.h"
 #include "apiserver/continue_token.h"
 #include "apiserver/machinery.h"
@@ -126,14 +127,15 @@ Result<View> fresh_view(const store::Store& store, const std::string& resource,
 
 Result<ObjectPtr> Machinery::get(const Target& target) const {
   std::string resource = target.resource->group_resource();
-  ObjectPtr object = store_.get(resource, target.ns, target.name);
+  ObjectPtr object =
+      store_.get(api::stored_rules(*target.resource).group_resource(), target.ns, target.name);
   if (object == nullptr) return api::not_found(resource, target.name);
   return object;
 }
 
 Result<ListResult> Machinery::list(const Target& target, const ListOptions& options) const {
   TRY(check_options(options));
-  std::string resource = target.resource->group_resource();
+  std::string resource = api::stored_rules(*target.resource).group_resource();
   View view = options.continue_token.empty() ? TRY(fresh_view(store_, resource, options))
                                              : TRY(continued_view(store_, resource, options));
   ListResult result;

@@ -1,6 +1,7 @@
 // The verbs that write whole objects: create, update, patch.
 
 #include "api/apply.h"
+#include "api/conversion.h"
 #include "api/defaults.h"
 #include "api/meta.h"
 #include "api/patch.h"
@@ -84,6 +85,14 @@ api::ApplyOptions tracking(const Context& context, const Target& target,
   out.subresource = target.subresource;
   out.force = options.force;
   out.now = now;
+  const Resource* served = target.resource;
+  out.in_version = [served](std::string_view api_version,
+                            json::Value object) -> std::optional<api::Versioned> {
+    const Resource* row = api::sibling(*served, api_version);
+    if (row == nullptr) return std::nullopt;
+    json::Document stored = api::to_stored(*served, json::Draft(object)).freeze();
+    return api::Versioned{row->schema, api::from_stored(*row, stored.root()).freeze()};
+  };
   if (writes_status(target)) {
     out.reset_fields = kSpecFields;
   } else if (target.resource->status_subresource &&
@@ -121,7 +130,11 @@ Result<json::Draft> Machinery::decode_body(Context& context, const Target& targe
   object.root().set("kind", resource.kind);
   object.root().set("apiVersion", resource.api_version());
   fill_defaults(resource, object.root());
-  return object;
+  if (api::is_stored_form(resource)) return object;
+  // What the stored form makes of it, which may hold more than this version could say.
+  json::Draft stored = api::to_stored(resource, std::move(object));
+  fill_defaults(api::stored_rules(resource), stored.root());
+  return api::from_stored(resource, stored.freeze().root());
 }
 
 void Machinery::track(Context& context, const Target& target, json::Value before, json::Node after,
@@ -146,15 +159,16 @@ Result<Written> Machinery::create(Context& context, const Target& target, json::
   }
   // Before anything is filled in that the caller did not ask for.
   track(context, target, json::Value(), object.root(), options);
-  return insert(context, target, std::move(object), options);
+  return insert(context, target, api::to_stored(*target.resource, std::move(object)), options);
 }
 
 Result<Written> Machinery::insert(Context& context, const Target& target, json::Draft object,
                                   const WriteOptions& options) {
-  const Resource& resource = *target.resource;
+  const Resource& resource = api::stored_rules(*target.resource);
+  const Target stored_target{&resource, target.ns, target.name, target.subresource};
   json::Node root = object.root();
   begin_object(root, clock_.now());
-  AdmissionRequest request{Operation::kCreate, target, context.user, context.warnings,
+  AdmissionRequest request{Operation::kCreate, stored_target, context.user, context.warnings,
                            options.dry_run};
   request.object = root;
   TRY(mutate(request));
@@ -174,14 +188,14 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     json::Document frozen = object.freeze();
     TRY(api::validate_create(resource, frozen.root()));
     if (attempt == 1) warn(context, resource, frozen.root());
-    Target place{&resource, target.ns, std::string(root["metadata"]["name"].as_string()), {}};
+    Target place{target.resource, target.ns, std::string(root["metadata"]["name"].as_string()), {}};
     request.object = json::Node();
     request.after = frozen.root();
     if (options.dry_run) {
       Companions none;  // Nothing is stored that they could go with.
       TRY(validate(request, none));
       if (store_.get(resource.group_resource(), place.ns, place.name) != nullptr) {
-        return api::already_exists(resource.group_resource(), place.name);
+        return api::already_exists(target.resource->group_resource(), place.name);
       }
       return Written{TRY(loose_object(object, 0)), true};
     }
@@ -217,11 +231,22 @@ Result<Written> Machinery::update(Context& context, const Target& target, json::
   how.part = part_of(target);
   how.expected = TRY(version_of(wanted.root()));
   how.tries = kPatchTries;
+  const std::string stored = api::stored_rules(*target.resource).group_resource();
+  bool missing = store_.get(stored, target.ns, target.name) == nullptr;
+  if (missing && options.may_create && target.subresource.empty()) {
+    object.root()["metadata"].remove("resourceVersion");  // Of what was there once.
+    track(context, target, json::Value(), object.root(), options);
+    Result<Written> made =
+        insert(context, target, api::to_stored(*target.resource, std::move(object)), options);
+    if (made.ok() || !made.error().is(Code::kAlreadyExists)) return made;
+  }
+  if (missing) return api::not_found(target.resource->group_resource(), target.name);
   if (how.expected == 0 && !target.resource->unconditional_update) {
     api::FieldErrors errors;
     errors.invalid(api::Path("metadata").child("resourceVersion"), int64_t{0},
                    "must be specified for an update");
-    return errors.to_error(target.resource->group, target.resource->kind, target.name);
+    // Upstream names the resource here, not the kind.
+    return errors.to_error(target.resource->group, target.resource->plural, target.name);
   }
   return replace(
       context, target,
@@ -296,9 +321,10 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
   json::Draft request(applied);
   TRY(fit_to_target(target, request.root()));
   Revision expected = TRY(version_of(applied));
+  const std::string stored_name = api::stored_rules(resource).group_resource();
 
   for (int attempt = 1;; ++attempt) {
-    ObjectPtr live = store_.get(resource.group_resource(), target.ns, target.name);
+    ObjectPtr live = store_.get(stored_name, target.ns, target.name);
     if (live == nullptr) {
       if (!target.subresource.empty()) {
         return api::not_found(resource.group_resource(), target.name);
@@ -314,6 +340,7 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
       json::Draft object = TRY(applied_to(context, target, json::Value(), applied, options));
       TRY(fit_to_target(target, object.root()));
       fill_defaults(resource, object.root());
+      object = api::to_stored(resource, std::move(object));
       Result<Written> written = insert(context, target, std::move(object), options);
       if (written.ok() || !written.error().is(Code::kAlreadyExists) || attempt >= kPatchTries) {
         return written;
@@ -335,9 +362,10 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
 Result<Written> Machinery::replace(Context& context, const Target& target, const Change& change,
                                    const WriteOptions& options, const Update& how) {
   const std::string resource = target.resource->group_resource();
+  const std::string stored = api::stored_rules(*target.resource).group_resource();
   size_t warnings = context.warnings.size();
   for (int attempt = 1;; ++attempt) {
-    ObjectPtr live = store_.get(resource, target.ns, target.name);
+    ObjectPtr live = store_.get(stored, target.ns, target.name);
     if (live == nullptr) return api::not_found(resource, target.name);
     if (how.expected != 0 && live->revision() != how.expected) {
       return api::modified(resource, target.name);
@@ -345,7 +373,7 @@ Result<Written> Machinery::replace(Context& context, const Target& target, const
     context.warnings.resize(warnings);
     Result<Written> written = replace_once(context, target, live, change, options, how);
     if (written.ok() || !written.error().is(Code::kConflict) || how.expected != 0) return written;
-    ObjectPtr now = store_.get(resource, target.ns, target.name);
+    ObjectPtr now = store_.get(stored, target.ns, target.name);
     bool raced = now == nullptr || now->revision() != live->revision();
     if (!raced || attempt >= how.tries) return written;
   }
@@ -354,16 +382,19 @@ Result<Written> Machinery::replace(Context& context, const Target& target, const
 Result<Written> Machinery::replace_once(Context& context, const Target& target,
                                         const ObjectPtr& live, const Change& change,
                                         const WriteOptions& options, const Update& how) {
-  const Resource& resource = *target.resource;
+  const Resource& served = *target.resource;
+  const Resource& resource = api::stored_rules(served);
   json::Document before_document = live->document();
   json::Value before = before_document.root();
-  json::Draft object = TRY(change(before));
+  json::Document shown =
+      api::is_stored_form(served) ? before_document : api::from_stored(served, before).freeze();
+  json::Draft object = TRY(change(shown.root()));
   json::Node root = object.root();
 
   std::string_view uid = root["metadata"]["uid"].as_string();
   if (!uid.empty() && uid != live->uid()) {
     return api::conflict(
-        resource.group_resource(), target.name,
+        served.group_resource(), target.name,
         fmt::format(
             "StorageError: invalid object, Code: 4, Key: /registry/{}/{}{}, ResourceVersion: 0, "
             "AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object "
@@ -374,7 +405,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   // A patch may carry the version it was made for.
   std::string_view version = root["metadata"]["resourceVersion"].as_string();
   if (!version.empty() && version != "0" && version != std::to_string(live->revision())) {
-    return api::modified(resource.group_resource(), target.name);
+    return api::modified(served.group_resource(), target.name);
   }
   carry_over(before, root);
   const api::Subresource* part = resource.subresource(target.subresource);
@@ -383,9 +414,12 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   if (how.part != Part::kWhole && !how.applied) {
     Target tracked = target;
     if (!how.tracked_as.empty()) tracked.subresource = how.tracked_as;
-    track(context, tracked, before, root, options);
+    track(context, tracked, shown.root(), root, options);
   }
+  object = api::to_stored(served, std::move(object));
+  root = object.root();
   Target asked = target;  // Rules of admission hear through which part the change came.
+  asked.resource = &resource;
   if (!how.tracked_as.empty()) asked.subresource = how.tracked_as;
   std::optional<AdmissionRequest> request;
   if (how.part != Part::kWhole) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/conversion.h"
+
 namespace wherry::apiserver {
 namespace {
 
@@ -9,8 +11,14 @@ bool is_metadata_field(std::string_view path) {
   return path == "metadata.name" || path == "metadata.namespace";
 }
 
+// Another version of a kind that names none of its own has those of the stored one.
+std::span<const api::SelectableField> fields_of(const Resource& resource) {
+  if (!resource.selectable_fields.empty()) return resource.selectable_fields;
+  return api::stored_rules(resource).selectable_fields;
+}
+
 const api::SelectableField* find_field(const Resource& resource, std::string_view path) {
-  for (const api::SelectableField& field : resource.selectable_fields) {
+  for (const api::SelectableField& field : fields_of(resource)) {
     if (field.path == path) return &field;
   }
   return nullptr;
@@ -64,7 +72,7 @@ Result<Filter> parse_filter(const Resource& resource, std::string_view labels,
   for (const api::FieldRequirement& wanted : filter.fields) {
     if (is_metadata_field(wanted.path) || find_field(resource, wanted.path) != nullptr) continue;
     // Kinds with fields of their own say it this way, the others name the two they all have.
-    if (!resource.selectable_fields.empty()) {
+    if (!fields_of(resource).empty()) {
       return Error::bad_request("field label not supported: {}", wanted.path);
     }
     return Error::bad_request(

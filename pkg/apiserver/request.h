@@ -55,6 +55,7 @@ enum class PatchType { kJson, kMerge, kStrategic, kApply };
 struct WriteOptions {
   bool dry_run = false;
   bool force = false;
+  bool may_create = false;  // An update may make what is not there, where the kind allows it.
   FieldValidation field_validation = FieldValidation::kWarn;
   std::string field_manager;
 };

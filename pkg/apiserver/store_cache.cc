@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "api/conversion.h"
 #include "apiserver/local_client.h"
 #include "base/mutex.h"
 #include "base/thread.h"
@@ -103,7 +104,7 @@ class StoreCache final : public client::Cache, public store::Watcher {
     MutexLock lock(mutex_);
     CHECK(!started_);
     StoreLister& lister = lister_locked(resource);
-    feeds_[resource.group_resource()].push_back({&resource, std::move(handler)});
+    feeds_[api::stored_rules(resource).group_resource()].push_back({&resource, std::move(handler)});
     static_cast<void>(lister);
   }
 
@@ -163,7 +164,7 @@ class StoreCache final : public client::Cache, public store::Watcher {
   };
 
   StoreLister& lister_locked(const Resource& resource) REQUIRES(mutex_) {
-    std::string name = resource.group_resource();
+    std::string name = api::stored_rules(resource).group_resource();
     auto found = listers_.find(name);
     if (found == listers_.end()) {
       found = listers_.emplace(name, std::make_unique<StoreLister>(store_, name)).first;

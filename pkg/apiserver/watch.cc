@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "api/conversion.h"
 #include "api/status.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -226,7 +227,7 @@ Result<void> Watches::serve(const Target& target, const WatchOptions& options,
     from_state = false;
     after = store_.revision();
   }
-  std::string resource = target.resource->group_resource();
+  std::string resource = api::stored_rules(*target.resource).group_resource();
   auto stream = std::make_shared<WatchStream>(target, options, encoder_, clock_);
   int64_t seconds = options.timeout_seconds.value_or(0);
   if (seconds <= 0) {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <set>
 
+#include "api/conversion.h"
 #include "base/log.h"
 #include "base/thread.h"
 
 namespace wherry::controller {
 
 bool is_stored(const api::Resource& resource) {
+  if (!api::is_stored_form(resource)) return false;  // Another version of what is.
   if (resource.verbs.empty()) return true;
   return std::find(resource.verbs.begin(), resource.verbs.end(), "watch") != resource.verbs.end();
 }
