@@ -171,6 +171,7 @@ constinit const Resource kDeployments = {
     .validate = &validate,
     .validate_update = &validate_update,
     .validate_status_update = &validate_status_update,
+    .pod_template = "spec.template",
 };
 
 }  // namespace wherry::api

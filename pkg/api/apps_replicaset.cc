@@ -4,6 +4,7 @@
 #include "api/cells.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
+#include "api/quota.h"
 #include "api/rows.h"
 #include "api/schema_apps_v1.h"
 #include "api/schema_core_v1.h"
@@ -152,6 +153,7 @@ constinit const Resource kReplicaSets = {
     .validate = &validate_set,
     .validate_update = &validate_set_update,
     .validate_status_update = &validate_status,
+    .pod_template = "spec.template",
 };
 
 constinit const Resource kReplicationControllers = {
@@ -172,6 +174,8 @@ constinit const Resource kReplicationControllers = {
     .prepare_create = &reset_status,
     .validate = &validate_controller,
     .validate_status_update = &validate_status,
+    .pod_template = "spec.template",
+    .quota = &kQuotaByPlural,
 };
 
 }  // namespace wherry::api

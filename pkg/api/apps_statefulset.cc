@@ -316,6 +316,7 @@ constinit const Resource kStatefulSets = {
     .apply_defaults = &stateful_defaults,
     .validate = &validate_stateful,
     .validate_update = &validate_stateful_update,
+    .pod_template = "spec.template",
 };
 
 constinit const Resource kDaemonSets = {
@@ -336,6 +337,7 @@ constinit const Resource kDaemonSets = {
     .prepare_update = &daemon_prepare_update,
     .validate = &validate_daemon,
     .validate_update = &validate_daemon_update,
+    .pod_template = "spec.template",
 };
 
 constinit const Resource kControllerRevisions = {

@@ -325,6 +325,7 @@ constinit const Resource kJobs = {
     .prepare_create = &job_prepare_create,
     .validate = &validate_job,
     .validate_update = &validate_job_update,
+    .pod_template = "spec.template",
 };
 
 constinit const Resource kCronJobs = {
@@ -342,6 +343,7 @@ constinit const Resource kCronJobs = {
     .generation = true,
     .apply_defaults = &cron_defaults,
     .validate = &validate_cron,
+    .pod_template = "spec.jobTemplate.spec.template",
 };
 
 }  // namespace wherry::api

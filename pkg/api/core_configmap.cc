@@ -3,6 +3,7 @@
 
 #include "api/cells.h"
 #include "api/names.h"
+#include "api/quota.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
 #include "base/encoding.h"
@@ -176,6 +177,7 @@ constinit const Resource kConfigMaps = {
     .columns = kConfigMapColumns,
     .validate = &validate_config_map,
     .validate_update = &validate_config_map_update,
+    .quota = &kQuotaByPlural,
 };
 
 constinit const Resource kSecrets = {
@@ -191,6 +193,7 @@ constinit const Resource kSecrets = {
     .prepare_update = &secret_prepare_update,
     .validate = &validate_secret,
     .validate_update = &validate_secret_update,
+    .quota = &kQuotaByPlural,
 };
 
 }  // namespace wherry::api

@@ -4,6 +4,7 @@
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/pod_status.h"
+#include "api/quota.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
 #include "api/schema_policy_v1.h"
@@ -242,6 +243,7 @@ constinit const Resource kPods = {
     .validate_update = &validate_pod_update,
     .validate_status_update = &validate_status_update,
     .row_conditions = &row_conditions,
+    .quota = &kPodQuota,
 };
 
 }  // namespace wherry::api

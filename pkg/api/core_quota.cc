@@ -1,13 +1,16 @@
 // LimitRange, ResourceQuota and PodTemplate, core/v1. Rules from the Kubernetes API reference.
 
 #include <algorithm>
+#include <set>
 
 #include "api/cells.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
+#include "api/quota.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
+#include "api/workload_rules.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -110,19 +113,70 @@ void validate_limit_item(json::Value item, const Path& path, FieldErrors& errors
   less("defaultRequest", "default", "defaultRequest");
 }
 
+// How far a limit may be above its request, within what the bounds allow at all.
+void validate_ratios(json::Value item, const Path& path, FieldErrors& errors) {
+  for (auto [name, amount] : item["maxLimitRequestRatio"].members()) {
+    Quantity ratio = Quantity::from(amount);
+    if (ratio < Quantity::of(1)) {
+      errors.invalid(path.key(name), ratio.text(),
+                     fmt::format("ratio {} is less than 1", ratio.text()));
+    }
+    json::Value low = item["min"][name];
+    json::Value high = item["max"][name];
+    if (!low || !high || Quantity::from(low).is_zero()) continue;
+    double most = Quantity::from(high).as_double() / Quantity::from(low).as_double();
+    if (ratio.as_double() > most) {
+      errors.invalid(path.key(name), ratio.text(),
+                     fmt::format("ratio {} is greater than max/min = {:.6f}", ratio.text(), most));
+    }
+  }
+}
+
+void validate_limit_names(json::Value item, const Path& path, FieldErrors& errors) {
+  std::string_view type = item["type"].as_string();
+  bool of_containers = type == "Container" || type == "Pod";
+  for (const char* field : {"max", "min", "default", "defaultRequest", "maxLimitRequestRatio"}) {
+    bool forbidden = type == "Pod" && std::string_view(field).starts_with("default");
+    for (auto [name, amount] : item[field].members()) {
+      if (forbidden) continue;
+      if (of_containers) {
+        validate_container_resource_name(name, path.child(field).key(name), errors);
+      } else {
+        validate_resource_name(name, path.child(field).key(name), errors);
+      }
+    }
+  }
+}
+
+void validate_limit_type(std::string_view type, const Path& path, FieldErrors& errors) {
+  report(qualified_name_problems(type), path, type, errors);
+  bool standard = type == "Container" || type == "Pod" || type == "PersistentVolumeClaim";
+  if (!standard && type.find('/') == std::string_view::npos) {
+    errors.invalid(path, type, "must be a standard limit type or fully qualified");
+  }
+}
+
 void validate_limits(json::Value object, FieldErrors& errors) {
+  std::set<std::string_view> types;
   size_t at = 0;
   for (json::Value item : object["spec"]["limits"].items()) {
     Path path = Path("spec").child("limits").index(at++);
-    if (item["type"].as_string().empty()) errors.required(path.child("type"), "");
-    if (item["type"].as_string() == "Pod") {
-      for (const char* field : {"default", "defaultRequest"}) {
-        if (!item[field].empty()) {
-          errors.forbidden(path.child(field), "may not be specified when `type` is 'Pod'");
-        }
+    std::string_view type = item["type"].as_string();
+    validate_limit_type(type, path.child("type"), errors);
+    if (!types.insert(type).second) errors.duplicate(path.child("type"), type);
+    validate_limit_names(item, path, errors);
+    for (const char* field : {"default", "defaultRequest"}) {
+      if (type == "Pod" && !item[field].empty()) {
+        errors.forbidden(path.child(field), "may not be specified when `type` is 'Pod'");
       }
     }
+    if (type == "PersistentVolumeClaim" && !item["min"]["storage"] && !item["max"]["storage"]) {
+      errors.required(path.child("limits"),
+                      "either minimum or maximum storage value is required, but neither was "
+                      "provided");
+    }
     validate_limit_item(item, path, errors);
+    validate_ratios(item, path.child("maxLimitRequestRatio"), errors);
   }
 }
 
@@ -154,11 +208,46 @@ void validate_quota_name(std::string_view name, const Path& path, FieldErrors& e
   errors.invalid(path, name, "must be a standard resource for quota");
 }
 
-void validate_quota(json::Value object, FieldErrors& errors) {
-  for (auto [name, amount] : object["spec"]["hard"].members()) {
-    validate_quota_name(name, Path("spec").child("hard").key(name), errors);
-    validate_resource_amount(name, amount, Path("spec").child("hard").key(name), errors);
+void validate_hard(json::Value hard, const Path& path, FieldErrors& errors) {
+  for (auto [name, amount] : hard.members()) {
+    validate_quota_name(name, path.key(name), errors);
+    validate_resource_amount(name, amount, path.key(name), errors);
   }
+}
+
+void validate_quota(json::Value object, FieldErrors& errors) {
+  json::Value spec = object["spec"];
+  validate_hard(spec["hard"], Path("spec").child("hard"), errors);
+  validate_quota_scopes(spec, Path("spec"), errors);
+}
+
+void validate_quota_update(json::Value before, json::Value after, FieldErrors& errors) {
+  validate_immutable(before["spec"]["scopes"], after["spec"]["scopes"],
+                     Path("spec").child("scopes"), errors);
+}
+
+void validate_quota_status(json::Value, json::Value after, FieldErrors& errors) {
+  Path status("status");
+  validate_hard(after["status"]["hard"], status.child("hard"), errors);
+  validate_hard(after["status"]["used"], status.child("used"), errors);
+}
+
+// A request above its limit can never be used up.
+std::vector<std::string> quota_warnings(json::Value object) {
+  std::vector<std::string> out;
+  json::Value hard = object["spec"]["hard"];
+  for (std::string_view name : {"cpu", "memory", "ephemeral-storage"}) {
+    std::string limit = fmt::format("limits.{}", name);
+    std::string request = fmt::format("requests.{}", name);
+    if (!hard[request]) request = name;
+    if (!hard[request] || !hard[limit]) continue;
+    Quantity asked = Quantity::from(hard[request]);
+    Quantity most = Quantity::from(hard[limit]);
+    if (asked <= most) continue;
+    out.push_back(fmt::format("ResourceQuota {} ({}) should be less than {} ({})", request,
+                              asked.text(), limit, most.text()));
+  }
+  return out;
 }
 
 void template_defaults(json::Node object) { default_pod_spec(object["template"]["spec"]); }
@@ -194,6 +283,10 @@ constinit const Resource kResourceQuotas = {
     .subresources = kQuotaSubresources,
     .status_subresource = true,
     .validate = &validate_quota,
+    .validate_update = &validate_quota_update,
+    .validate_status_update = &validate_quota_status,
+    .warnings = &quota_warnings,
+    .quota = &kQuotaByPlural,
 };
 
 constinit const Resource kPodTemplates = {
@@ -207,6 +300,7 @@ constinit const Resource kPodTemplates = {
     .generation = true,
     .apply_defaults = &template_defaults,
     .validate = &validate_template,
+    .pod_template = "template",
 };
 
 }  // namespace wherry::api

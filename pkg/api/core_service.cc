@@ -8,6 +8,7 @@
 #include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
+#include "api/quota.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
 #include "api/workload_rules.h"
@@ -476,6 +477,7 @@ constinit const Resource kServices = {
     .validate_update = &validate_update,
     .validate_status_update = &validate_status_update,
     .valid_name = &valid_dns_label_name,
+    .quota = &kServiceQuota,
 };
 
 }  // namespace wherry::api

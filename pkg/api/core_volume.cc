@@ -6,6 +6,7 @@
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
+#include "api/quota.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
 #include "api/workload_rules.h"
@@ -307,6 +308,7 @@ constinit const Resource kPersistentVolumeClaims = {
     .prepare_create = &claim_prepare_create,
     .validate = &validate_claim,
     .validate_update = &validate_claim_update,
+    .quota = &kClaimQuota,
 };
 
 constinit const Resource kPersistentVolumes = {

@@ -49,17 +49,16 @@ std::optional<std::string_view> text_of(json::Value value) {
   return value.as_string();
 }
 
-}  // namespace
-
-Resources effective_requests(json::Value pod_spec) {
+// `list` is "requests" or "limits".
+Resources effective_amounts(json::Value pod_spec, std::string_view list) {
   Resources running;
   for (json::Value container : pod_spec["containers"].items()) {
-    add(running, list_of(container["resources"]["requests"]));
+    add(running, list_of(container["resources"][list]));
   }
   Resources sidecars;
   Resources peak;
   for (json::Value container : pod_spec["initContainers"].items()) {
-    Resources wanted = list_of(container["resources"]["requests"]);
+    Resources wanted = list_of(container["resources"][list]);
     if (is_sidecar(container)) {
       add(sidecars, wanted);
       raise(peak, sidecars);
@@ -70,9 +69,25 @@ Resources effective_requests(json::Value pod_spec) {
   }
   add(running, sidecars);
   raise(running, peak);
-  // Pod-level requests stand in place of the sum.
-  for (auto& [name, amount] : list_of(pod_spec["resources"]["requests"])) running[name] = amount;
+  // Pod-level amounts stand in place of the sum.
+  for (auto& [name, amount] : list_of(pod_spec["resources"][list])) running[name] = amount;
+  return running;
+}
+
+}  // namespace
+
+Resources effective_requests(json::Value pod_spec) {
+  Resources running = effective_amounts(pod_spec, "requests");
   add(running, list_of(pod_spec["overhead"]));
+  return running;
+}
+
+Resources effective_limits(json::Value pod_spec) {
+  Resources running = effective_amounts(pod_spec, "limits");
+  for (const auto& [name, amount] : list_of(pod_spec["overhead"])) {
+    auto found = running.find(name);
+    if (found != running.end() && !found->second.is_zero()) found->second += amount;
+  }
   return running;
 }
 

@@ -19,6 +19,8 @@ using Resources = std::map<std::string, Quantity, std::less<>>;
 // What the pod's containers ask for together: the sum of those that run side by side, or the
 // largest init container where that is more, plus overhead; sidecars included.
 Resources effective_requests(json::Value pod_spec);
+// What they may take at most together; overhead counts where there is a limit.
+Resources effective_limits(json::Value pod_spec);
 
 struct PortUse {
   std::string host_ip;  // "0.0.0.0" for every address.

@@ -77,19 +77,25 @@ void default_pod(json::Node pod) {
 }
 
 std::string_view qos_class(json::Value spec) {
-  // A pod is guaranteed when each container's cpu and memory requests equal its limits.
+  // A pod is guaranteed when each container's cpu and memory requests equal its limits, or those of
+  // the pod as a whole where it has any.
   bool any = false;
   bool guaranteed = true;
-  for (const char* list : {"containers", "initContainers"}) {
-    for (json::Value container : spec[list].items()) {
-      json::Value resources = container["resources"];
-      for (const char* name : {"cpu", "memory"}) {
-        Quantity limit = Quantity::from(resources["limits"][name]);
-        json::Value asked = resources["requests"][name];
-        Quantity request = asked ? Quantity::from(asked) : limit;
-        if (!limit.is_zero() || !request.is_zero()) any = true;
-        if (limit.is_zero() || request != limit) guaranteed = false;
-      }
+  auto judge = [&](json::Value resources) {
+    for (const char* name : {"cpu", "memory"}) {
+      Quantity limit = Quantity::from(resources["limits"][name]);
+      json::Value asked = resources["requests"][name];
+      Quantity request = asked ? Quantity::from(asked) : limit;
+      if (!limit.is_zero() || !request.is_zero()) any = true;
+      if (limit.is_zero() || request != limit) guaranteed = false;
+    }
+  };
+  json::Value whole = spec["resources"];
+  if (!whole["requests"].empty() || !whole["limits"].empty()) {
+    judge(whole);
+  } else {
+    for (const char* list : {"containers", "initContainers"}) {
+      for (json::Value container : spec[list].items()) judge(container["resources"]);
     }
   }
   if (!any) return "BestEffort";

@@ -37,6 +37,9 @@ void validate_pod_scheduling(json::Value spec, const Path& path, FieldErrors& er
 void validate_pod_security(json::Value context, const Path& path, FieldErrors& errors);
 void validate_container_security(json::Value context, const Path& path, FieldErrors& errors);
 void validate_container_resources(json::Value resources, const Path& path, FieldErrors& errors);
+// Names of what containers may ask for, and of resources in general.
+void validate_container_resource_name(std::string_view name, const Path& path, FieldErrors& errors);
+void validate_resource_name(std::string_view name, const Path& path, FieldErrors& errors);
 // LIMITS-like map on its own: names and amounts.
 void validate_resource_amount(std::string_view name, json::Value amount, const Path& path,
                               FieldErrors& errors);

@@ -111,21 +111,6 @@ bool is_extended(std::string_view name) {
 }
 bool is_huge_page(std::string_view name) { return name.starts_with("hugepages-"); }
 
-void validate_container_resource_name(std::string_view name, const Path& path,
-                                      FieldErrors& errors) {
-  report(qualified_name_problems(name), path, name, errors);
-  if (name.find('/') == std::string_view::npos) {
-    if (!contains(kStandardResources, name) && !is_huge_page(name)) {
-      errors.invalid(path, name, "must be a standard resource type or fully qualified");
-    }
-    if (!contains(kContainerResources, name) && !is_huge_page(name)) {
-      errors.invalid(path, name, "must be a standard resource for containers");
-    }
-  } else if (is_extended(name) && name.starts_with("requests.")) {
-    errors.invalid(path, name, "doesn't follow extended resource name standard");
-  }
-}
-
 bool fits_page(std::string_view name, const Quantity& amount) {
   Result<Quantity> page = Quantity::parse(name.substr(std::string_view("hugepages-").size()));
   return page.ok() && page->value() > 0 && amount.value() % page->value() == 0 &&
@@ -188,6 +173,26 @@ void validate_container_security(json::Value context, const Path& path, FieldErr
           path, shown.root(),
           "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
     }
+  }
+}
+
+void validate_resource_name(std::string_view name, const Path& path, FieldErrors& errors) {
+  report(qualified_name_problems(name), path, name, errors);
+  if (name.find('/') == std::string_view::npos && !contains(kStandardResources, name) &&
+      !is_huge_page(name)) {
+    errors.invalid(path, name, "must be a standard resource type or fully qualified");
+  }
+}
+
+void validate_container_resource_name(std::string_view name, const Path& path,
+                                      FieldErrors& errors) {
+  validate_resource_name(name, path, errors);
+  if (name.find('/') == std::string_view::npos) {
+    if (!contains(kContainerResources, name) && !is_huge_page(name)) {
+      errors.invalid(path, name, "must be a standard resource for containers");
+    }
+  } else if (is_extended(name) && name.starts_with("requests.")) {
+    errors.invalid(path, name, "doesn't follow extended resource name standard");
   }
 }
 

@@ -49,6 +49,8 @@ struct Subresource {
   void (*validate_update)(json::Value before, json::Value after, FieldErrors& errors) = nullptr;
 };
 
+struct QuotaRules;  // api/quota.h
+
 struct Resource {
   std::string_view group;  // "" for core.
   std::string_view version;
@@ -86,6 +88,10 @@ struct Resource {
   std::vector<std::string> (*warnings)(json::Value object) = nullptr;
   // Conditions of the object's row in a Table ("conditions" of `row`): Pods that have ended.
   void (*row_conditions)(json::Value object, json::Node row) = nullptr;
+  // Where the kind holds a pod template: "spec.template".
+  std::string_view pod_template = {};
+  // What a ResourceQuota can limit of the kind beside the number of its objects.
+  const QuotaRules* quota = nullptr;
   // Fields that a main-resource write never takes from the caller; null: "status" if the kind has
   // that subresource.
   std::span<const std::string_view> reset_fields = {};

@@ -49,6 +49,8 @@ class Admission {
 // Nothing is created in a namespace that is missing or on its way out; the namespaces every cluster
 // has cannot be deleted.
 std::unique_ptr<Admission> namespace_lifecycle(const store::Store& store);
+// Containers get the defaults of the namespace's LimitRanges; nothing leaves their bounds.
+std::unique_ptr<Admission> limit_ranger(const store::Store& store);
 // Pods get their ServiceAccount, its pull secrets and its token volume.
 std::unique_ptr<Admission> service_account(const store::Store& store);
 // Pods tolerate a node that is not ready or unreachable for 300 s, unless they say otherwise.
@@ -59,12 +61,15 @@ std::unique_ptr<Admission> node_taint();
 std::unique_ptr<Admission> priority(const store::Store& store);
 // Pods get their RuntimeClass's overhead, node selector and tolerations.
 std::unique_ptr<Admission> runtime_class(const store::Store& store);
+// What is created counts against its namespace's quotas.
+std::unique_ptr<Admission> resource_quota(const store::Store& store, const Clock& clock);
 
 bool is_pod_create(const AdmissionRequest& request);
 // The object's name, or while it has none what it will be made from.
 std::string name_of(const AdmissionRequest& request);
 
 // In the order in which they run.
-std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& store);
+std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& store,
+                                                           const Clock& clock);
 
 }  // namespace wherry::apiserver

@@ -109,7 +109,7 @@ Machinery::Machinery(store::Store& store, const Clock& clock, MachineryOptions o
       store_(store),
       clock_(clock),
       services_(options_.service_cidr, options_.node_port_first, options_.node_port_last),
-      admissions_(default_admissions(store)) {}
+      admissions_(default_admissions(store, clock)) {}
 
 Result<void> Machinery::start() { return services_.load(store_); }
 

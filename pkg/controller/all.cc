@@ -13,6 +13,7 @@ constexpr const ControllerSpec* kAll[] = {
     &kNodeLifecycle,
     &kReplicaSet,
     &kReplicationController,
+    &kResourceQuota,
     &kRootCaPublisher,
     &kServiceAccount,
     &kTaintEviction,

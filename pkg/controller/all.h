@@ -14,6 +14,7 @@ extern const ControllerSpec kNamespace;
 extern const ControllerSpec kNodeLifecycle;
 extern const ControllerSpec kReplicaSet;
 extern const ControllerSpec kReplicationController;
+extern const ControllerSpec kResourceQuota;
 extern const ControllerSpec kRootCaPublisher;
 extern const ControllerSpec kServiceAccount;
 extern const ControllerSpec kTaintEviction;
