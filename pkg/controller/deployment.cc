@@ -308,7 +308,8 @@ Result<void> DeploymentController::update_fresh(State& state) {
   return mirror_revision(state);
 }
 
-// The Deployment shows the revision of its newest ReplicaSet.
+// The Deployment shows the revision of its newest ReplicaSet. Through the status: an annotation
+// written there does not count as a new generation.
 Result<void> DeploymentController::mirror_revision(State& state) {
   if (!state.fresh) return {};
   std::string_view wanted = state.fresh->annotation(kRevision);
@@ -318,7 +319,8 @@ Result<void> DeploymentController::mirror_revision(State& state) {
   json::Document document = patch.freeze();
   state.object =
       TRY(context_.client.patch(api::resource("deployments.apps"), state.object->ns(),
-                                state.object->name(), client::PatchType::kMerge, document.root()));
+                                state.object->name(), client::PatchType::kMerge, document.root(),
+                                {.subresource = "status"}));
   state.document = state.object->document();
   return {};
 }
