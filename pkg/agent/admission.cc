@@ -1,6 +1,7 @@
 #include "agent/admission.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace wherry::agent {
 namespace {
@@ -80,9 +81,42 @@ std::optional<Refusal> AdmissionTable::admit(const Pod& pod, json::Value node, b
   return std::nullopt;
 }
 
+std::optional<Refusal> AdmissionTable::resize(const Pod& pod, json::Value node) {
+  MutexLock lock(mutex_);
+  std::string uid = pod.uid();
+  PodDemand demand = demand_of(pod);
+  for (const auto& [name, wanted] : demand.requests) {
+    json::Value allocatable = node["status"]["allocatable"][name];
+    Quantity capacity = Quantity::from(allocatable);
+    if (!allocatable || wanted <= capacity) continue;
+    return Refusal{"Infeasible",
+                   fmt::format("Node didn't have enough capacity: {}, requested: {}, capacity: {}",
+                               name, shown(name, wanted), shown(name, capacity))};
+  }
+  std::vector<PodDemand> others;
+  for (const auto& [other, held] : admitted_) {
+    if (other != uid) others.push_back(held);
+  }
+  std::optional<Refusal> refusal = refusal_of(pod, others, node);
+  // It runs here already: only amounts can stand in its way.
+  if (refusal && refusal->reason.starts_with("OutOf")) {
+    waiting_.insert(uid);
+    return Refusal{"Deferred", refusal->message};
+  }
+  waiting_.erase(uid);
+  admitted_[uid] = std::move(demand);
+  return std::nullopt;
+}
+
 void AdmissionTable::release(const std::string& uid) {
   MutexLock lock(mutex_);
   admitted_.erase(uid);
+  waiting_.erase(uid);
+}
+
+std::set<std::string> AdmissionTable::take_waiting() {
+  MutexLock lock(mutex_);
+  return std::exchange(waiting_, {});
 }
 
 }  // namespace wherry::agent

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,11 +39,17 @@ class AdmissionTable {
   // Admits and remembers, in one step. Without `check` the pod is taken as it is (it was admitted
   // before).
   std::optional<Refusal> admit(const Pod& pod, json::Value node, bool check) EXCLUDES(mutex_);
+  // Asks for what the pod's spec now says instead of what it has. One that is refused is remembered
+  // until there is more room.
+  std::optional<Refusal> resize(const Pod& pod, json::Value node) EXCLUDES(mutex_);
   void release(const std::string& uid) EXCLUDES(mutex_);
+  // Those that were refused since, and may ask again.
+  std::set<std::string> take_waiting() EXCLUDES(mutex_);
 
  private:
   Mutex mutex_;
   std::map<std::string, PodDemand> admitted_ GUARDED_BY(mutex_);
+  std::set<std::string> waiting_ GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry::agent

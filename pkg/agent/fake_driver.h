@@ -138,6 +138,10 @@ class FakeSandbox final : public container::Sandbox {
     driver_.calls.push_back("limits " + id);
     return {};
   }
+  Result<void> update_pod_limits(const os::CgroupLimits&) override {
+    driver_.calls.push_back("limits");
+    return {};
+  }
   Result<std::unique_ptr<container::Session>> exec(const std::string&,
                                                    const container::SessionOptions&) override {
     return Error::unsupported("fake");

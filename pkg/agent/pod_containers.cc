@@ -34,15 +34,6 @@ std::string elapsed_text(Duration took) {
   return ms < 60'000 ? fmt::format("{:.3g}s", ms / 1000) : duration_text(took);
 }
 
-os::CgroupLimits to_os(const CgroupLimits& limits) {
-  os::CgroupLimits out;
-  out.cpu_shares = limits.cpu_shares;
-  out.cpu_period_us = limits.cpu_period_us;
-  if (limits.cpu_quota_us > 0) out.cpu_quota_us = limits.cpu_quota_us;
-  if (limits.memory_limit_bytes > 0) out.memory_bytes = limits.memory_limit_bytes;
-  return out;
-}
-
 std::string shown_image(const container::Image& image, std::string_view asked) {
   Result<container::Reference> reference = container::Reference::parse(asked);
   if (reference.ok()) {
@@ -62,6 +53,7 @@ void begin_instance(const ContainerView& view, const std::string& id, const cont
   container.image = shown_image(image, view.image());
   container.image_id = image.image_id_text();
   container.spec_image = view.image();
+  container.applied = resources_text(view.spec);
   container.stop_signal = image.config.stop_signal;
   container.kill = KillStage::kNone;
   container.kill_to_restart = false;

@@ -19,15 +19,6 @@ Duration longer(Duration delay) {
   return delay == Duration::zero() ? kRetryFirst : std::min(delay * 2, kRetryMax);
 }
 
-os::CgroupLimits to_os(const CgroupLimits& limits) {
-  os::CgroupLimits out;
-  out.cpu_shares = limits.cpu_shares;
-  out.cpu_period_us = limits.cpu_period_us;
-  if (limits.cpu_quota_us > 0) out.cpu_quota_us = limits.cpu_quota_us;
-  if (limits.memory_limit_bytes > 0) out.memory_bytes = limits.memory_limit_bytes;
-  return out;
-}
-
 std::string cgroup_of(const Pod& pod, const std::string& root) {
   std::string qos = to_lower(pod.qos_class());
   return (qos == "guaranteed" ? root + "/pod" : root + "/" + qos + "/pod") + pod.uid();
@@ -94,6 +85,7 @@ void PodWorker::step_run() {
   if (!prepare_volumes()) return;
   if (!ensure_sandbox()) return;
   apply_spec_changes();
+  apply_resizes();
   for (ContainerRecord& container : record_.containers) step_kill(container);
   apply_plan();
   run_probes();
@@ -113,6 +105,7 @@ bool PodWorker::admit() {
   std::optional<Refusal> refusal = context_.admissions.admit(pod_, document.root(), !ran);
   if (!refusal) {
     record_.admitted = true;
+    note_allocation();
     return true;
   }
   record_.failed_reason = refusal->reason;
@@ -295,10 +288,9 @@ Result<std::string> PodWorker::claim_path(std::string_view name) {
   return folder;
 }
 
-// What the API lets change in a running pod: images, resources, ephemeral containers.
+// What the API lets change in a running pod beside its resources: images, ephemeral containers.
 void PodWorker::apply_spec_changes() {
   if (applied_generation_ == pod_.generation()) return;
-  bool first = applied_generation_ < 0;
   applied_generation_ = pod_.generation();
   for (const ContainerView& view : pod_.containers()) {
     ContainerRecord* container = record_.find(view.name());
@@ -309,13 +301,6 @@ void PodWorker::apply_spec_changes() {
       begin_kill(view, *container,
                  "Container " + container->name + " definition changed, will be restarted",
                  grace());
-      continue;
-    }
-    if (first) continue;
-    Result<void> applied =
-        sandbox_->update_limits(container->id, to_os(container_limits(view.spec)));
-    if (!applied.ok()) {
-      context_.events.warning(reference_to(pod_), "ResizeError", applied.error().message());
     }
   }
 }

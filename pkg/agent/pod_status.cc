@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "agent/record.h"
+#include "agent/resources.h"
 #include "base/strings.h"
 
 namespace wherry::agent {
@@ -139,7 +140,11 @@ void put_container(const ContainerView& view, const ContainerRecord& container, 
   if (json::Value requests = view.spec["resources"]["requests"]) {
     status.set("allocatedResources", requests);
   }
-  if (view.spec["resources"]) {
+  // Until a resize is done, those that the container still runs under.
+  Result<json::Document> applied = json::Document::parse(container.applied);
+  if (container.running() && applied.ok()) {
+    status.set("resources", applied->root());
+  } else if (view.spec["resources"]) {
     status.set("resources", view.spec["resources"]);
   } else {
     status.set_object("resources");
@@ -241,6 +246,28 @@ Condition ready_condition(const Pod& pod, const Condition& containers) {
   return condition;
 }
 
+bool is_resizing(const Pod& pod, const PodRecord& record) {
+  for (const ContainerRecord& container : record.containers) {
+    if (container.kind == ContainerKind::kEphemeral || !container.running()) continue;
+    if (container.applied.empty()) continue;
+    if (container.applied != resources_text(pod.container(container.name).spec)) return true;
+  }
+  return false;
+}
+
+// Only there while they hold.
+constexpr std::string_view kResizeConditions[] = {"PodResizePending", "PodResizeInProgress"};
+
+void put_resize_conditions(const Pod& pod, const PodRecord& record, Time now, json::Node list) {
+  if (!record.resize_pending_reason.empty()) {
+    put_condition(
+        pod,
+        {kResizeConditions[0], true, record.resize_pending_reason, record.resize_pending_message},
+        now, list);
+  }
+  if (is_resizing(pod, record)) put_condition(pod, {kResizeConditions[1], true, "", ""}, now, list);
+}
+
 void put_ips(const std::vector<std::string>& ips, std::string_view one, std::string_view many,
              json::Node status) {
   if (ips.empty()) return;
@@ -303,6 +330,8 @@ json::Draft pod_status(const Pod& pod, const PodRecord& record, const StatusInpu
   put_condition(pod, containers, inputs.now, conditions);
   put_condition(pod, {"PodScheduled", true, "", ""}, inputs.now, conditions);
 
+  put_resize_conditions(pod, record, inputs.now, conditions);
+
   if (!record.failed_message.empty()) status.set("message", record.failed_message);
   if (!record.failed_reason.empty()) status.set("reason", record.failed_reason);
   if (!inputs.host_ips.empty()) put_ips(inputs.host_ips, "hostIP", "hostIPs", status);
@@ -338,6 +367,18 @@ json::Draft status_patch(json::Value current, json::Value wanted, std::string_vi
     for (std::string_view gone : {"reason", "message"}) {
       if (old[gone] && !condition[gone]) node.set_null(gone);
     }
+  }
+  for (std::string_view type : kResizeConditions) {
+    auto has = [type](json::Value list) {
+      for (json::Value item : list.items()) {
+        if (item["type"].as_string() == type) return true;
+      }
+      return false;
+    };
+    if (!has(current["conditions"]) || has(wanted["conditions"])) continue;
+    json::Node node = conditions.push_object();
+    node.set("$patch", "delete");
+    node.set("type", type);
   }
   if (conditions.empty()) status.remove("conditions");
   for (std::string_view gone : {"reason", "message"}) {

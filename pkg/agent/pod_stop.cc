@@ -169,6 +169,7 @@ void PodWorker::clean_up() {
   Result<void> removed = volumes_.remove();
   if (!removed.ok()) log::warn("pod {}: {}", pod_.label(), removed.error().message());
   context_.admissions.release(uid_);
+  wake_waiting();
 }
 
 void PodWorker::remove_all() {

@@ -62,7 +62,7 @@ void PodWorker::adopt() {
     }
   }
   align_containers(pod_, &record_);
-  if (record_.admitted) context_.admissions.admit(pod_, {}, false);
+  if (record_.admitted) context_.admissions.admit(allocated_pod(), {}, false);
   if (record_.finished) return;
 
   Result<std::unique_ptr<container::Sandbox>> sandbox =
@@ -164,7 +164,9 @@ void PodWorker::take_messages() {
   {
     MutexLock lock(mutex_);
     messages.swap(messages_);
-    if (wanted_new_) wanted = wanted_;
+    volumes_stale_ |= wanted_new_;  // Labels and annotations may show in a volume.
+    // What the node had no room for is asked again with every pass.
+    if (wanted_new_ || !record_.resize_pending_reason.empty()) wanted = wanted_;
     wanted_new_ = false;
     gone_ |= gone_new_;
     volumes_stale_ |= refresh_;
@@ -173,7 +175,7 @@ void PodWorker::take_messages() {
   if (wanted != nullptr) {
     pod_ = Pod(wanted);
     align_containers(pod_, &record_);
-    volumes_stale_ = true;  // Labels and annotations may show in a volume.
+    if (record_.admitted) decide_resize();
   }
   for (Message& message : messages) message();
 }

@@ -93,6 +93,14 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void apply_plan();
   void apply_spec_changes();
 
+  // pod_resize.cc
+  void note_allocation();
+  void decide_resize();
+  void apply_resizes();
+  bool resize_container(const ContainerView& view, ContainerRecord& container);
+  void wake_waiting();
+  Pod allocated_pod() const;
+
   // pod_containers.cc
   void start(const ContainerView& view, ContainerRecord& container);
   bool ensure_image(const ContainerView& view, ContainerRecord& container, container::Image* image);
@@ -158,6 +166,9 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::string saved_record_;
   std::string saved_status_;
   int64_t applied_generation_ = -1;
+  bool resizing_ = false;
+  std::optional<os::CgroupLimits> pod_limits_;  // As last written.
+  std::optional<MonotonicTime> resize_retry_at_;
 
   mutable Mutex mutex_;
   api::ObjectPtr wanted_ GUARDED_BY(mutex_);

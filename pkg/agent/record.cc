@@ -86,6 +86,8 @@ std::string encode_record(const PodRecord& record) {
     node.set("state", static_cast<int>(container.state));
     node.set("image", container.image);
     node.set("specImage", container.spec_image);
+    node.set("allocated", container.allocated);
+    node.set("applied", container.applied);
     node.set("imageID", container.image_id);
     node.set("stopSignal", container.stop_signal);
     node.set("startedAt", format_micro_time(container.started_at));
@@ -128,6 +130,8 @@ Result<PodRecord> decode_record(std::string_view text) {
     container.state = static_cast<RunState>(std::clamp<int64_t>(node["state"].as_int(), 0, 3));
     container.image = node["image"].as_string();
     container.spec_image = node["specImage"].as_string();
+    container.allocated = node["allocated"].as_string();
+    container.applied = node["applied"].as_string();
     container.image_id = node["imageID"].as_string();
     container.stop_signal = node["stopSignal"].as_string();
     container.started_at = time_of(node["startedAt"]);

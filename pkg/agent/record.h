@@ -51,6 +51,10 @@ struct ContainerRecord {
   bool started = false;  // Startup probe passed, or there is none.
   bool ready = false;
   std::string spec_image;  // As the spec said when it was started.
+  // ResourceRequirements as JSON: what this node has given it (empty before that), and what the
+  // present instance runs under.
+  std::string allocated;
+  std::string applied;
   bool replace =
       false;  // Its definition has changed: after its end it starts anew, whatever the policy.
 
@@ -91,6 +95,9 @@ struct PodRecord {
   std::string failed_message;
   bool finished = false;  // Nothing runs and nothing will: phase Succeeded or Failed.
   int64_t observed_generation = 0;
+  // Why the resources of the newest spec are not given: "Deferred" or "Infeasible".
+  std::string resize_pending_reason;
+  std::string resize_pending_message;
 
   ContainerRecord* find(std::string_view name);
   const ContainerRecord* find(std::string_view name) const;

@@ -24,6 +24,20 @@ constexpr std::string_view kQosResources[] = {"cpu", "memory"};
 
 }  // namespace
 
+os::CgroupLimits to_os(const CgroupLimits& limits) {
+  os::CgroupLimits out;
+  out.cpu_shares = limits.cpu_shares;
+  out.cpu_period_us = limits.cpu_period_us;
+  if (limits.cpu_quota_us > 0) out.cpu_quota_us = limits.cpu_quota_us;
+  if (limits.memory_limit_bytes > 0) out.memory_bytes = limits.memory_limit_bytes;
+  return out;
+}
+
+std::string resources_text(json::Value container) {
+  json::Value resources = container["resources"];
+  return resources.is_object() ? resources.dump() : "{}";
+}
+
 std::string qos_class_of(json::Value spec) {
   bool any = false;
   bool guaranteed = true;

@@ -9,6 +9,7 @@
 
 #include "api/quantity.h"
 #include "json/json.h"
+#include "os/cgroup.h"
 
 namespace wherry::agent {
 
@@ -26,6 +27,11 @@ struct CgroupLimits {
   uint64_t cpu_period_us = 100'000;
   int64_t memory_limit_bytes = -1;
 };
+
+os::CgroupLimits to_os(const CgroupLimits& limits);
+
+// The resources of a container as text: "{}" when it has none.
+std::string resources_text(json::Value container);
 
 std::string qos_class_of(json::Value pod_spec);
 CgroupLimits container_limits(json::Value container);

@@ -44,7 +44,11 @@ constexpr Subresource kSubresources[] = {
     {.name = "log", .kind = "Pod", .verbs = kGetVerb},
     {.name = "portforward", .kind = "PodPortForwardOptions", .verbs = kStreamVerbs},
     {.name = "proxy", .kind = "PodProxyOptions", .verbs = kProxyVerbs},
-    {.name = "resize", .kind = "Pod", .verbs = kReadWriteVerbs},
+    {.name = "resize",
+     .kind = "Pod",
+     .verbs = kReadWriteVerbs,
+     .narrow = &narrow_to_resize,
+     .validate_update = &validate_resize_update},
     status_of("Pod"),
 };
 

@@ -24,6 +24,11 @@ void validate_pod_update(json::Value before, json::Value after, FieldErrors& err
 // An update through ephemeralcontainers: those that are there stay as they are.
 void validate_ephemeral_update(json::Value before, json::Value after, FieldErrors& errors);
 
+// pods/resize: leaves in `after` the resources of its containers as sent, the rest as it was; and
+// what such a change may not do.
+void narrow_to_resize(json::Value before, json::Node after);
+void validate_resize_update(json::Value before, json::Value after, FieldErrors& errors);
+
 std::string_view qos_class(json::Value spec);  // "Guaranteed", "Burstable" or "BestEffort".
 
 // The parts, each in its own file.

@@ -118,6 +118,7 @@ class Sandbox {
   virtual Result<os::CgroupUsage> usage(const std::string& id) const = 0;
   virtual Result<os::CgroupUsage> pod_usage() const = 0;
   virtual Result<void> update_limits(const std::string& id, const os::CgroupLimits& limits) = 0;
+  virtual Result<void> update_pod_limits(const os::CgroupLimits& limits) = 0;
 
   virtual Result<std::unique_ptr<Session>> exec(const std::string& id,
                                                 const SessionOptions& options) = 0;

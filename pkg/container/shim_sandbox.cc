@@ -378,6 +378,10 @@ Result<void> ShimSandbox::update_limits(const std::string& id, const os::CgroupL
   return driver_.cgroups().set_limits(cgroup(id), limits);
 }
 
+Result<void> ShimSandbox::update_pod_limits(const os::CgroupLimits& limits) {
+  return driver_.cgroups().set_limits(config_.cgroup, limits);
+}
+
 Result<void> ShimSandbox::mount_tmpfs(const std::string& target, uint64_t size_bytes,
                                       unsigned mode) {
   std::string options = fmt::format("mode={:o}", mode);

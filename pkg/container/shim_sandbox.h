@@ -65,6 +65,7 @@ class ShimSandbox final : public Sandbox {
   Result<os::CgroupUsage> usage(const std::string& id) const override;
   Result<os::CgroupUsage> pod_usage() const override;
   Result<void> update_limits(const std::string& id, const os::CgroupLimits& limits) override;
+  Result<void> update_pod_limits(const os::CgroupLimits& limits) override;
   Result<std::unique_ptr<Session>> exec(const std::string& id,
                                         const SessionOptions& options) override;
   Result<std::unique_ptr<Session>> attach(const std::string& id,

@@ -19,6 +19,7 @@ namespace wherry::os {
 enum class CgroupMode { kV1, kV2, kHybrid };
 
 struct CgroupLimits {
+  bool operator==(const CgroupLimits&) const = default;
   std::optional<int64_t> memory_bytes;
   std::optional<uint64_t>
       cpu_shares;  // Version 1 scale, 2 to 262144; converted to a weight on version 2.
