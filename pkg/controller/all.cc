@@ -10,6 +10,7 @@ constexpr const ControllerSpec* kAll[] = {
     &kEndpointSliceMirroring,
     &kGarbageCollector,
     &kNamespace,
+    &kNodeIpam,
     &kNodeLifecycle,
     &kReplicaSet,
     &kReplicationController,

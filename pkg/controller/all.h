@@ -11,6 +11,7 @@ extern const ControllerSpec kEndpointSlice;
 extern const ControllerSpec kEndpointSliceMirroring;
 extern const ControllerSpec kGarbageCollector;
 extern const ControllerSpec kNamespace;
+extern const ControllerSpec kNodeIpam;
 extern const ControllerSpec kNodeLifecycle;
 extern const ControllerSpec kReplicaSet;
 extern const ControllerSpec kReplicationController;

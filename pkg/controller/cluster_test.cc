@@ -204,6 +204,81 @@ TEST(NodeLifecycle, ASilentNodeBecomesUnknownAndTainted) {
             "node.kubernetes.io/unreachable");
 }
 
+void renew_lease(ControllerTest& test, Time stamp) {
+  test.cluster.put(
+      api::resource("leases.coordination.k8s.io"),
+      fmt::format(
+          "{{metadata: {{name: n1, namespace: kube-node-lease}}, spec: {{renewTime: '{}'}}}}",
+          format_micro_time(stamp)));
+}
+
+std::string ready_of(ControllerTest& test) {
+  json::Document node = test.find("nodes", "n1", "")->document();
+  return std::string(node.root()["status"]["conditions"].at(0)["status"].as_string());
+}
+
+TEST(NodeLifecycle, PodsOfALostNodeAreNotReady) {
+  ControllerTest test(kNodeLifecycle);
+  renew_lease(test, test.clock.now());
+  test.cluster.put(api::resource("pods"),
+                   "{metadata: {name: p, namespace: default}, spec: {nodeName: n1}, status: "
+                   "{conditions: [{type: Ready, status: 'True'}]}}");
+  test.cluster.put(api::resource("nodes"),
+                   "{metadata: {name: n1}, status: {conditions: [{type: Ready, status: 'True'}]}}");
+  test.settle();
+  test.clock.advance(std::chrono::seconds(60));
+  test.settle();
+  json::Document pod = test.find("pods", "p")->document();
+  EXPECT_EQ(pod.root()["status"]["conditions"].at(0)["status"].as_string(), "False");
+}
+
+// The server was down, or the node's clock is wrong: only what the server sees counts.
+TEST(NodeLifecycle, AnOldStampIsNoProofOfSilence) {
+  for (auto off : {std::chrono::hours(-10), std::chrono::hours(10)}) {
+    ControllerTest test(kNodeLifecycle);
+    renew_lease(test, test.clock.now() + off);
+    test.cluster.put(
+        api::resource("nodes"),
+        "{metadata: {name: n1}, status: {conditions: [{type: Ready, status: 'True'}]}}");
+    test.settle();
+    EXPECT_EQ(ready_of(test), "True");
+    for (int i = 0; i < 5; ++i) {
+      test.clock.advance(std::chrono::seconds(30));
+      renew_lease(test, test.clock.now() + off);
+      test.settle();
+      EXPECT_EQ(ready_of(test), "True");
+    }
+    test.clock.advance(std::chrono::seconds(51));
+    test.settle();
+    test.clock.advance(std::chrono::seconds(51));
+    test.settle();
+    EXPECT_EQ(ready_of(test), "Unknown");
+  }
+}
+
+TEST(NodeIpam, EachNodeGetsARangeOfItsOwn) {
+  ControllerTest test(kNodeIpam);
+  test.facts.cluster_cidr = "10.42.0.0/22";
+  auto range_of = [&test](const char* name) {
+    json::Document node = test.find("nodes", name, "")->document();
+    return std::string(node.root()["spec"]["podCIDR"].as_string());
+  };
+  test.cluster.put(api::resource("nodes"), "{metadata: {name: a}}");
+  test.settle();
+  EXPECT_EQ(range_of("a"), "10.42.1.0/24");  // The first one is the server's.
+  test.cluster.put(api::resource("nodes"), "{metadata: {name: b}, spec: {podCIDR: 10.42.2.0/24}}");
+  test.cluster.put(api::resource("nodes"), "{metadata: {name: c}}");
+  test.settle();
+  EXPECT_EQ(range_of("b"), "10.42.2.0/24");
+  EXPECT_EQ(range_of("c"), "10.42.3.0/24");
+  test.cluster.put(api::resource("nodes"), "{metadata: {name: d}}");
+  EXPECT_TRUE(test.try_pass({"", "d"}).error().is(Code::kUnavailable));
+  EXPECT_EQ(range_of("d"), "");
+  test.cluster.erase(api::resource("nodes"), "", "a");
+  test.settle();
+  EXPECT_EQ(range_of("d"), "10.42.1.0/24");
+}
+
 TEST(TaintEviction, WaitsForTheToleratedTime) {
   ControllerTest test(kTaintEviction);
   test.cluster.put(api::resource("nodes"),

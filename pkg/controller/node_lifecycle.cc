@@ -2,6 +2,7 @@
 // a NoExecute taint. Spec: Kubernetes documentation, "Nodes" and "Taints and Tolerations".
 
 #include <algorithm>
+#include <map>
 
 #include "api/placement.h"
 #include "controller/all.h"
@@ -37,11 +38,15 @@ class NodeLifecycle final : public Reconciler {
   explicit NodeLifecycle(const Context& context)
       : context_(context),
         nodes_(context.lister("nodes")),
+        pods_(context.lister("pods")),
         leases_(context.lister("leases.coordination.k8s.io")) {}
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
     ObjectPtr node = nodes_.find("", key.name);
-    if (node == nullptr || node->deleting()) return Requeue::never();
+    if (node == nullptr || node->deleting()) {
+      if (node == nullptr) seen_.erase(key.name);
+      return Requeue::never();
+    }
     Duration left = lease_left(key.name);
     if (left <= Duration::zero()) node = TRY(mark_unknown(node));
     TRY(set_taints(*node));
@@ -51,15 +56,26 @@ class NodeLifecycle final : public Reconciler {
 
  private:
   // Time until the node counts as lost. A node without a Lease is nobody's to judge (made by hand).
-  Duration lease_left(const std::string& name) const {
+  // What counts is when this server saw the renewal: the node's clock may be wrong, and while the
+  // server was down nobody could renew anything. The stamp only says how long ago it was where that
+  // is plausible.
+  Duration lease_left(const std::string& name) {
     ObjectPtr lease = leases_.find(kLeaseNamespace, name);
-    if (lease == nullptr) return Duration::max();
+    if (lease == nullptr) {
+      seen_.erase(name);
+      return Duration::max();
+    }
     json::Document document = lease->document();
-    std::optional<Time> renewed = parse_time(document.root()["spec"]["renewTime"].as_string());
-    if (!renewed) return kGrace;
-    Duration left = *renewed + kGrace - context_.clock.now();
-    // A wall clock that stepped back makes the Lease look newer than possible.
-    return std::min(left, kGrace);
+    std::string stamp(document.root()["spec"]["renewTime"].as_string());
+    MonotonicTime now = context_.clock.monotonic();
+    auto found = seen_.find(name);
+    if (found == seen_.end() || found->second.stamp != stamp) {
+      std::optional<Time> renewed = parse_time(stamp);
+      Duration age = renewed ? Duration(context_.clock.now() - *renewed) : Duration::zero();
+      if (age < Duration::zero() || age >= kGrace) age = Duration::zero();
+      found = seen_.insert_or_assign(name, Renewal{std::move(stamp), now - age}).first;
+    }
+    return found->second.when + kGrace - now;
   }
 
   Result<ObjectPtr> mark_unknown(const ObjectPtr& node) {
@@ -78,7 +94,32 @@ class NodeLifecycle final : public Reconciler {
     context_.events.normal(*node, "NodeNotReady",
                            fmt::format("Node {} status is now: NodeNotReady", node->name()));
     json::Document after = draft.freeze();
-    return context_.client.update(api::resource("nodes"), "", node->name(), after.root(), "status");
+    ObjectPtr marked = TRY(
+        context_.client.update(api::resource("nodes"), "", node->name(), after.root(), "status"));
+    TRY(mark_pods(*node));
+    return marked;
+  }
+
+  // What runs there can no longer be said to be ready: Services must not send to it.
+  Result<void> mark_pods(const api::Object& node) {
+    for (const ObjectPtr& pod : pods_.list("")) {
+      json::Document document = pod->document();
+      if (document.root()["spec"]["nodeName"].as_string() != node.name()) continue;
+      json::Value ready = find_condition(document.root()["status"], "Ready");
+      if (!ready || ready["status"].as_string() != "True") continue;
+      json::Draft patch;
+      json::Node condition =
+          patch.root().set_object("status").set_array("conditions").push_object();
+      condition.set("type", "Ready");
+      condition.set("status", "False");
+      condition.set("lastTransitionTime", format_time(context_.clock.now()));
+      json::Document body = patch.freeze();
+      TRY(ignore_not_found(context_.client.patch(api::resource("pods"), pod->ns(), pod->name(),
+                                                 client::PatchType::kStrategic, body.root(),
+                                                 {.subresource = "status"})));
+      context_.events.warning(*pod, "NodeNotReady", "Node is not ready");
+    }
+    return {};
   }
 
   Result<void> set_taints(const api::Object& node) {
@@ -130,9 +171,16 @@ class NodeLifecycle final : public Reconciler {
                                                   client::PatchType::kMerge, body.root()));
   }
 
+  struct Renewal {
+    std::string stamp;
+    MonotonicTime when;
+  };
+
   const Context& context_;
   const Lister& nodes_;
+  const Lister& pods_;
   const Lister& leases_;
+  std::map<std::string, Renewal> seen_;  // By node; the one worker's.
 };
 
 // Deletes pods from nodes with NoExecute taints, at once or after tolerationSeconds.

@@ -44,7 +44,8 @@ class Requeue {
 
 // What controllers must know of the cluster itself.
 struct ClusterFacts {
-  std::string root_ca_pem;  // What kube-root-ca.crt publishes.
+  std::string root_ca_pem;   // What kube-root-ca.crt publishes.
+  std::string cluster_cidr;  // Pods' addresses; nodes get slices of it.
 };
 
 // What a controller works with. Lives as long as the controller.
