@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kTaskThreadsMax = 32;
 constexpr int kPullThreadsMax = 3;
+constexpr Duration kRoutesAgain = std::chrono::minutes(1);  // A link may come up.
 constexpr Duration kLogLookEvery = std::chrono::minutes(1);
 
 NodeFacts facts_from(const AgentOptions& options) {
@@ -29,6 +30,36 @@ NodeFacts facts_from(const AgentOptions& options) {
   if (!options.runtime_version.empty()) facts.runtime_version = options.runtime_version;
   read_node_facts(options.data_dir, &facts);
   return facts;
+}
+
+}  // namespace
+
+namespace {
+
+// Empty while the node has no address or no range yet.
+std::optional<network::PeerNode> peer_of(const api::ObjectPtr& node) {
+  if (node == nullptr) return std::nullopt;
+  json::Document document = node->document();
+  network::PeerNode out;
+  out.name = node->name();
+  out.pod_cidr = document.root()["spec"]["podCIDR"].as_string();
+  for (json::Value address : document.root()["status"]["addresses"].items()) {
+    if (address["type"].as_string() == "InternalIP" && out.ip.empty()) {
+      out.ip = address["address"].as_string();
+    }
+  }
+  if (out.pod_cidr.empty() || out.ip.empty()) return std::nullopt;
+  return out;
+}
+
+bool taken_for_lost(const api::Object& node) {
+  json::Document document = node.document();
+  for (json::Value condition : document.root()["status"]["conditions"].items()) {
+    if (condition["type"].as_string() == "Ready") {
+      return condition["status"].as_string() == "Unknown";
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -54,6 +85,7 @@ Agent::Agent(AgentOptions options, AgentParts parts)
       agent_dir_(options_.data_dir + "/agent"),
       parts_(parts),
       pods_lister_(parts.cache.lister(api::resource("pods"))),
+      nodes_lister_(parts.cache.lister(api::resource("nodes"))),
       images_(parts.images),
       events_(parts.client, parts.clock, options_.node_name),
       statuses_(parts.client, pods_lister_, parts.clock),
@@ -105,10 +137,33 @@ void Agent::subscribe(client::Cache& cache) {
   cache.subscribe(api::resource("secrets"),
                   [this](const client::Change& change) { on_referenced(change, true); });
   cache.subscribe(api::resource("nodes"), [this](const client::Change& change) {
-    // Somebody has deleted or changed this node's object: look at once.
-    bool ours = change.after == nullptr && change.before->name() == options_.node_name;
-    if (ours) chores_.wake("node");
+    const api::ObjectPtr& node = change.after != nullptr ? change.after : change.before;
+    if (node->name() == options_.node_name) {
+      // Deleted, or taken for lost while we were not heard: look at once.
+      if (change.after == nullptr || taken_for_lost(*change.after)) chores_.wake("node");
+    } else if (peer_of(change.before) != peer_of(change.after)) {
+      chores_.wake("routes");
+    }
   });
+}
+
+// Routes to the pods of the other nodes. Without a cache that knows them all nothing is removed.
+std::optional<MonotonicTime> Agent::keep_routes() {
+  {
+    MutexLock lock(mutex_);
+    if (!synced_) return std::nullopt;
+  }
+  std::vector<network::PeerNode> peers;
+  for (const api::ObjectPtr& node : nodes_lister_.list("")) {
+    if (node->name() == options_.node_name) continue;
+    if (std::optional<network::PeerNode> peer = peer_of(node)) peers.push_back(*std::move(peer));
+  }
+  Result<void> done = parts_.network.set_peers(peers);
+  std::string complaint = done.ok() ? std::string() : done.error().message();
+  if (!complaint.empty() && complaint != route_complaint_) log::warn("routes: {}", complaint);
+  route_complaint_ = complaint;
+  if (done.ok()) return std::nullopt;
+  return parts_.clock.monotonic() + kRoutesAgain;
 }
 
 Result<void> Agent::start(bool cache_synced) {
@@ -149,6 +204,7 @@ void Agent::on_synced() {
     }
   }
   drop_stale_addresses();
+  chores_.wake("routes");
 }
 
 void Agent::stop() {
@@ -240,6 +296,7 @@ std::optional<MonotonicTime> Agent::run_pod(const std::string& uid) {
 
 std::optional<MonotonicTime> Agent::run_chore(const std::string& chore) {
   if (chore == "lease") return node_.keep_lease();
+  if (chore == "routes") return keep_routes();
   if (chore == "node") return node_.keep_status();
   rotate_logs();
   return parts_.clock.monotonic() + kLogLookEvery;

@@ -94,6 +94,7 @@ class Agent {
       EXCLUDES(mutex_);
   std::optional<MonotonicTime> run_pod(const std::string& uid) EXCLUDES(mutex_);
   std::optional<MonotonicTime> run_chore(const std::string& chore);
+  std::optional<MonotonicTime> keep_routes() EXCLUDES(mutex_);
   void load_disk_pods() EXCLUDES(mutex_);
   void load_static_pods() EXCLUDES(mutex_);
   void drop_stale_addresses() EXCLUDES(mutex_);
@@ -103,6 +104,7 @@ class Agent {
   const std::string agent_dir_;
   AgentParts parts_;
   const client::Lister& pods_lister_;
+  const client::Lister& nodes_lister_;
 
   StoredImages images_;
   AdmissionTable admissions_;
@@ -127,8 +129,9 @@ class Agent {
   bool synced_ GUARDED_BY(mutex_) = false;
 
   std::unique_ptr<Streams> streams_;
-  KeyedPool pool_;    // Pods.
-  KeyedPool chores_;  // "lease", "node", "logs".
+  KeyedPool pool_;               // Pods.
+  std::string route_complaint_;  // Of the chore "routes": says a fault once.
+  KeyedPool chores_;             // "lease", "node", "logs", "routes".
 };
 
 }  // namespace wherry::agent

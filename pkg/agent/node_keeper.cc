@@ -42,10 +42,13 @@ MonotonicTime NodeKeeper::keep_status() {
   MonotonicTime now = clock_.monotonic();
   read_node_facts(data_dir_, &facts_);
   Result<client::ObjectPtr> node = ensure_node();
+  // Said once for as long as the server is away.
   if (!node.ok()) {
-    log::warn("node {}: {}", node_name_, node.error().message());
+    if (!status_complaint_) log::warn("node {}: {}", node_name_, node.error().message());
+    status_complaint_ = true;
     return now + kRetry;
   }
+  status_complaint_ = false;
   json::Document document = (*node)->document();
   json::Document wanted = node_status(facts_, images_.list()).freeze();
   bool heartbeat = !last_heartbeat_ || now - *last_heartbeat_ >= kStatusEvery;

@@ -42,6 +42,7 @@ class NodeKeeper {
   NodeFacts facts_;                              // Of keep_status.
   std::optional<MonotonicTime> last_heartbeat_;  // Of keep_status.
   bool announced_ = false;                       // Of keep_status.
+  bool status_complaint_ = false;                // Of keep_status.
   const std::string node_name_;
   bool lease_there_ = false;      // Of keep_lease.
   bool lease_complaint_ = false;  // Of keep_lease: says a fault once.

@@ -72,6 +72,8 @@ std::vector<std::string> parse_resolv_conf(std::string_view text) {
 DnsServer::DnsServer(DnsOptions options, client::Client& client, client::Cache& cache,
                      const Clock& clock)
     : options_(std::move(options)), client_(client), clock_(clock), zone_(cache, options_.domain) {
+  cache.subscribe(api::resource("nodes"),
+                  [this](const client::Change& change) { node_changed(change); });
   auto parts = split_once(options_.cluster_cidr, "/");
   if (!parts) return;
   sockaddr_in net = socket_address(std::string(parts->first), 0);
@@ -168,14 +170,37 @@ Result<void> DnsServer::publish() {
   return ensure("endpointslices.discovery.k8s.io", slice);
 }
 
+void DnsServer::node_changed(const client::Change& change) {
+  const api::ObjectPtr& node = change.after != nullptr ? change.after : change.before;
+  uint32_t ip = 0;
+  if (change.after != nullptr) {
+    json::Document document = change.after->document();
+    for (json::Value address : document.root()["status"]["addresses"].items()) {
+      if (address["type"].as_string() != "InternalIP") continue;
+      ip = socket_address(std::string(address["address"].as_string()), 0).sin_addr.s_addr;
+    }
+  }
+  MutexLock lock(mutex_);
+  if (ip != 0) {
+    nodes_[std::string(node->name())] = ip;
+  } else {
+    nodes_.erase(std::string(node->name()));
+  }
+}
+
 bool DnsServer::allowed(std::string_view address) const {
   if (address.size() < sizeof(sockaddr_in)) return false;
   sockaddr_in from{};
   std::memcpy(&from, address.data(), sizeof from);
   uint32_t ip = ntohl(from.sin_addr.s_addr);
   sockaddr_in own = socket_address(options_.node_ip, 0);
-  return (ip & cluster_mask_) == cluster_net_ || ip >> 24 == 127 ||
-         from.sin_addr.s_addr == own.sin_addr.s_addr;
+  if ((ip & cluster_mask_) == cluster_net_ || ip >> 24 == 127 ||
+      from.sin_addr.s_addr == own.sin_addr.s_addr) {
+    return true;
+  }
+  MutexLock lock(mutex_);
+  return std::any_of(nodes_.begin(), nodes_.end(),
+                     [&from](const auto& node) { return node.second == from.sin_addr.s_addr; });
 }
 
 void DnsServer::run(const std::stop_token& stop) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "client/client.h"
 #include "dns/zone.h"
@@ -71,6 +72,8 @@ class DnsServer {
   void expire();
   std::vector<std::string> resolvers() const;
 
+  void node_changed(const client::Change& change) EXCLUDES(mutex_);
+
   const DnsOptions options_;
   client::Client& client_;
   const Clock& clock_;
@@ -84,6 +87,11 @@ class DnsServer {
   uint64_t next_id_ = 16;
   std::map<uint64_t, Connection> connections_;
   std::map<uint64_t, std::pair<os::Fd, Asker>> asked_;  // Questions put to a resolver.
+
+  // Nodes ask for their pods: what leaves a node for this address bears that node's own.
+  mutable Mutex mutex_;
+  std::map<std::string, uint32_t> nodes_ GUARDED_BY(mutex_);  // InternalIP by name.
+
   std::jthread thread_;
 };
 

@@ -43,6 +43,15 @@ class FakePodNetwork final : public PodNetwork {
     if (found == pods_.end()) return std::nullopt;
     return found->second;
   }
+  Result<void> set_peers(const std::vector<PeerNode>& peers) override {
+    MutexLock lock(mutex_);
+    peers_ = peers;
+    return {};
+  }
+  std::vector<PeerNode> peers() const {
+    MutexLock lock(mutex_);
+    return peers_;
+  }
   // The next attach returns this error.
   void fail_next_attach(Error error) {
     MutexLock lock(mutex_);
@@ -53,6 +62,7 @@ class FakePodNetwork final : public PodNetwork {
   mutable Mutex mutex_;
   Ipv4 next_ GUARDED_BY(mutex_){0x0a2a0002};
   std::map<std::string, PodAddress> pods_ GUARDED_BY(mutex_);
+  std::vector<PeerNode> peers_ GUARDED_BY(mutex_);
   std::optional<Error> fail_next_attach_ GUARDED_BY(mutex_);
 };
 

@@ -3,7 +3,9 @@
 
 #include <linux/netlink.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "base/log.h"
 #include "base/mutex.h"
@@ -80,6 +82,7 @@ class HostPodNetwork final : public PodNetwork {
 
   Result<PodAddress> attach(const AttachRequest& request) override;
   Result<void> detach(std::string_view uid) override;
+  Result<void> set_peers(const std::vector<PeerNode>& peers) override;
   std::vector<PodAddress> addresses() const override {
     MutexLock lock(mutex_);
     return ledger_.all();
@@ -93,6 +96,9 @@ class HostPodNetwork final : public PodNetwork {
   Result<void> check_node_address(NetlinkSocket& socket) REQUIRES(mutex_);
   Result<void> enable_forwarding() REQUIRES(mutex_);
   Result<void> add_service_route(NetlinkSocket& socket) REQUIRES(mutex_);
+  Result<void> add_peer_route(NetlinkSocket& socket, const os::Route& route) REQUIRES(mutex_);
+  Result<void> remove_old_routes(NetlinkSocket& socket, const std::set<Cidr>& wanted)
+      REQUIRES(mutex_);
   Result<void> program_all() REQUIRES(mutex_);
   Result<void> remove_strays(NetlinkSocket& socket) REQUIRES(mutex_);
   Result<void> program(const PodAddress& pod) REQUIRES(mutex_);
@@ -154,6 +160,60 @@ Result<void> HostPodNetwork::add_service_route(NetlinkSocket& socket) {
                   .via = {},
                   .source = parsed_.rules.node.bits};
   return socket.send(os::add_route(route), "route for " + parsed_.services.text());
+}
+
+Result<void> HostPodNetwork::add_peer_route(NetlinkSocket& socket, const os::Route& route) {
+  Cidr range{{route.destination}, route.prefix};
+  TRY(ledger_.note({HostNote::Kind::kRoute, range.text(), {}}));
+  return socket.send(os::add_route(route), "route for " + range.text());
+}
+
+// Of nodes that are gone, an earlier run's too.
+Result<void> HostPodNetwork::remove_old_routes(NetlinkSocket& socket,
+                                               const std::set<Cidr>& wanted) {
+  for (const HostNote& note : std::vector<HostNote>(ledger_.notes())) {
+    if (note.kind != HostNote::Kind::kRoute) continue;
+    Cidr range = TRY(Cidr::parse(note.name));
+    if (range == parsed_.services || wanted.contains(range)) continue;
+    os::Route route{.destination = range.base.bits, .prefix = range.prefix};
+    TRY(ignore_not_found(socket.send(os::delete_route(route), "route for " + note.name)));
+    TRY(ledger_.forget(note));
+  }
+  return {};
+}
+
+Result<void> HostPodNetwork::set_peers(const std::vector<PeerNode>& peers) {
+  MutexLock lock(mutex_);
+  NetlinkSocket socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  std::vector<os::LinkAddress> held = TRY(os::list_addresses(socket));
+  std::set<Cidr> wanted;
+  std::vector<std::string> far;
+  for (const PeerNode& peer : peers) {
+    auto node = Ipv4::parse(peer.ip);
+    Result<Cidr> range = Cidr::parse(peer.pod_cidr);
+    if (!node || !range.ok() || *range == parsed_.rules.pods) continue;
+    auto link = std::find_if(held.begin(), held.end(), [&node](const os::LinkAddress& own) {
+      return own.link != kLoopbackIndex && own.prefix < 32 &&
+             Cidr{{own.address & Cidr{{}, own.prefix}.mask()}, own.prefix}.contains(*node);
+    });
+    if (link == held.end()) {
+      far.push_back(peer.name);
+      continue;
+    }
+    wanted.insert(*range);
+    TRY(add_peer_route(socket, {.destination = range->base.bits,
+                                .prefix = range->prefix,
+                                .link = link->link,
+                                .via = node->bits,
+                                .source = parsed_.rules.node.bits,
+                                .onlink = true}));
+  }
+  TRY(remove_old_routes(socket, wanted));
+  if (far.empty()) return {};
+  return Error::unavailable(
+      "no link of this machine leads straight to {}: pods there cannot be reached from here (nodes "
+      "must share a network, since there is no VXLAN yet)",
+      join(far, ", "));
 }
 
 Result<void> HostPodNetwork::program_all() {
@@ -365,11 +425,7 @@ Result<void> undo(const HostNote& note, NetlinkSocket& route_socket) {
     }
     case HostNote::Kind::kRoute: {
       Cidr range = TRY(Cidr::parse(note.name));
-      os::Route route{.destination = range.base.bits,
-                      .prefix = range.prefix,
-                      .link = kLoopbackIndex,
-                      .via = {},
-                      .source = {}};
+      os::Route route{.destination = range.base.bits, .prefix = range.prefix};
       return ignore_not_found(route_socket.send(os::delete_route(route), "route for " + note.name));
     }
   }

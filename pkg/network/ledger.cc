@@ -184,6 +184,17 @@ Result<void> Ledger::note(const HostNote& wanted) {
     if (known.kind == wanted.kind && known.name == wanted.name) return {};
   }
   notes_.push_back(wanted);
+  return write_notes();
+}
+
+Result<void> Ledger::forget(const HostNote& note) {
+  std::erase_if(notes_, [&note](const HostNote& known) {
+    return known.kind == note.kind && known.name == note.name;
+  });
+  return write_notes();
+}
+
+Result<void> Ledger::write_notes() const {
   std::string text;
   for (const HostNote& known : notes_) {
     text += fmt::format("{} {} {}\n", kind_word(known.kind), known.name, known.value);

@@ -43,6 +43,8 @@ class Ledger {
 
   // Written before the change is made. A sysctl that is noted already keeps its first value.
   Result<void> note(const HostNote& note);
+  // After the change has been undone.
+  Result<void> forget(const HostNote& note);
   const std::vector<HostNote>& notes() const { return notes_; }
   const std::string& dir() const { return dir_; }
 
@@ -50,6 +52,7 @@ class Ledger {
   explicit Ledger(std::string dir) : dir_(std::move(dir)) {}
   Result<void> load();
   Result<void> check_host_ports(const std::string& uid, const std::vector<HostPort>& wanted) const;
+  Result<void> write_notes() const;
   Result<void> write(const std::string& name, std::string_view content) const;
   std::string path(std::string_view name) const { return dir_ + "/" + std::string(name); }
 

@@ -47,6 +47,14 @@ struct AttachRequest {
   std::vector<HostPort> host_ports;
 };
 
+// Another node of the cluster.
+struct PeerNode {
+  std::string name;
+  std::string ip;        // Of the node.
+  std::string pod_cidr;  // Its pods'.
+  bool operator==(const PeerNode&) const = default;
+};
+
 class PodNetwork {
  public:
   virtual ~PodNetwork() = default;
@@ -60,6 +68,10 @@ class PodNetwork {
   // What the ledger holds, after a restart too. The caller detaches those whose pods are gone.
   virtual std::vector<PodAddress> addresses() const = 0;
   virtual std::optional<PodAddress> find(std::string_view uid) const = 0;
+  // The other nodes, all of them: routes to their pods. Those of nodes that are gone are removed.
+  // The routes stay when the process ends. kUnavailable names the nodes that are not on a link of
+  // this one; the others are reached nevertheless.
+  virtual Result<void> set_peers(const std::vector<PeerNode>& peers) = 0;
 };
 
 struct PodNetworkOptions {

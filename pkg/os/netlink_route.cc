@@ -61,12 +61,14 @@ NetlinkMessage route_message(uint16_t type, uint16_t flags, const Route& route) 
   header.rtm_dst_len = static_cast<uint8_t>(route.prefix);
   header.rtm_table = RT_TABLE_MAIN;
   header.rtm_protocol = RTPROT_STATIC;
-  header.rtm_scope = route.via ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  header.rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE  // Whatever it has.
+                     : route.via          ? RT_SCOPE_UNIVERSE
+                                          : RT_SCOPE_LINK;
   header.rtm_type = RTN_UNICAST;
   if (route.onlink) header.rtm_flags = RTNH_F_ONLINK;
   NetlinkMessage message(type, flags, header);
   message.put_be32(RTA_DST, route.destination);
-  message.put_u32(RTA_OIF, static_cast<uint32_t>(route.link));
+  if (route.link != 0) message.put_u32(RTA_OIF, static_cast<uint32_t>(route.link));
   if (route.via) message.put_be32(RTA_GATEWAY, *route.via);
   if (route.source) message.put_be32(RTA_PREFSRC, *route.source);
   return message;

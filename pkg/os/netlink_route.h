@@ -37,7 +37,7 @@ struct LinkSettings {
 struct Route {
   uint32_t destination = 0;
   int prefix = 0;
-  int link = 0;                 // Interface index.
+  int link = 0;                 // Interface index; 0 with delete_route(): any.
   std::optional<uint32_t> via;  // Gateway; without one the destination is on the link.
   std::optional<uint32_t> source;
   bool onlink = false;  // The gateway is reached over `link` although no route says so.
