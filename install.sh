@@ -422,6 +422,7 @@ next_commands() {
   echo "  wherry kubectl get nodes"
   echo "  export KUBECONFIG=$kubeconfig     # for kubectl, helm and others"
   [ -z "$hello_runs" ] || echo "  curl http://127.0.0.1:30080       # the hello example; away: kubectl delete deployment,service hello"
+  echo "  another machine:  WHERRY_URL=https://<this machine>:6443 WHERRY_TOKEN=\$(sudo cat $data_dir/server/token) ./install.sh"
   echo "  all of it away:   wherry uninstall"
 }
 

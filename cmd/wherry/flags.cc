@@ -41,7 +41,7 @@ const Row kRows[] = {
     {"disable", &ServerFlags::disable, true, false, "Built-in parts to leave out"},
     {"disable-agent", &ServerFlags::disable_agent, true, false,
      "Control plane only: run no pods here"},
-    {"server", &ServerFlags::server, false, true, "URL of the server to join"},
+    {"server", &ServerFlags::server, false, true, "URL of the server to join (WHERRY_URL too)"},
     {"token", &ServerFlags::token, true, true, "Secret that agents join with"},
     {"node-name", &ServerFlags::node_name, true, true, "Name of this node (the host's name)"},
     {"node-ip", &ServerFlags::node_ip, true, true, "Address of this node"},

@@ -12,13 +12,6 @@
 namespace wherry::command {
 namespace {
 
-// The first /24 of the cluster's range (or all of it, when it is smaller): the server's own slice.
-std::string first_slice(const std::string& cluster_cidr) {
-  auto parts = split_once(cluster_cidr, "/");
-  if (!parts || parse_int(parts->second).value_or(24) >= 24) return cluster_cidr;
-  return std::string(parts->first) + "/24";
-}
-
 // "runc://1.1.5": the first line of `runc --version` is "runc version 1.1.5+ds1".
 std::string runtime_version(const container::Runtime& runtime) {
   Result<os::RunResult> ran =
@@ -30,6 +23,14 @@ std::string runtime_version(const container::Runtime& runtime) {
   return runtime.name + "://" + std::string(text.substr(0, text.find_first_of(" +\n")));
 }
 
+}  // namespace
+
+std::string first_slice(const std::string& cluster_cidr) {
+  auto parts = split_once(cluster_cidr, "/");
+  if (!parts || parse_int(parts->second).value_or(24) >= 24) return cluster_cidr;
+  return std::string(parts->first) + "/24";
+}
+
 std::map<std::string, std::string> labels_of(const std::vector<std::string>& flags) {
   std::map<std::string, std::string> out;
   for (const std::string& label : flags) {
@@ -38,8 +39,6 @@ std::map<std::string, std::string> labels_of(const std::vector<std::string>& fla
   }
   return out;
 }
-
-}  // namespace
 
 void LocalNode::set(std::string name, client::NodeApi* api) {
   MutexLock lock(mutex_);
@@ -52,7 +51,7 @@ client::NodeApi* LocalNode::find(std::string_view node_name) {
   return node_name == name_ ? api_ : nullptr;
 }
 
-Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, bool control_plane,
+Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, const Role& role,
                                                    client::Client& client, client::Cache& cache,
                                                    const Clock& clock) {
   if (geteuid() != 0) {
@@ -77,7 +76,7 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
   if (!own.ok()) log::warn("{}: {}", container::kSelfImageName, own.error().message());
   parts->driver_ = TRY(container::open_driver(std::move(driver), clock));
   parts->network_ = TRY(network::set_up_pod_network({.node_ip = flags.node_ip,
-                                                     .pod_cidr = first_slice(flags.cluster_cidr),
+                                                     .pod_cidr = role.pod_cidr,
                                                      .cluster_cidr = flags.cluster_cidr,
                                                      .service_cidr = flags.service_cidr,
                                                      .ledger_dir = base + "/network"}));
@@ -85,11 +84,11 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
   options.node_name = flags.node_name;
   options.node_ip = flags.node_ip;
   options.data_dir = flags.data_dir;
-  options.pod_cidr = first_slice(flags.cluster_cidr);
+  options.pod_cidr = role.pod_cidr;
   options.cluster_dns = {flags.cluster_dns};
   options.cluster_domain = flags.cluster_domain;
   options.node_labels = labels_of(flags.node_label);
-  options.control_plane = control_plane;
+  options.control_plane = role.control_plane;
   options.runtime_version = std::move(version);
   parts->agent_ = std::make_unique<agent::Agent>(
       options,
@@ -101,7 +100,7 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
                                                          .cluster_cidr = flags.cluster_cidr,
                                                          .service_cidr = flags.service_cidr},
                                      cache);
-  if (std::find(flags.disable.begin(), flags.disable.end(), "dns") == flags.disable.end()) {
+  if (role.dns) {
     parts->dns_ =
         std::make_unique<dns::DnsServer>(dns::DnsOptions{.node_ip = flags.node_ip,
                                                          .cluster_cidr = flags.cluster_cidr,
@@ -113,15 +112,20 @@ Result<std::unique_ptr<NodeParts>> NodeParts::make(const ServerFlags& flags, boo
   return parts;
 }
 
-Result<void> NodeParts::start() {
+Result<void> NodeParts::start(bool cache_synced) {
   TRY(images_door_->start());
-  TRY(proxy_->start());
+  if (cache_synced) TRY(proxy_->start());
   if (dns_ != nullptr) {
     // Pods run without names better than not at all.
     Result<void> started = dns_->start();
     if (!started.ok()) log::error("cluster DNS: {}", started.error().message());
   }
-  return agent_->start();
+  return agent_->start(cache_synced);
+}
+
+Result<void> NodeParts::on_synced() {
+  agent_->on_synced();
+  return proxy_->start();
 }
 
 NodeParts::~NodeParts() {

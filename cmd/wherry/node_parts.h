@@ -33,14 +33,26 @@ class LocalNode final : public client::NodeDirectory {
   client::NodeApi* api_ GUARDED_BY(mutex_) = nullptr;
 };
 
+// The server's own slice: the first /24 of the cluster's range, or all of it when it is smaller.
+std::string first_slice(const std::string& cluster_cidr);
+std::map<std::string, std::string> labels_of(const std::vector<std::string>& flags);
+
 class NodeParts {
  public:
+  struct Role {
+    bool control_plane = false;
+    std::string pod_cidr;  // This node's.
+    bool dns = false;      // Answers for the cluster's names.
+  };
   // Needs root. Errors name the fix.
-  static Result<std::unique_ptr<NodeParts>> make(const ServerFlags& flags, bool control_plane,
+  static Result<std::unique_ptr<NodeParts>> make(const ServerFlags& flags, const Role& role,
                                                  client::Client& client, client::Cache& cache,
                                                  const Clock& clock);
   ~NodeParts();
-  Result<void> start();
+  // Without a synced cache (the server is away) the pods on disk run, and Services stay as the
+  // kernel has them, until on_synced().
+  Result<void> start(bool cache_synced = true);
+  Result<void> on_synced();
   client::NodeApi& api() { return agent_->node_api(); }
 
  private:

@@ -1,20 +1,16 @@
 // wherry server: builds the objects, owns them, waits for a signal, stops them.
 
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/log.h"
 #include "base/strings.h"
 #include "cluster/node_address.h"
 #include "commands.h"
+#include "daemon.h"
 #include "os/file.h"
-#include "os/signal.h"
 #include "server_parts.h"
 #include "version.h"
 
@@ -66,38 +62,12 @@ int fail(const Error& error) {
   return 1;
 }
 
-// Waits for SIGTERM or SIGINT.
-Result<void> wait_for_signal(os::SignalFd& signals) {
-  while (true) {
-    pollfd waited{signals.fd(), POLLIN, 0};
-    if (poll(&waited, 1, -1) < 0 && errno != EINTR) return Error::from_errno(errno, "poll");
-    int signal = signals.read();
-    if (signal == 0) continue;
-    log::info("{}: stopping; pods go on", strsignal(signal));
-    return {};
-  }
-}
-
 }  // namespace
 
 client::Client& LocalClients::client_for(std::string_view controller) {
   clients_.push_back(server_.local_client(
       apiserver::component_user("system:serviceaccount:kube-system:" + std::string(controller))));
   return *clients_.back();
-}
-
-// Held for the life of the process; also tells `wherry stop` whom to signal.
-Result<void> ServerParts::lock_data_dir() {
-  TRY(os::make_directories(flags_.data_dir, 0755));
-  std::string path = flags_.data_dir + "/wherry.pid";
-  lock_ = TRY(os::open_file(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Error::unavailable(
-        "another server runs on {}: stop it (wherry stop) or use another --data-dir",
-        flags_.data_dir);
-  }
-  if (ftruncate(lock_.get(), 0) != 0) return Error::from_errno(errno, path);
-  return os::write_all(lock_.get(), std::to_string(getpid()) + "\n");
 }
 
 cluster::CredentialSpec ServerParts::credential_spec() const {
@@ -134,7 +104,8 @@ Result<void> ServerParts::start_api() {
   apiserver::ApiServer::Options options;
   options.store = store_.get();
   options.clock = &clock_;
-  options.nodes = &local_node_;
+  options.nodes = &nodes_;
+  options.pages = join_pages(join_, tunnels_);
   options.listen = {fmt::format("{}:{}", flags_.bind_address, flags_.https_listen_port)};
   options.tls = std::move(tls);
   options.token_key = credentials_->service_account_key;
@@ -143,6 +114,14 @@ Result<void> ServerParts::start_api() {
   options.advertise_address = flags_.node_ip;
   api_ = std::make_unique<apiserver::ApiServer>(std::move(options));
   TRY(api_->prepare());
+  join_client_ = api_->local_client(apiserver::component_user("system:wherry-join"));
+  cluster::JoinServer::Options join{
+      token_,
+      credentials_->server_ca_pem,
+      credentials_->client_authority,
+      {flags_.cluster_cidr, flags_.service_cidr, flags_.cluster_dns, flags_.cluster_domain}};
+  join_ = std::make_unique<cluster::JoinServer>(
+      TRY(cluster::JoinServer::make(std::move(join), *join_client_, clock_)));
   return {};
 }
 
@@ -152,11 +131,17 @@ Result<void> ServerParts::start_components() {
   scheduler_client_ = api_->local_client(apiserver::component_user("system:kube-scheduler"));
   controllers_ = std::make_unique<controller::Controllers>(
       controller::all_controllers(), *clients_, *cache_, clock_,
-      controller::ClusterFacts{.root_ca_pem = credentials_->server_ca_pem});
+      controller::ClusterFacts{.root_ca_pem = credentials_->server_ca_pem,
+                               .cluster_cidr = flags_.cluster_cidr});
   scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, *cache_, clock_);
   if (!flags_.disable_agent) {
+    NodeParts::Role role;
+    role.control_plane = true;
+    role.pod_cidr = first_slice(flags_.cluster_cidr);
+    role.dns =
+        std::find(flags_.disable.begin(), flags_.disable.end(), "dns") == flags_.disable.end();
     node_client_ = api_->local_client(apiserver::component_user("system:node:" + flags_.node_name));
-    node_ = TRY(NodeParts::make(flags_, true, *node_client_, *cache_, clock_));
+    node_ = TRY(NodeParts::make(flags_, role, *node_client_, *cache_, clock_));
   }
   TRY(cache_->start());
   controllers_->start();
@@ -188,7 +173,7 @@ Result<void> ServerParts::write_kubeconfig() {
 
 Result<void> ServerParts::start() {
   TRY(complete(flags_));
-  TRY(lock_data_dir());
+  lock_ = TRY(lock_data_dir(flags_.data_dir));
   credentials_ = std::make_unique<cluster::Credentials>(
       TRY(cluster::prepare_credentials(credential_spec(), clock_)));
   token_ = TRY(cluster::prepare_token(flags_.data_dir + "/server/token", flags_.token,
@@ -208,12 +193,13 @@ Result<void> ServerParts::start() {
 ServerParts::~ServerParts() {
   control_door_.reset();
   local_node_.set({}, nullptr);
+  tunnels_.stop();
   if (api_ != nullptr) api_->stop();
   if (scheduler_ != nullptr) scheduler_->stop();
   if (controllers_ != nullptr) controllers_->stop();
   node_.reset();
   if (cache_ != nullptr) cache_->stop();
-  if (lock_ && ftruncate(lock_.get(), 0) != 0) log::debug("pid file stays");
+  unlock_data_dir(lock_);
 }
 
 int run_server(int argc, const char* const* argv) {
@@ -223,27 +209,13 @@ int run_server(int argc, const char* const* argv) {
     return 0;
   }
   if (!flags.ok()) return fail(flags.error());
-  Result<log::Level> level = log::parse_level(flags->log_level);
-  if (!level.ok()) return fail(level.error());
-  log::set_level(*level);
-  os::ignore_broken_pipes();
-  if (Result<void> blocked = os::block_signals({SIGTERM, SIGINT}); !blocked.ok()) {
-    return fail(blocked.error());
-  }
-  Result<os::SignalFd> signals = os::SignalFd::open({SIGTERM, SIGINT});
-  if (!signals.ok()) return fail(signals.error());
+  Result<Daemon> daemon = Daemon::begin(flags->log_level);
+  if (!daemon.ok()) return fail(daemon.error());
   ServerParts parts(std::move(*flags));
   Result<void> started = parts.start();
   if (!started.ok()) return fail(started.error());
-  Result<void> waited = wait_for_signal(*signals);
+  Result<void> waited = daemon->wait_for_signal();
   return waited.ok() ? 0 : fail(waited.error());
-}
-
-int run_agent(int, const char* const*) {
-  std::fputs(
-      "wherry agent: joining a server is not built yet; run `wherry server` on this machine\n",
-      stderr);
-  return 1;
 }
 
 }  // namespace wherry::command

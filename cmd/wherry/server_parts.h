@@ -10,10 +10,13 @@
 #include "base/result.h"
 #include "client/client.h"
 #include "cluster/credentials.h"
+#include "cluster/join.h"
 #include "cluster/secrets_encryption.h"
+#include "cluster/tunnel_server.h"
 #include "control_door.h"
 #include "controller/runtime.h"
 #include "flags.h"
+#include "join_pages.h"
 #include "node_parts.h"
 #include "os/fd.h"
 #include "scheduler/scheduler.h"
@@ -32,6 +35,21 @@ class LocalClients final : public controller::ClientFactory {
   std::vector<std::unique_ptr<client::Client>> clients_;
 };
 
+// This process' own node, else one that joined.
+class AllNodes final : public client::NodeDirectory {
+ public:
+  AllNodes(client::NodeDirectory& own, client::NodeDirectory& joined)
+      : own_(own), joined_(joined) {}
+  client::NodeApi* find(std::string_view node_name) override {
+    client::NodeApi* found = own_.find(node_name);
+    return found != nullptr ? found : joined_.find(node_name);
+  }
+
+ private:
+  client::NodeDirectory& own_;
+  client::NodeDirectory& joined_;
+};
+
 class ServerParts {
  public:
   explicit ServerParts(ServerFlags flags) : flags_(std::move(flags)) {}
@@ -39,7 +57,6 @@ class ServerParts {
   Result<void> start();
 
  private:
-  Result<void> lock_data_dir();
   Result<void> open_store();
   Result<void> start_api();
   Result<void> start_components();
@@ -55,6 +72,10 @@ class ServerParts {
   std::unique_ptr<cluster::SecretsEncryption> secrets_;
   std::unique_ptr<Door> control_door_;
   LocalNode local_node_;
+  cluster::TunnelServer tunnels_;
+  AllNodes nodes_{local_node_, tunnels_};
+  std::unique_ptr<client::Client> join_client_;
+  std::unique_ptr<cluster::JoinServer> join_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<LocalClients> clients_;
   std::unique_ptr<client::Cache> cache_;

@@ -44,6 +44,14 @@ constexpr Grant kNodeGrants[] = {
     {"authorization.k8s.io", "subjectaccessreviews", "create"},
 };
 
+// What the Service proxy of a node reads.
+constexpr std::string_view kProxyUser = "system:kube-proxy";
+constexpr Grant kProxyGrants[] = {
+    {"", "nodes", "get,list,watch"},
+    {"", "services", "list,watch"},
+    {"discovery.k8s.io", "endpointslices", "list,watch"},
+};
+
 // What everybody who is known may ask about themselves.
 constexpr Grant kSelfGrants[] = {
     {"authentication.k8s.io", "selfsubjectreviews", "create"},
@@ -126,6 +134,7 @@ bool allowed(const Attributes& asked) {
   }
   if (!asked.user.in_group(kAuthenticated)) return false;
   if (granted(kSelfGrants, asked)) return true;
+  if (asked.user.name == kProxyUser && granted(kProxyGrants, asked)) return true;
   return asked.user.in_group(kNodes) && granted(kNodeGrants, asked);
 }
 

@@ -54,6 +54,11 @@ void Handler::render_error(const Error& error, http::Response& response) {
 
 Result<void> Handler::answer(http::Request& request, http::Response& response, const Route& route) {
   User caller = TRY(parts_.authenticator.authenticate(request));
+  for (const ExtraPage& page : parts_.extra_pages) {
+    if (!route.is_resource && page.covers(request.path)) {
+      return page.answer(caller, request, response);
+    }
+  }
   User user = TRY(impersonate(std::move(caller), request));
   TRY(authorise(attributes_of(user, route)));
   if (!route.is_resource) return answer_path(request, response, route);

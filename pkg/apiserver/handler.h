@@ -7,6 +7,7 @@
 
 #include "apiserver/authenticate.h"
 #include "apiserver/discovery.h"
+#include "apiserver/extra_page.h"
 #include "apiserver/machinery.h"
 #include "apiserver/negotiate.h"
 #include "apiserver/proxy.h"
@@ -29,6 +30,7 @@ class Handler {
     Watches& watches;
     Streams& streams;
     Proxy& proxy;
+    const std::vector<ExtraPage>& extra_pages;
   };
   explicit Handler(Parts parts) : parts_(parts) {}
 

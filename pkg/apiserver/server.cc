@@ -39,7 +39,8 @@ struct ApiServer::Parts {
         watches(*options.store, *options.clock),
         streams(*options.store, options.nodes),
         proxy(*options.store),
-        handler({machinery, authenticator, discovery, pages, watches, streams, proxy}) {}
+        handler({machinery, authenticator, discovery, pages, watches, streams, proxy,
+                 options.pages}) {}
 
   const ApiServer::Options options;
   const std::unique_ptr<TokenIssuer> issuer;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apiserver/authenticate.h"
+#include "apiserver/extra_page.h"
 #include "apiserver/local_client.h"
 #include "apiserver/machinery.h"
 #include "apiserver/status_pages.h"
@@ -39,6 +40,7 @@ class ApiServer {
     std::string advertise_address = "127.0.0.1";  // Where other machines and pods reach us.
     uint16_t advertise_port = 0;                  // 0: the port that was bound.
     std::vector<Check> checks;                    // Further ones for /readyz.
+    std::vector<ExtraPage> pages;                 // Outside the API.
   };
 
   explicit ApiServer(Options options);

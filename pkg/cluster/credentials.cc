@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/strings.h"
+#include "cluster/join_token.h"
 #include "os/fd.h"
 
 namespace wherry::cluster {
@@ -111,19 +112,27 @@ Result<Credentials> prepare_credentials(const CredentialSpec& spec, const Clock&
   std::string service_key = TRY(read_or_make(base + "service.key", kSecretMode,
                                              [] { return pki::Key::generate().private_pem(); }));
   pki::Key service_account_key = TRY(pki::Key::from_pem(service_key));
-  return Credentials{server_ca.certificate.pem(), client_ca.certificate.pem(), serving_pair,
-                     admin_pair, service_account_key};
+  return Credentials{server_ca.certificate.pem(),
+                     client_ca.certificate.pem(),
+                     serving_pair,
+                     admin_pair,
+                     service_account_key,
+                     client_ca};
 }
 
 Result<std::string> prepare_token(const std::string& path, const std::string& given,
                                   const std::string& server_ca_pem) {
   pki::Certificate ca = TRY(pki::Certificate::from_pem(server_ca_pem));
-  // The fingerprint lets an agent know the server before it trusts it.
   auto full = [&ca](const std::string& secret) {
-    return fmt::format("K10{}::server:{}", ca.sha256(), secret);
+    return JoinToken{ca.sha256(), "server", secret}.text();
   };
   if (!given.empty()) {
-    std::string wanted = given.starts_with("K10") ? given : full(given);
+    JoinToken token = TRY(JoinToken::parse(given));
+    if (!token.ca_sha256.empty() && token.ca_sha256 != ca.sha256()) {
+      return Error::invalid(
+          "--token was made by another cluster: give only the secret behind its last colon");
+    }
+    std::string wanted = full(token.secret);
     TRY(os::write_file_atomic(path, wanted + "\n", kSecretMode));
     return wanted;
   }

@@ -36,6 +36,7 @@ struct Credentials {
   KeyPair serving;  // With the authority appended.
   KeyPair admin;
   pki::Key service_account_key;
+  pki::Authority client_authority;  // Signs who joins.
 };
 
 Result<Credentials> prepare_credentials(const CredentialSpec& spec, const Clock& clock);

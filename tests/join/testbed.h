@@ -30,7 +30,10 @@ inline bool eventually(const std::function<bool()>& condition) {
 
 class ControlPlane {
  public:
-  ControlPlane() : directory_(os::TempDirectory::make().value()) {
+  using Change = std::function<void(ControlPlane&, apiserver::ApiServer::Options&)>;
+  // `change` may add to the server's options at each start, when `admin` is not there yet.
+  explicit ControlPlane(Change change = {})
+      : change_(std::move(change)), directory_(os::TempDirectory::make().value()) {
     cluster::CredentialSpec spec;
     spec.directory = directory_.path() + "/tls";
     spec.cluster_domain = "cluster.local";
@@ -54,7 +57,7 @@ class ControlPlane {
     options.listen = {"127.0.0.1:" + std::to_string(port_)};
     options.tls = std::move(tls);
     options.token_key = credentials_->service_account_key;
-    if (change_options) change_options(options);
+    if (change_) change_(*this, options);
     server_ = std::make_unique<apiserver::ApiServer>(std::move(options));
     server_->prepare().value();
     server_->start().value();
@@ -79,10 +82,10 @@ class ControlPlane {
     return options;
   }
 
-  std::function<void(apiserver::ApiServer::Options&)> change_options;
   std::unique_ptr<client::Client> admin;
 
  private:
+  const Change change_;
   SystemClock clock_;
   os::TempDirectory directory_;
   std::optional<cluster::Credentials> credentials_;

@@ -1,0 +1,23 @@
+#pragma once
+// The token that machines join with: "K10<SHA-256 of the server's CA, hex>::<user>:<secret>". The
+// digest lets a machine know the server before it trusts it. A secret alone is a token too, without
+// that protection. Pure.
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace wherry::cluster {
+
+struct JoinToken {
+  std::string ca_sha256;  // Empty: not pinned.
+  std::string user;       // "server" or "node".
+  std::string secret;
+
+  // kInvalid, never with the secret in the message.
+  static Result<JoinToken> parse(std::string_view text);
+  std::string text() const;
+};
+
+}  // namespace wherry::cluster
