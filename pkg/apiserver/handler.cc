@@ -35,6 +35,7 @@ void Handler::handle(http::Request& request, http::Response& response) {
   response.headers.set("Cache-Control", "no-cache, private");
   Route route = find_route(request);
   Result<void> done = answer(request, response, route);
+  if (response.waits()) return;  // It comes again.
   if (!done.ok()) {
     write_error(response, done.error(), negotiate_error(request));
     if (response.status >= 500) {
@@ -60,7 +61,9 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
     }
   }
   User user = TRY(impersonate(std::move(caller), request));
-  TRY(authorise(attributes_of(user, route)));
+  Attributes asked = attributes_of(user, route);
+  if (parts_.flows.admit(request, response, asked) != FlowControl::Verdict::kRun) return {};
+  TRY(authorise(asked));
   if (!route.is_resource) return answer_path(request, response, route);
   if (route.unknown) {
     if (parts_.discovery.serves(route.group, route.version)) return api::no_such_resource();

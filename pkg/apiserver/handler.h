@@ -8,6 +8,7 @@
 #include "apiserver/authenticate.h"
 #include "apiserver/discovery.h"
 #include "apiserver/extra_page.h"
+#include "apiserver/flow_control.h"
 #include "apiserver/machinery.h"
 #include "apiserver/negotiate.h"
 #include "apiserver/proxy.h"
@@ -31,6 +32,7 @@ class Handler {
     Streams& streams;
     Proxy& proxy;
     const std::vector<ExtraPage>& extra_pages;
+    FlowControl& flows;
   };
   explicit Handler(Parts parts) : parts_(parts) {}
 

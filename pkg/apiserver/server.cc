@@ -2,6 +2,8 @@
 
 #include "apiserver/bootstrap.h"
 #include "apiserver/discovery.h"
+#include "apiserver/flow_control.h"
+#include "apiserver/flow_keeper.h"
 #include "apiserver/handler.h"
 #include "apiserver/proxy.h"
 #include "apiserver/status_pages.h"
@@ -39,8 +41,10 @@ struct ApiServer::Parts {
         watches(*options.store, *options.clock),
         streams(*options.store, options.nodes),
         proxy(*options.store),
-        handler({machinery, authenticator, discovery, pages, watches, streams, proxy,
-                 options.pages}) {}
+        flows(*options.store),
+        flow_keeper(machinery),
+        handler({machinery, authenticator, discovery, pages, watches, streams, proxy, options.pages,
+                 flows}) {}
 
   const ApiServer::Options options;
   const std::unique_ptr<TokenIssuer> issuer;
@@ -51,6 +55,8 @@ struct ApiServer::Parts {
   Watches watches;
   Streams streams;
   Proxy proxy;
+  FlowControl flows;
+  FlowKeeper flow_keeper;
   Handler handler;
   std::unique_ptr<http::Server> server;
 };
@@ -64,7 +70,10 @@ ApiServer::~ApiServer() { stop(); }
 
 Result<void> ApiServer::prepare() {
   TRY(parts_->machinery.start());
-  return make_bootstrap_objects(parts_->machinery);
+  TRY(make_bootstrap_objects(parts_->machinery));
+  TRY(parts_->flow_keeper.keep());
+  TRY(parts_->flow_keeper.start());
+  return parts_->flows.start();
 }
 
 Result<void> ApiServer::start() {

@@ -48,7 +48,7 @@ class ApiServer {
   ApiServer(const ApiServer&) = delete;
 
   // Reads the allocators' state and makes what every cluster has (namespaces, priority classes, the
-  // kubernetes Service). Once, before clients and start().
+  // kubernetes Service, flow schemas). Once, before clients and start().
   Result<void> prepare();
   // Opens the port.
   Result<void> start();

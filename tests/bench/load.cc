@@ -2,7 +2,10 @@
 // that a request costs the client little and the server is what is measured. Works
 // against any server with the kubeconfig's client certificate.
 //
-//   load KUBECONFIG get PATH CONNECTIONS SECONDS
+//   load KUBECONFIG get PATH CONNECTIONS SECONDS [HEADER...]   such as "Accept: application/yaml"
+//   load KUBECONFIG fair HEAVY-PATH LIGHT-PATH SECONDS         one connection of one user beside 64
+//                                                              of another; 0 instead of 64: FAIR=0
+//   load KUBECONFIG watches PATH COUNT SECONDS                 opens them, says so, and waits
 //   load KUBECONFIG create NAMESPACE CONNECTIONS SECONDS       ConfigMaps with 1 kB of data
 //   load KUBECONFIG seed NAMESPACE COUNT                       Pods of 5 kB that no scheduler takes
 //   load KUBECONFIG fan PATH WATCHES EVENTS                    PATH: configmaps of a namespace
@@ -22,6 +25,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "../lib/https_client.h"
@@ -134,8 +138,57 @@ class Load {
   double seconds_ = 1;
 };
 
-int run_get(const Cluster& cluster, const std::string& path, size_t connections, double seconds) {
+std::string get_text(const Cluster& cluster, const std::string& path,
+                     const std::vector<std::string>& headers) {
   std::string text = request_text(cluster, "GET", path);
+  for (const std::string& header : headers) {
+    std::string name = "\r\n" + header.substr(0, header.find(':') + 1);
+    if (size_t at = text.find(name); at != std::string::npos) {
+      text.erase(at, text.find("\r\n", at + 2) - at);
+    }
+    text.insert(text.find("\r\n") + 2, header + "\r\n");
+  }
+  return text;
+}
+
+// What the one connection sees of the many, by the times of its own requests.
+int run_fair(const Cluster& cluster, const std::string& heavy_path, const std::string& light_path,
+             double seconds) {
+  const char* crowd = std::getenv("FAIR");
+  size_t many = crowd != nullptr ? static_cast<size_t>(std::atoi(crowd)) : 64;
+  std::string heavy_text = get_text(cluster, heavy_path, {"Impersonate-User: bench-loud"});
+  std::string light_text = get_text(cluster, light_path, {"Impersonate-User: bench-quiet"});
+  std::jthread loud;
+  if (many > 0) {
+    loud = std::jthread([&] {
+      Load load(cluster, many, [&] { return heavy_text; });
+      load.run(seconds + 1);
+    });
+  }
+  ::poll(nullptr, 0, 500);
+  Load load(cluster, 1, [&] { return light_text; });
+  load.run(seconds);
+  load.report("per_second", 200);
+  return 0;
+}
+
+int run_watches(const Cluster& cluster, const std::string& path, size_t count, double seconds) {
+  std::vector<std::unique_ptr<Connection>> all;
+  for (size_t i = 0; i < count; ++i) {
+    all.push_back(std::make_unique<Connection>(cluster));
+    bool sent = all.back()->open() &&
+                all.back()->send(request_text(cluster, "GET", path + "?watch=1&resourceVersion=0"));
+    if (!sent || !all.back()->read_stream(2000)) give_up("a watch cannot be opened");
+  }
+  std::printf("opened=%zu\n", count);
+  std::fflush(stdout);
+  ::poll(nullptr, 0, static_cast<int>(seconds * 1000));
+  return 0;
+}
+
+int run_get(const Cluster& cluster, const std::string& path, size_t connections, double seconds,
+            const std::vector<std::string>& headers) {
+  std::string text = get_text(cluster, path, headers);
   Load load(cluster, connections, [&] { return text; });
   load.run(seconds);
   load.report("per_second", 200);
@@ -409,8 +462,14 @@ int run(const std::vector<std::string>& words) {
   }
   Result<Cluster> cluster = read_cluster(words[0]);
   if (!cluster.ok()) give_up(cluster.error().message());
-  if (what == "get" && words.size() == 5)
-    return run_get(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
+  if (what == "get" && words.size() >= 5) {
+    return run_get(*cluster, words[2], static_cast<size_t>(number(3)), std::atof(words[4].c_str()),
+                   {words.begin() + 5, words.end()});
+  }
+  if (what == "fair" && words.size() == 5)
+    return run_fair(*cluster, words[2], words[3], std::atof(words[4].c_str()));
+  if (what == "watches" && words.size() == 5)
+    return run_watches(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
   if (what == "create" && words.size() == 5)
     return run_create(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
   if (what == "seed" && words.size() == 4) return run_seed(*cluster, words[2], number(3));
@@ -431,6 +490,7 @@ int main(int count, char** words) {
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
-  if (count < 4) wherry::test::give_up("load KUBECONFIG get|create|seed|fan|pods|crowd|runc ...");
+  if (count < 4)
+    wherry::test::give_up("load KUBECONFIG get|create|seed|fair|watches|fan|pods|crowd|runc ...");
   return wherry::test::run({words + 1, words + count});
 }

@@ -133,16 +133,60 @@ api_rows() {
   done
   both "GET of a Pod, 8 connections, a second" per_second more ">= 10x" get "/api/v1/namespaces/$space/pods/seed-0" 8 "$s"
   both "GET of a Pod, 1 connection, p50 ms" p50 less "" get "/api/v1/namespaces/$space/pods/seed-0" 1 2
-  both "LIST of 1,000 Pods, 4 connections, a second" per_second more "" get "/api/v1/namespaces/$space/pods" 4 "$s"
+  list_rows "/api/v1/namespaces/$space/pods"
   row "with 1,000 Pods, after the reads, RSS MiB" "$(memory_of Rss "$(cat "$FOLDER/pid")")" \
-    "$([ -z "$ORACLE_PIDS" ] || memory_of Rss $ORACLE_PIDS)" less ""
+    "$([ -z "$ORACLE_PIDS" ] || memory_of Rss $ORACLE_PIDS)" less ">= 10x"
+  fair_rows "/api/v1/namespaces/$space/pods"
   both "durable creates, 1 client, a second" per_second more "" create $space 1 "$s"
   both "durable creates, 8 clients, a second" per_second more ">= 5x" create $space 8 "$s"
   both "durable creates, 64 clients, a second" per_second more ">= 5x" create $space 64 "$s"
   for config in "$file" $ORACLE_CONFIG; do make_space "$config" $space-fan; done
   both "one event to 1 watcher, p50 ms" last_p50 less "" fan "/api/v1/namespaces/$space-fan/configmaps" 1 30
-  both "one event to 1,000 watchers, p50 ms" last_p50 less "" fan "/api/v1/namespaces/$space-fan/configmaps" 1000 8
+  both "one event to 1,000 watchers, p50 ms" last_p50 less ">= 5x" fan "/api/v1/namespaces/$space-fan/configmaps" 1000 8
   for config in $ORACLE_CONFIG; do remove_space "$config" $space; remove_space "$config" $space-fan; done
+  plane_stop TERM
+  rm -rf "$FOLDER/d"
+  memory_rows
+}
+
+list_rows() { # PATH
+  local s=${SECONDS_EACH:-4} table='Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
+  both "LIST of 1,000 Pods, 4 connections, a second" per_second more ">= 20x" get "$1" 4 "$s"
+  both "the same as protobuf" per_second more "" get "$1" 4 "$s" 'Accept: application/vnd.kubernetes.protobuf'
+  both "the same as a Table" per_second more "" get "$1" 4 "$s" "$table"
+  both "its first 100, 4 connections, a second" per_second more "" get "$1?limit=100" 4 "$s"
+}
+
+# One user's GETs, alone and while another one lists 1,000 Pods over 64 connections.
+fair_rows() { # PATH
+  local config s=${SECONDS_EACH:-4}
+  for config in "$FOLDER/admin.yaml" $ORACLE_CONFIG; do
+    with_config "$config" /apis/rbac.authorization.k8s.io/v1/clusterrolebindings -o /dev/null -H 'Content-Type: application/json' \
+      -d '{"metadata":{"name":"bench"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},
+        "subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"bench-loud"},{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"bench-quiet"}]}'
+  done
+  FAIR=0 both "GET of a user alone, p99 ms" p99 less "" fair "$1" "$1/seed-0" "$s"
+  both "GET beside a user with 64 lists, p99 ms" p99 less "" fair "$1" "$1/seed-0" "$s"
+}
+
+# What ten thousand Pods of 5 kB and a thousand idle watches cost, and a list of the former.
+memory_rows() {
+  local before after pid space=bench-many file=$FOLDER/admin.yaml
+  plane_start
+  pid=$(cat "$FOLDER/pid")
+  make_space "$file" $space
+  before=$(memory_of Rss "$pid")
+  "$LOAD" "$file" seed $space 10000 > /dev/null
+  after=$(memory_of Rss "$pid")
+  row "memory of a stored Pod of 5 kB, KiB" "$(awk "BEGIN {printf \"%.1f\", ($after - $before) * 1024 / 10000}")" "" less "<= 12"
+  row "LIST of 10,000 Pods, 4 connections, a second" "$(middle per_second "$file" get "/api/v1/namespaces/$space/pods" 4 "${SECONDS_EACH:-4}")" "" more ""
+  row "after it, RSS MiB" "$(memory_of Rss "$pid")" "" less ""
+  before=$(memory_of Rss "$pid")
+  "$LOAD" "$file" watches /api/v1/namespaces/$space/configmaps 1000 30 > "$FOLDER/watches" &
+  eventually 25 grep -q opened "$FOLDER/watches"
+  after=$(memory_of Rss "$pid")
+  row "memory of an idle watch, KiB" "$(awk "BEGIN {printf \"%.1f\", ($after - $before) * 1024 / 1000}")" "" less "<= 20"
+  wait $!
   plane_stop TERM
   rm -rf "$FOLDER/d"
 }
