@@ -171,6 +171,7 @@ constinit const Resource kDeployments = {
     .validate = &validate,
     .validate_update = &validate_update,
     .validate_status_update = &validate_status_update,
+    .warnings = &workload_warnings,
     .pod_template = "spec.template",
 };
 

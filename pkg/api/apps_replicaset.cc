@@ -153,6 +153,7 @@ constinit const Resource kReplicaSets = {
     .validate = &validate_set,
     .validate_update = &validate_set_update,
     .validate_status_update = &validate_status,
+    .warnings = &workload_warnings,
     .pod_template = "spec.template",
 };
 
@@ -174,6 +175,7 @@ constinit const Resource kReplicationControllers = {
     .prepare_create = &reset_status,
     .validate = &validate_controller,
     .validate_status_update = &validate_status,
+    .warnings = &workload_warnings,
     .pod_template = "spec.template",
     .quota = &kQuotaByPlural,
 };

@@ -90,16 +90,6 @@ void validate_stateful_strategy(json::Value spec, const Path& path, FieldErrors&
   }
 }
 
-void validate_claim_template(json::Value claim, const Path& path, FieldErrors& errors) {
-  json::Value spec = claim["spec"];
-  if (spec["accessModes"].empty()) {
-    errors.required(path.child("accessModes"), "at least 1 access mode is required");
-  }
-  if (!spec["resources"]["requests"]["storage"]) {
-    errors.required(path.child("resources").key("storage"), "");
-  }
-}
-
 void validate_stateful(json::Value object, FieldErrors& errors) {
   json::Value spec = object["spec"];
   Path path("spec");
@@ -109,8 +99,7 @@ void validate_stateful(json::Value object, FieldErrors& errors) {
   validate_stateful_strategy(spec, path, errors);
   size_t at = 0;
   for (json::Value claim : spec["volumeClaimTemplates"].items()) {
-    validate_claim_template(claim, path.child("volumeClaimTemplates").index(at++).child("spec"),
-                            errors);
+    validate_claim_template(claim, path.child("volumeClaimTemplates").index(at++), errors);
   }
   validate_counts(spec, path, kReplicas, errors);
   validate_counts(spec, path, kMinReady, errors);
@@ -316,6 +305,7 @@ constinit const Resource kStatefulSets = {
     .apply_defaults = &stateful_defaults,
     .validate = &validate_stateful,
     .validate_update = &validate_stateful_update,
+    .warnings = &workload_warnings,
     .pod_template = "spec.template",
 };
 
@@ -337,6 +327,7 @@ constinit const Resource kDaemonSets = {
     .prepare_update = &daemon_prepare_update,
     .validate = &validate_daemon,
     .validate_update = &validate_daemon_update,
+    .warnings = &workload_warnings,
     .pod_template = "spec.template",
 };
 

@@ -1,5 +1,6 @@
 // Job and CronJob, batch/v1. Rules from the Kubernetes API reference.
 
+#include "api/batch_rules.h"
 #include "api/cells.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
@@ -196,39 +197,42 @@ void job_prepare_create(json::Node job, Time) {
   if (unlabelled) meta.set("labels", labels);
 }
 
-void validate_job_counts(json::Value spec, const Path& path, FieldErrors& errors) {
-  static constexpr const char* kCounts[] = {"parallelism",
-                                            "completions",
-                                            "activeDeadlineSeconds",
-                                            "backoffLimit",
-                                            "ttlSecondsAfterFinished",
-                                            "backoffLimitPerIndex",
-                                            "maxFailedIndexes"};
-  static constexpr std::string_view kModes[] = {"NonIndexed", "Indexed"};
-  validate_counts(spec, path, kCounts, errors);
-  std::string_view mode = spec["completionMode"].as_string();
-  if (!mode.empty()) {
-    bool known = mode == "Indexed" || mode == "NonIndexed";
-    if (!known) errors.not_supported(path.child("completionMode"), mode, kModes);
-    if (mode == "Indexed" && !spec["completions"]) {
-      errors.required(path.child("completions"), "when completion mode is Indexed");
+// The selector and labels that tell a job's pods from others are made by the server, unless the
+// user picks them.
+void validate_generated(json::Value job, FieldErrors& errors) {
+  json::Value spec = job["spec"];
+  Path path("spec");
+  if (spec["manualSelector"].as_bool()) return;
+  std::string_view uid = job["metadata"]["uid"].as_string();
+  json::Value labels = spec["template"]["metadata"]["labels"];
+  Path at = path.child("template").child("metadata").child("labels");
+  for (const auto& [key, want] : {std::pair{"controller-uid", uid},
+                                  std::pair{"job-name", job["metadata"]["name"].as_string()}}) {
+    std::string full = std::string("batch.kubernetes.io/") + key;
+    json::Value have = labels[full];
+    if (!have) {
+      errors.required(at.key(full), fmt::format("must be '{}'", want));
+    } else if (have.as_string() != want) {
+      errors.invalid(at.key(full), labels, fmt::format("must be '{}'", want));
     }
   }
+  json::Value selector = spec["selector"];
+  bool made = selector["matchLabels"].size() == 1 && selector["matchExpressions"].empty();
+  if (!made) errors.invalid(path.child("selector"), selector, "`selector` not auto-generated");
 }
 
-void validate_job_template(json::Value spec, const Path& path, FieldErrors& errors) {
-  validate_pod_template(spec["template"], path.child("template"), errors);
-  std::string_view restart = spec["template"]["spec"]["restartPolicy"].as_string();
-  Path at = path.child("template").child("spec").child("restartPolicy");
-  if (restart.empty() || restart == "Always") {
-    errors.required(at, "valid values: \"OnFailure\", \"Never\"");
-  }
+// Jobs of a schedule have to be told apart: none picks its pods by hand.
+void validate_cron_selector(json::Value spec, const Path& path, FieldErrors& errors) {
+  static constexpr std::string_view kFalse[] = {"nil", "false"};
+  if (spec["selector"])
+    errors.invalid(path.child("selector"), spec["selector"], "`selector` will be auto-generated");
+  if (spec["manualSelector"].as_bool())
+    errors.not_supported(path.child("manualSelector"), spec["manualSelector"], kFalse);
 }
 
 void validate_job(json::Value job, FieldErrors& errors) {
   json::Value spec = job["spec"];
   Path path("spec");
-  validate_job_counts(spec, path, errors);
   json::Value selector = spec["selector"];
   if (!selector) {
     if (spec["manualSelector"].as_bool()) errors.required(path.child("selector"), "");
@@ -241,7 +245,8 @@ void validate_job(json::Value job, FieldErrors& errors) {
                      "`selector` does not match template `labels`");
     }
   }
-  validate_job_template(spec, path, errors);
+  validate_generated(job, errors);
+  validate_job_spec(spec, path, errors);
 }
 
 void validate_job_update(json::Value before, json::Value after, FieldErrors& errors) {
@@ -272,6 +277,11 @@ void cron_defaults(json::Node job) {
   default_pod_spec(spec["jobTemplate"]["spec"]["template"]["spec"]);
 }
 
+std::vector<std::string> cron_warnings(json::Value job) {
+  Path path = Path("spec").child("jobTemplate").child("spec").child("template");
+  return template_warnings(job_template(job)["template"], path);
+}
+
 void validate_cron(json::Value job, FieldErrors& errors) {
   static constexpr std::string_view kPolicies[] = {"Allow", "Forbid", "Replace"};
   static constexpr const char* kLimits[] = {"startingDeadlineSeconds", "successfulJobsHistoryLimit",
@@ -297,8 +307,8 @@ void validate_cron(json::Value job, FieldErrors& errors) {
     check_enum(policy, kPolicies, path.child("concurrencyPolicy"), errors);
   }
   Path inner = path.child("jobTemplate").child("spec");
-  validate_job_counts(job_template(job), inner, errors);
-  validate_job_template(job_template(job), inner, errors);
+  validate_cron_selector(job_template(job), inner, errors);
+  validate_job_spec(job_template(job), inner, errors);
   constexpr size_t kNameBytesMax = 52;  // What a job's suffix leaves.
   std::string_view name = job["metadata"]["name"].as_string();
   if (name.size() > kNameBytesMax) {
@@ -325,6 +335,7 @@ constinit const Resource kJobs = {
     .prepare_create = &job_prepare_create,
     .validate = &validate_job,
     .validate_update = &validate_job_update,
+    .warnings = &workload_warnings,
     .pod_template = "spec.template",
 };
 
@@ -343,6 +354,7 @@ constinit const Resource kCronJobs = {
     .generation = true,
     .apply_defaults = &cron_defaults,
     .validate = &validate_cron,
+    .warnings = &cron_warnings,
     .pod_template = "spec.jobTemplate.spec.template",
 };
 

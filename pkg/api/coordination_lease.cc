@@ -18,6 +18,13 @@ constexpr Column kColumns[] = {
     kAgeColumn,
 };
 
+// Coordinated election is off: what only it reads is not kept.
+void drop_disabled(json::Node lease) {
+  for (const char* field : {"strategy", "preferredHolder"}) lease["spec"].remove(field);
+}
+void prepare_create(json::Node lease, Time) { drop_disabled(lease); }
+void prepare_update(json::Value, json::Node lease, Time) { drop_disabled(lease); }
+
 void validate(json::Value lease, FieldErrors& errors) {
   json::Value spec = lease["spec"];
   Path path("spec");
@@ -43,6 +50,8 @@ constinit const Resource kLeases = {
     .lazy = true,
     .unconditional_update = false,
     .create_on_update = true,
+    .prepare_create = &prepare_create,
+    .prepare_update = &prepare_update,
     .validate = &validate,
 };
 

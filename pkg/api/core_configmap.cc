@@ -2,6 +2,7 @@
 // reference.
 
 #include "api/cells.h"
+#include "api/decode.h"
 #include "api/names.h"
 #include "api/quota.h"
 #include "api/rows.h"
@@ -74,10 +75,11 @@ struct SecretRule {
   bool either = false;  // One of the two is enough.
 };
 
+constexpr std::string_view kSshAuth = "kubernetes.io/ssh-auth";
 constexpr SecretRule kSecretRules[] = {
     {.type = "kubernetes.io/dockercfg", .key = ".dockercfg"},
     {.type = "kubernetes.io/dockerconfigjson", .key = ".dockerconfigjson"},
-    {.type = "kubernetes.io/ssh-auth", .key = "ssh-privatekey"},
+    {.type = kSshAuth, .key = "ssh-privatekey"},
     {.type = "kubernetes.io/tls", .key = "tls.crt", .second = "tls.key"},
     {.type = "kubernetes.io/basic-auth", .key = "username", .second = "password", .either = true},
 };
@@ -86,11 +88,9 @@ void validate_docker_config(json::Value object, std::string_view key, FieldError
   json::Value text = object["data"][key];
   if (!text) return;
   std::optional<std::string> bytes = base64_decode(text.as_string());
-  if (!bytes || !json::Document::parse(*bytes).ok()) {
-    errors.invalid(
-        Path("data").key(key), "<secret contents redacted>",
-        bytes && bytes->empty() ? "unexpected end of JSON input" : "invalid character in JSON");
-  }
+  std::string problem = go_json_error(bytes.value_or(std::string()));
+  if (!problem.empty())
+    errors.invalid(Path("data").key(key), "<secret contents redacted>", problem);
 }
 
 void validate_secret(json::Value object, FieldErrors& errors) {
@@ -109,7 +109,9 @@ void validate_secret(json::Value object, FieldErrors& errors) {
   }
   for (const SecretRule& rule : kSecretRules) {
     if (type != rule.type) continue;
-    bool first = static_cast<bool>(data[rule.key]);
+    // A key to log in with has to say something; the others need only be there.
+    bool empty = rule.type == kSshAuth && data[rule.key].as_string().empty();
+    bool first = data[rule.key] && !empty;
     bool second = rule.second.empty() || data[rule.second];
     if (rule.either ? first || data[rule.second] : first && second) {
       if (rule.key.starts_with(".docker")) validate_docker_config(object, rule.key, errors);

@@ -90,9 +90,9 @@ constexpr Column kSliceColumns[] = {
 void validate_address(json::Value address, const Path& path, FieldErrors& errors) {
   std::string_view ip = address["ip"].as_string();
   report(ip_problems(ip), path.child("ip"), ip, errors);
-  if (ip.starts_with("127.") || ip == "::1") {
-    errors.invalid(path.child("ip"), ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
-  }
+  if (!is_ipv4(ip) && !is_ipv6(ip))
+    errors.invalid(path.child("ip"), ip, "must be a valid IP address");
+  report(special_ip_problems(ip), path.child("ip"), ip, errors);
   if (std::string_view host = address["hostname"].as_string(); !host.empty()) {
     report(dns_label_problems(host), path.child("hostname"), host, errors);
   }
@@ -134,17 +134,39 @@ void validate_endpoints(json::Value object, FieldErrors& errors) {
   }
 }
 
-Problems address_problems(std::string_view type, std::string_view address) {
-  if (type == "IPv4" && !is_ipv4(address)) {
-    return {is_ipv6(address) ? "must be an IPv4 address"
-                             : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
+// An address of the slice's type. Where the family is wrong, the list is at fault.
+void validate_slice_address(std::string_view type, std::string_view address, const Path& list,
+                            size_t index, FieldErrors& errors) {
+  Path item = list.index(index);
+  if (type == "FQDN") {
+    report(dns_subdomain_problems(address), item, address, errors);
+    return;
   }
-  if (type == "IPv6" && !is_ipv6(address)) {
-    return {is_ipv4(address) ? "must be an IPv6 address"
-                             : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
+  if (type != "IPv4" && type != "IPv6") return;
+  Problems problems = ip_problems(address);
+  report(problems, item, address, errors);
+  bool v4 = type == "IPv4";
+  bool other = v4 ? is_ipv6(address) : is_ipv4(address);
+  if (other)
+    errors.invalid(list, address, v4 ? "must be an IPv4 address" : "must be an IPv6 address");
+  report(special_ip_problems(address), item, address, errors);
+}
+
+void validate_hints(json::Value hints, const Path& path, FieldErrors& errors) {
+  constexpr size_t kZonesMax = 8;
+  for (const char* field : {"forZones", "forNodes"}) {
+    bool zones = std::string_view(field) == "forZones";
+    Path list = path.child(field);
+    if (hints[field].size() > kZonesMax) errors.too_many(list, hints[field].size(), kZonesMax);
+    std::set<std::string_view> names;
+    size_t at = 0;
+    for (json::Value hint : hints[field].items()) {
+      Path item = list.index(at++).child("name");
+      std::string_view name = hint["name"].as_string();
+      if (!names.insert(name).second) errors.duplicate(item, name);
+      report(zones ? label_value_problems(name) : dns_subdomain_problems(name), item, name, errors);
+    }
   }
-  if (type == "FQDN") return dns_subdomain_problems(address);
-  return {};
 }
 
 void validate_slice_endpoint(json::Value endpoint, std::string_view type, const Path& item,
@@ -155,8 +177,7 @@ void validate_slice_endpoint(json::Value endpoint, std::string_view type, const 
   if (addresses.size() > kAddressesMax) errors.too_many(at, addresses.size(), kAddressesMax);
   size_t index = 0;
   for (json::Value address : addresses.items()) {
-    report(address_problems(type, address.as_string()), at.index(index++), address.as_string(),
-           errors);
+    validate_slice_address(type, address.as_string(), at, index++, errors);
   }
   if (std::string_view node = endpoint["nodeName"].as_string(); !node.empty()) {
     report(dns_subdomain_problems(node), item.child("nodeName"), node, errors);
@@ -164,6 +185,7 @@ void validate_slice_endpoint(json::Value endpoint, std::string_view type, const 
   if (std::string_view host = endpoint["hostname"].as_string(); !host.empty()) {
     report(dns_label_problems(host), item.child("hostname"), host, errors);
   }
+  validate_hints(endpoint["hints"], item.child("hints"), errors);
 }
 
 void validate_slice(json::Value slice, FieldErrors& errors) {
@@ -203,6 +225,27 @@ void slice_defaults(json::Node slice) {
   }
 }
 
+// Lists that hold nothing are none, and the topology of the beta versions is gone.
+void tidy_slice(json::Node slice) {
+  for (const char* list : {"endpoints", "ports"}) {
+    if (slice[list].empty()) slice.set_null(list);
+  }
+  for (json::Node endpoint : slice["endpoints"].items()) endpoint.remove("deprecatedTopology");
+}
+
+void slice_prepare_create(json::Node slice, Time) { tidy_slice(slice); }
+
+// Labels count as a change of the slice: its users are chosen by them.
+void slice_prepare_update(json::Value before, json::Node after, Time) {
+  tidy_slice(after);
+  json::Draft old(before);
+  json::Node old_labels = old.root()["metadata"]["labels"];
+  json::Node labels = after["metadata"]["labels"];
+  bool none = old_labels.empty() && labels.empty();
+  if (!none && !json::equal(old_labels, labels))
+    after["metadata"].set("generation", before["metadata"]["generation"].as_int() + 1);
+}
+
 void validate_slice_update(json::Value before, json::Value after, FieldErrors& errors) {
   if (before["addressType"].as_string() != after["addressType"].as_string()) {
     errors.invalid(Path("addressType"), after["addressType"].as_string(), "field is immutable");
@@ -234,6 +277,8 @@ constinit const Resource kEndpointSlices = {
     .columns = kSliceColumns,
     .generation = true,
     .apply_defaults = &slice_defaults,
+    .prepare_create = &slice_prepare_create,
+    .prepare_update = &slice_prepare_update,
     .validate = &validate_slice,
     .validate_update = &validate_slice_update,
 };

@@ -67,7 +67,7 @@ void validate(json::Value object, FieldErrors& errors) {
 void validate_status_update(json::Value, json::Value after, FieldErrors& errors) {
   std::string_view phase = after["status"]["phase"].as_string();
   bool deleting = static_cast<bool>(after["metadata"]["deletionTimestamp"]);
-  Path path = Path("status").child("phase");
+  Path path = Path("status").child("Phase");
   if (deleting && phase != "Terminating") {
     errors.invalid(path, phase, "may only be 'Terminating' if `deletionTimestamp` is not empty");
   }

@@ -4,7 +4,9 @@
 #include <set>
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/names.h"
+#include "api/pod_rules.h"
 #include "api/quantity.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
@@ -144,13 +146,41 @@ void validate_taints(json::Value taints, FieldErrors& errors) {
       errors.not_supported(path.child("effect"), effect, kEffects);
     }
     if (!seen.insert(std::string(key) + ":" + std::string(effect)).second) {
-      errors.duplicate(path, taint);
+      json::Document shown = go_struct(schema::core_v1::kTaint, taint);
+      FieldErrors repeated;
+      repeated.duplicate(path, shown.root());
+      add_detail(repeated, "taints must be unique by key and effect pair", errors);
+    }
+  }
+}
+
+void validate_ranges(json::Value ranges, FieldErrors& errors) {
+  Path path = Path("spec").child("podCIDRs");
+  size_t at = 0;
+  size_t v6 = 0;
+  for (json::Value range : ranges.items()) {
+    std::string_view text = range.as_string();
+    report(cidr_problems(text), path.index(at++), text, errors);
+    v6 += text.find(':') != std::string_view::npos;
+  }
+  bool repeated = ranges.size() - v6 > 1 || v6 > 1;
+  if (repeated || ranges.size() > 2) {
+    errors.invalid(path, ranges, "may specify no more than one CIDR for each IP family");
+  }
+}
+
+void validate_amounts(json::Value status, FieldErrors& errors) {
+  for (const char* list : {"capacity", "allocatable"}) {
+    for (auto [name, amount] : status[list].members()) {
+      validate_resource_amount(name, amount, Path("status").child(list).child(name), errors);
     }
   }
 }
 
 void validate(json::Value object, FieldErrors& errors) {
   validate_taints(object["spec"]["taints"], errors);
+  validate_amounts(object["status"], errors);
+  validate_ranges(object["spec"]["podCIDRs"], errors);
 }
 
 void validate_update(json::Value before, json::Value after, FieldErrors& errors) {

@@ -138,7 +138,11 @@ void row_conditions(json::Value pod, json::Node row) {
                 phase == "Failed" ? "The pod failed." : "The pod has completed successfully.");
 }
 
-void prepare_create(json::Node pod, Time) {
+void prepare_create(json::Node pod, Time now) {
+  drop_disabled_pod_fields(pod["spec"]);
+  // A negative period has no meaning; upstream takes it for the shortest.
+  if (pod["spec"]["terminationGracePeriodSeconds"].as_int() < 0)
+    pod["spec"].set("terminationGracePeriodSeconds", 1);
   json::Node status = pod.set_object("status");
   status.set("phase", "Pending");
   json::Draft spec(pod["spec"]);
@@ -148,6 +152,7 @@ void prepare_create(json::Node pod, Time) {
     json::Node condition = status.set_array("conditions").push_object();
     condition.set("type", "PodScheduled");
     condition.set("status", "False");
+    condition.set("lastTransitionTime", format_time(now));
     condition.set("reason", "SchedulingGated");
     condition.set("message", "Scheduling is blocked due to non-empty scheduling gates");
   }
@@ -156,6 +161,7 @@ void prepare_create(json::Node pod, Time) {
 // Ephemeral containers come through their own subresource.
 void prepare_update(json::Value before, json::Node after, Time) {
   json::Node spec = after["spec"];
+  drop_disabled_pod_fields(spec);
   if (before["spec"]["ephemeralContainers"] || spec["ephemeralContainers"]) {
     spec.set("ephemeralContainers", before["spec"]["ephemeralContainers"]);
   }
@@ -163,6 +169,8 @@ void prepare_update(json::Value before, json::Node after, Time) {
 
 void validate(json::Value pod, FieldErrors& errors) {
   Path spec("spec");
+  validate_pod_annotations(pod["metadata"]["annotations"], pod["spec"],
+                           Path("metadata").child("annotations"), errors);
   validate_pod_spec(pod["spec"], spec, errors);
   if (!pod["spec"]["schedulingGates"].empty() && !pod["spec"]["nodeName"].as_string().empty()) {
     errors.forbidden(spec.child("nodeName"),
@@ -173,6 +181,10 @@ void validate(json::Value pod, FieldErrors& errors) {
   if (creating && !pod["spec"]["ephemeralContainers"].empty()) {
     errors.forbidden(spec.child("ephemeralContainers"), "cannot be set on create");
   }
+}
+
+std::vector<std::string> warnings(json::Value pod) {
+  return pod_warnings(pod["metadata"], pod["spec"], Path("metadata"), Path("spec"));
 }
 
 void validate_pod_ips(json::Value ips, FieldErrors& errors) {
@@ -246,6 +258,7 @@ constinit const Resource kPods = {
     .validate = &validate,
     .validate_update = &validate_pod_update,
     .validate_status_update = &validate_status_update,
+    .warnings = &warnings,
     .row_conditions = &row_conditions,
     .quota = &kPodQuota,
 };

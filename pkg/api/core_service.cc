@@ -269,7 +269,8 @@ void validate_cluster_ips(json::Value spec, const Path& path, FieldErrors& error
   std::string_view type = spec["type"].as_string();
   Path at = path.child("clusterIPs");
   if (type == "ExternalName") {
-    if (!ips.empty()) errors.forbidden(at, "may not be set for ExternalName services");
+    if (!ips.empty() || !first.empty())
+      errors.forbidden(at, "may not be set for ExternalName services");
     return;
   }
   if (!ips.empty() && ips.at(0).as_string() != first) {
@@ -312,24 +313,8 @@ void validate_external_ips(json::Value ips, const Path& path, FieldErrors& error
     Problems problems = ip_problems(text);
     report(problems, item, text, errors);
     if (!problems.empty()) continue;
-    auto bad = [&](const char* why) { errors.invalid(item, text, why); };
-    if (text.starts_with("127.") || text == "::1")
-      bad("may not be in the loopback range (127.0.0.0/8, ::1/128)");
-    if (text == "0.0.0.0" || text == "::") bad("may not be unspecified (0.0.0.0 or ::)");
-    if (text.starts_with("169.254.") || to_lower(text).starts_with("fe80:")) {
-      bad("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
-    }
-    if (text.starts_with("224.0.0."))
-      bad("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+    report(special_ip_problems(text), item, text, errors);
   }
-}
-
-bool is_cidr(std::string_view text) {
-  auto parts = split_once(text, "/");
-  if (!parts) return false;
-  std::optional<int64_t> bits = parse_int(parts->second);
-  if (!bits || *bits < 0) return false;
-  return (is_ipv4(parts->first) && *bits <= 32) || (is_ipv6(parts->first) && *bits <= 128);
 }
 
 void validate_affinity(json::Value spec, const Path& path, FieldErrors& errors) {
@@ -359,9 +344,7 @@ void validate_outside(json::Value spec, const Path& path, FieldErrors& errors) {
   for (json::Value range : ranges.items()) {
     Path item = at.index(index++);
     std::string_view text = trim(range.as_string());
-    if (!is_cidr(text)) {
-      errors.invalid(item, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
-    }
+    report(cidr_problems(text), item, text, errors);
   }
   if (spec["allocateLoadBalancerNodePorts"] && type != "LoadBalancer") {
     errors.forbidden(path.child("allocateLoadBalancerNodePorts"), kBalancerOnly);
@@ -395,6 +378,52 @@ void validate_outside(json::Value spec, const Path& path, FieldErrors& errors) {
   }
 }
 
+// The older place of loadBalancerSourceRanges; the field stands before it.
+void validate_range_annotation(json::Value annotations, json::Value spec, FieldErrors& errors) {
+  constexpr std::string_view kRanges = "service.beta.kubernetes.io/load-balancer-source-ranges";
+  json::Value value = annotations[kRanges];
+  if (!value || !spec["loadBalancerSourceRanges"].empty()) return;
+  Path path = Path("metadata").child("annotations").key(kRanges);
+  if (spec["type"].as_string() != "LoadBalancer")
+    errors.forbidden(path, "may only be used when `type` is 'LoadBalancer'");
+  std::string_view text = trim(value.as_string());
+  if (text.empty()) return;
+  for (std::string_view range : split(text, ','))
+    report(cidr_problems(trim(range)), path, trim(range), errors);
+}
+
+std::vector<std::string> warnings(json::Value object) {
+  json::Value spec = object["spec"];
+  std::vector<std::string> out;
+  auto has = [&](const char* field) {
+    json::Value value = spec[field];
+    return value.is_string() ? !value.as_string().empty() : !value.empty();
+  };
+  if (object["metadata"]["annotations"]["service.kubernetes.io/topology-aware-hints"]) {
+    out.emplace_back(
+        "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use "
+        "service.kubernetes.io/topology-mode instead");
+  }
+  if (spec["clusterIP"].as_string() == "None") {
+    if (has("loadBalancerIP"))
+      out.emplace_back("spec.loadBalancerIP is ignored for headless services");
+    if (has("externalIPs")) out.emplace_back("spec.externalIPs is ignored for headless services");
+    if (spec["sessionAffinity"].as_string() == "ClientIP")
+      out.emplace_back("spec.SessionAffinity is ignored for headless services");
+  } else if (has("externalIPs")) {
+    out.emplace_back(
+        "spec.externalIPs is deprecated and may no longer be implemented in some clusters");
+  }
+  bool named = spec["type"].as_string() == "ExternalName";
+  if (!named && has("externalName"))
+    out.emplace_back("spec.externalName is ignored when spec.type is not \"ExternalName\"");
+  if (spec["trafficDistribution"].as_string() == "PreferClose") {
+    out.emplace_back(
+        "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"");
+  }
+  return out;
+}
+
 void validate(json::Value object, FieldErrors& errors) {
   json::Value spec = object["spec"];
   Path path("spec");
@@ -419,6 +448,7 @@ void validate(json::Value object, FieldErrors& errors) {
     }
   }
   validate_outside(spec, path, errors);
+  validate_range_annotation(object["metadata"]["annotations"], spec, errors);
   if (json::Value distribution = spec["trafficDistribution"]) {
     check_enum(distribution.as_string(), kDistributions, path.child("trafficDistribution"), errors);
   }
@@ -477,6 +507,7 @@ constinit const Resource kServices = {
     .validate_update = &validate_update,
     .validate_status_update = &validate_status_update,
     .valid_name = &valid_dns_label_name,
+    .warnings = &warnings,
     .quota = &kServiceQuota,
 };
 

@@ -9,6 +9,7 @@
 #include "api/quota.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
+#include "api/storage_rules.h"
 #include "api/workload_rules.h"
 #include "base/strings.h"
 
@@ -21,7 +22,6 @@ constexpr Subresource kClaimSubresources[] = {status_of("PersistentVolumeClaim")
 constexpr Subresource kVolumeSubresources[] = {status_of("PersistentVolume")};
 constexpr std::string_view kModes[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce",
                                        "ReadWriteOncePod"};
-constexpr std::string_view kReclaimPolicies[] = {"Delete", "Recycle", "Retain"};
 constexpr std::string_view kVolumeModes[] = {"Block", "Filesystem"};
 constexpr std::string_view kClassAnnotation = "volume.beta.kubernetes.io/storage-class";
 
@@ -113,27 +113,21 @@ void validate_modes(json::Value modes, const Path& path, FieldErrors& errors) {
   }
 }
 
+// Where a claim's content comes from: an object, of another group or a claim.
+void validate_data_source(json::Value source, const Path& path, FieldErrors& errors) {
+  std::string_view kind = source["kind"].as_string();
+  std::string_view group = source["apiGroup"].as_string();
+  if (source["name"].as_string().empty()) errors.required(path.child("name"), "");
+  if (kind.empty()) errors.required(path.child("kind"), "");
+  if (group.empty() && kind != "PersistentVolumeClaim") {
+    errors.invalid(path, kind,
+                   "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
+  }
+  if (!group.empty()) report(dns_subdomain_problems(group), path.child("apiGroup"), group, errors);
+}
+
 void validate_claim(json::Value claim, FieldErrors& errors) {
-  json::Value spec = claim["spec"];
-  Path path("spec");
-  if (spec["accessModes"].empty()) {
-    errors.required(path.child("accessModes"), "at least 1 access mode is required");
-  }
-  if (spec["selector"]) validate_label_selector(spec["selector"], path.child("selector"), errors);
-  validate_modes(spec["accessModes"], path.child("accessModes"), errors);
-  json::Value storage = spec["resources"]["requests"]["storage"];
-  Path at = path.child("resources").key("storage");
-  if (!storage) {
-    errors.required(at, "");
-  } else if (Quantity::from(storage).sign() <= 0) {
-    errors.invalid(at, Quantity::from(storage).text(), "must be greater than zero");
-  }
-  if (std::string_view name = spec["storageClassName"].as_string(); !name.empty()) {
-    report(dns_subdomain_problems(name), path.child("storageClassName"), name, errors);
-  }
-  if (json::Value mode = spec["volumeMode"]) {
-    check_enum(mode.as_string(), kVolumeModes, path.child("volumeMode"), errors);
-  }
+  validate_claim_spec(claim["spec"], Path("spec"), errors);
 }
 
 void validate_claim_update(json::Value before, json::Value after, FieldErrors& errors) {
@@ -219,67 +213,13 @@ void volume_prepare_create(json::Node volume, Time) {
   volume.set_object("status").set("phase", "Pending");
 }
 
-constexpr std::string_view kSources[] = {"hostPath",
-                                         "gcePersistentDisk",
-                                         "awsElasticBlockStore",
-                                         "nfs",
-                                         "glusterfs",
-                                         "rbd",
-                                         "iscsi",
-                                         "cephfs",
-                                         "cinder",
-                                         "fc",
-                                         "flocker",
-                                         "flexVolume",
-                                         "azureFile",
-                                         "vsphereVolume",
-                                         "quobyte",
-                                         "azureDisk",
-                                         "photonPersistentDisk",
-                                         "portworxVolume",
-                                         "scaleIO",
-                                         "local",
-                                         "storageos",
-                                         "csi"};
-
 void validate_volume(json::Value volume, FieldErrors& errors) {
-  json::Value spec = volume["spec"];
-  Path path("spec");
-  if (spec["accessModes"].empty()) errors.required(path.child("accessModes"), "");
-  validate_modes(spec["accessModes"], path.child("accessModes"), errors);
-  if (spec["capacity"].empty()) errors.required(path.child("capacity"), "");
-  if (!spec["capacity"]["storage"] && !spec["capacity"].empty()) {
-    static constexpr std::string_view kStorage[] = {"storage"};
-    errors.not_supported(path.child("capacity"), "map[]", kStorage);
-  }
-  for (auto [name, amount] : spec["capacity"].members()) {
-    if (Quantity::from(amount).sign() <= 0) {
-      errors.invalid(path.child("capacity").key(name), Quantity::from(amount).text(),
-                     "must be greater than zero");
-    }
-  }
-  std::string_view policy = spec["persistentVolumeReclaimPolicy"].as_string();
-  if (!policy.empty()) {
-    check_enum(policy, kReclaimPolicies, path.child("persistentVolumeReclaimPolicy"), errors);
-  }
-  int sources = 0;
-  for (std::string_view source : kSources) {
-    if (!spec[source]) continue;
-    if (sources++ > 0)
-      errors.forbidden(path.child(source), "may not specify more than 1 volume type");
-    if (source == "hostPath" && spec[source]["path"].as_string().empty()) {
-      errors.required(path.child(source).child("path"), "");
-    }
-  }
-  if (sources == 0) errors.required(path, "must specify a volume type");
-  if (json::Value mode = spec["volumeMode"]) {
-    check_enum(mode.as_string(), kVolumeModes, path.child("volumeMode"), errors);
-  }
+  validate_volume_spec(volume["spec"], Path("spec"), errors);
 }
 
 void validate_volume_update(json::Value before, json::Value after, FieldErrors& errors) {
   json::Draft old_source, new_source;
-  for (std::string_view source : kSources) {
+  for (std::string_view source : kVolumeSources) {
     old_source.root().set(source, before["spec"][source]);
     new_source.root().set(source, after["spec"][source]);
   }
@@ -287,11 +227,68 @@ void validate_volume_update(json::Value before, json::Value after, FieldErrors& 
     errors.forbidden(Path("spec").child("persistentvolumesource"),
                      "spec.persistentvolumesource is immutable after creation");
   }
-  validate_immutable(before["spec"]["volumeMode"], after["spec"]["volumeMode"],
-                     Path("spec").child("volumeMode"), errors);
+  // Upstream's path.
+  validate_immutable(before["spec"]["volumeMode"], after["spec"]["volumeMode"], Path("volumeMode"),
+                     errors);
 }
 
 }  // namespace
+
+void validate_claim_spec(json::Value spec, const Path& path, FieldErrors& errors) {
+  if (spec["accessModes"].empty()) {
+    errors.required(path.child("accessModes"), "at least 1 access mode is required");
+  }
+  if (spec["selector"]) validate_label_selector(spec["selector"], path.child("selector"), errors);
+  validate_modes(spec["accessModes"], path.child("accessModes"), errors);
+  json::Value storage = spec["resources"]["requests"]["storage"];
+  Path at = path.child("resources").key("storage");
+  if (!storage) {
+    errors.required(at, "");
+  } else if (Quantity::from(storage).sign() <= 0) {
+    errors.invalid(at, Quantity::from(storage).text(), "must be greater than zero");
+  }
+  if (std::string_view name = spec["storageClassName"].as_string(); !name.empty()) {
+    report(dns_subdomain_problems(name), path.child("storageClassName"), name, errors);
+  }
+  if (json::Value mode = spec["volumeMode"]) {
+    check_enum(mode.as_string(), kVolumeModes, path.child("volumeMode"), errors);
+  }
+  json::Value source = spec["dataSource"];
+  json::Value reference = spec["dataSourceRef"];
+  if (source) validate_data_source(source, path.child("dataSource"), errors);
+  if (reference) validate_data_source(reference, path.child("dataSourceRef"), errors);
+  if (source && reference && !json::equal(source, reference)) {
+    errors.invalid(path, path.child("dataSource").text(), "must match dataSourceRef");
+  }
+  if (std::string_view name = spec["volumeAttributesClassName"].as_string(); !name.empty()) {
+    report(dns_subdomain_problems(name), path.child("volumeAttributesClassName"), name, errors);
+  }
+}
+
+void validate_claim_template(json::Value claim, const Path& path, FieldErrors& errors) {
+  json::Value meta = claim["metadata"];
+  Path at = path.child("metadata");
+  validate_labels(meta["labels"], at.child("labels"), errors);
+  validate_annotations(meta["annotations"], at.child("annotations"), errors);
+  validate_claim_spec(claim["spec"], path.child("spec"), errors);
+}
+
+static std::vector<std::string> claim_warnings(json::Value claim) {
+  std::vector<std::string> out;
+  json::Value storage = claim["spec"]["resources"]["requests"]["storage"];
+  if (claim["metadata"]["annotations"][kClassAnnotation]) {
+    out.emplace_back(
+        "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use "
+        "\"storageClassName\" attribute instead");
+  }
+  if (storage && !Quantity::from(storage).is_whole()) {
+    out.push_back(
+        fmt::format("spec.resources.requests[storage]: fractional byte value {} is "
+                    "invalid, must be an integer",
+                    quote(Quantity::from(storage).text())));
+  }
+  return out;
+}
 
 constinit const Resource kPersistentVolumeClaims = {
     .group = "",
@@ -308,6 +305,7 @@ constinit const Resource kPersistentVolumeClaims = {
     .prepare_create = &claim_prepare_create,
     .validate = &validate_claim,
     .validate_update = &validate_claim_update,
+    .warnings = &claim_warnings,
     .quota = &kClaimQuota,
 };
 

@@ -3,6 +3,7 @@
 // far only kept. Rules from the Kubernetes API reference.
 
 #include "api/cells.h"
+#include "api/extension_rules.h"
 #include "api/names.h"
 #include "api/rows.h"
 #include "api/schema_admissionregistration_v1.h"
@@ -236,6 +237,7 @@ constinit const Resource kMutatingWebhookConfigurations = {
     .columns = kWebhookColumns,
     .generation = true,
     .unconditional_update = false,
+    .validate = &validate_webhooks,
 };
 
 constinit const Resource kValidatingWebhookConfigurations = {
@@ -250,6 +252,7 @@ constinit const Resource kValidatingWebhookConfigurations = {
     .columns = kWebhookColumns,
     .generation = true,
     .unconditional_update = false,
+    .validate = &validate_webhooks,
 };
 
 constinit const Resource kMutatingAdmissionPolicies = {
@@ -323,6 +326,7 @@ constinit const Resource kApiServices = {
     .subresources = kServiceSubresources,
     .status_subresource = true,
     .unconditional_update = false,
+    .validate = &validate_api_service,
     .valid_name = &valid_path_segment_name,
 };
 
@@ -355,6 +359,7 @@ constinit const Resource kFlowSchemas = {
     .subresources = kFlowSubresources,
     .status_subresource = true,
     .generation = true,
+    .validate = &validate_flow_schema,
 };
 
 constinit const Resource kPriorityLevelConfigurations = {
@@ -369,6 +374,7 @@ constinit const Resource kPriorityLevelConfigurations = {
     .subresources = kLevelSubresources,
     .status_subresource = true,
     .generation = true,
+    .validate = &validate_priority_level,
 };
 
 constinit const Resource kDeviceClasses = {

@@ -15,10 +15,13 @@ std::string shown(json::Value value) {
   return value.dump();
 }
 
-std::string invalid_text(std::string_view shown_value, std::string_view detail) {
-  std::string text = "Invalid value: " + std::string(shown_value);
-  if (!detail.empty()) text += ": " + std::string(detail);
+std::string with_detail(std::string text, std::string_view detail) {
+  if (!detail.empty()) text.append(": ").append(detail);
   return text;
+}
+
+std::string invalid_text(std::string_view shown_value, std::string_view detail) {
+  return with_detail("Invalid value: " + std::string(shown_value), detail);
 }
 
 std::string unsupported_text(std::string_view shown_value,
@@ -37,9 +40,7 @@ void FieldErrors::add(std::string_view reason, const Path& path, std::string mes
 }
 
 void FieldErrors::required(const Path& path, std::string_view detail) {
-  std::string text = "Required value";
-  if (!detail.empty()) text += ": " + std::string(detail);
-  add("FieldValueRequired", path, std::move(text));
+  add("FieldValueRequired", path, with_detail("Required value", detail));
 }
 
 void FieldErrors::invalid(const Path& path, std::string_view value, std::string_view detail) {
@@ -69,9 +70,7 @@ void FieldErrors::duplicate(const Path& path, json::Value value) {
 }
 
 void FieldErrors::forbidden(const Path& path, std::string_view detail) {
-  std::string text = "Forbidden";
-  if (!detail.empty()) text += ": " + std::string(detail);
-  add("FieldValueForbidden", path, std::move(text));
+  add("FieldValueForbidden", path, with_detail("Forbidden", detail));
 }
 
 void FieldErrors::not_found(const Path& path, std::string_view value) {

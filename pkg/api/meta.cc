@@ -73,11 +73,11 @@ void validate_owner(json::Value owner, const Path& path, FieldErrors& errors) {
 }
 
 void validate_owners(json::Value owners, const Path& path, FieldErrors& errors) {
-  std::string_view controller;
+  std::string controller;
   for (json::Value owner : owners.items()) {
     validate_owner(owner, path, errors);
     if (!owner["controller"].as_bool()) continue;
-    std::string_view name = owner["name"].as_string();
+    std::string name = fmt::format("{}/{}", owner["kind"].as_string(), owner["name"].as_string());
     if (!controller.empty()) {
       errors.invalid(
           path, owners,
@@ -233,6 +233,19 @@ void validate_meta_update(json::Value before, json::Value after, FieldErrors& er
   }
 }
 
+namespace {
+
+// Metadata's own rules, then the rules of its change. Upstream's machinery and each kind check
+// both, so that every fault of metadata stands in the causes twice.
+void validate_changed_meta(json::Value before, json::Value after, FieldErrors& errors) {
+  for (int times = 0; times < 2; ++times) {
+    validate_meta_update(before["metadata"], after["metadata"], errors);
+    validate_rest(after["metadata"], Path("metadata"), errors);
+  }
+}
+
+}  // namespace
+
 Result<void> validate_create(const Resource& resource, json::Value object) {
   FieldErrors errors;
   validate_meta(resource, object["metadata"], errors);
@@ -242,8 +255,7 @@ Result<void> validate_create(const Resource& resource, json::Value object) {
 
 Result<void> validate_update(const Resource& resource, json::Value before, json::Value after) {
   FieldErrors errors;
-  validate_rest(after["metadata"], Path("metadata"), errors);
-  validate_meta_update(before["metadata"], after["metadata"], errors);
+  validate_changed_meta(before, after, errors);
   validate_content(resource, after, errors);
   if (resource.validate_update != nullptr) resource.validate_update(before, after, errors);
   return finish(resource, after, errors);
@@ -252,8 +264,7 @@ Result<void> validate_update(const Resource& resource, json::Value before, json:
 Result<void> validate_part_update(const Resource& resource, const Subresource& subresource,
                                   json::Value before, json::Value after) {
   FieldErrors errors;
-  validate_rest(after["metadata"], Path("metadata"), errors);
-  validate_meta_update(before["metadata"], after["metadata"], errors);
+  validate_changed_meta(before, after, errors);
   validate_content(resource, after, errors);
   if (subresource.validate_update != nullptr) subresource.validate_update(before, after, errors);
   return finish(resource, after, errors);
@@ -262,8 +273,7 @@ Result<void> validate_part_update(const Resource& resource, const Subresource& s
 Result<void> validate_status_update(const Resource& resource, json::Value before,
                                     json::Value after) {
   FieldErrors errors;
-  validate_rest(after["metadata"], Path("metadata"), errors);
-  validate_meta_update(before["metadata"], after["metadata"], errors);
+  validate_changed_meta(before, after, errors);
   if (resource.validate_status_update != nullptr) {
     resource.validate_status_update(before, after, errors);
   }

@@ -170,7 +170,7 @@ Problems path_segment_problems(std::string_view text) {
 
 Problems config_key_problems(std::string_view text) {
   Problems out;
-  if (text.size() > 253) out.push_back(length_text(253, "bytes"));
+  if (text.size() > 253) out.push_back(length_text(253, "characters"));
   bool good = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return is_alnum(c) || c == '-' || c == '_' || c == '.';
   });
@@ -230,9 +230,99 @@ bool is_ipv6(std::string_view text) {
   return inet_pton(AF_INET6, std::string(text).c_str(), &address) == 1;
 }
 
+namespace {
+
+// Numbers of an IPv4 address without the leading zeros that some read as octal; empty when it has
+// none.
+std::string without_leading_zeros(std::string_view text) {
+  bool any = false;
+  std::vector<std::string> parts;
+  for (std::string_view part : split(text, '.')) {
+    while (part.size() > 1 && part.front() == '0') {
+      part.remove_prefix(1);
+      any = true;
+    }
+    parts.emplace_back(part);
+  }
+  return any ? join(parts, ".") : std::string();
+}
+
+bool is_mapped_ipv4(std::string_view text) {
+  in6_addr address;
+  return inet_pton(AF_INET6, std::string(text).c_str(), &address) == 1 &&
+         IN6_IS_ADDR_V4MAPPED(&address);
+}
+
+// Whether bits beyond the first `bits` of an address are set.
+template <size_t kBytes>
+bool has_bits_beyond(const unsigned char (&bytes)[kBytes], int64_t bits) {
+  for (size_t i = 0; i < kBytes; ++i) {
+    int64_t first = static_cast<int64_t>(i) * 8;
+    unsigned kept = bits >= first + 8 ? 0xFF : bits <= first ? 0 : 0xFF << (8 - (bits - first));
+    if ((bytes[i] & ~kept & 0xFF) != 0) return true;
+  }
+  return false;
+}
+
+bool has_host_bits(std::string_view text, int64_t bits) {
+  std::string address(text);
+  unsigned char v4[4];
+  unsigned char v6[16];
+  if (inet_pton(AF_INET, address.c_str(), v4) == 1) return has_bits_beyond(v4, bits);
+  return inet_pton(AF_INET6, address.c_str(), v6) == 1 && has_bits_beyond(v6, bits);
+}
+
+}  // namespace
+
 Problems ip_problems(std::string_view text) {
+  if (is_mapped_ipv4(text)) return {"must not be an IPv4-mapped IPv6 address"};
   if (is_ipv4(text) || is_ipv6(text)) return {};
+  if (is_ipv4(without_leading_zeros(text))) return {"must not have leading 0s"};
   return {"must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"};
+}
+
+Problems cidr_problems(std::string_view text) {
+  const Problems malformed = {"must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"};
+  auto parts = split_once(text, "/");
+  if (!parts) return malformed;
+  auto [address, length] = *parts;
+  std::string clean = without_leading_zeros(address);
+  bool zeros = is_ipv4(clean);
+  std::string_view sound = zeros ? std::string_view(clean) : address;
+  std::optional<int64_t> bits = parse_int(length);
+  bool digits = !length.empty() && std::all_of(length.begin(), length.end(), is_digit);
+  if (!digits || !bits) return malformed;
+  if (!(is_ipv4(sound) && *bits <= 32) && !(is_ipv6(sound) && *bits <= 128)) return malformed;
+  Problems out;
+  if (is_mapped_ipv4(sound)) out.emplace_back("must not be an IPv4-mapped IPv6 address");
+  if (zeros) out.emplace_back("must not have leading 0s in IP");
+  if (length.size() > 1 && length.front() == '0')
+    out.emplace_back("must not have leading 0s in prefix length");
+  if (has_host_bits(sound, *bits))
+    out.emplace_back("must not have bits set beyond the prefix length");
+  return out;
+}
+
+Problems special_ip_problems(std::string_view text) {
+  in_addr v4;
+  in6_addr v6;
+  uint32_t address = 0;
+  bool four = inet_pton(AF_INET, std::string(text).c_str(), &v4) == 1;
+  if (four) {
+    address = ntohl(v4.s_addr);
+  } else if (inet_pton(AF_INET6, std::string(text).c_str(), &v6) != 1) {
+    return {};
+  }
+  Problems out;
+  if (four ? address == 0 : IN6_IS_ADDR_UNSPECIFIED(&v6))
+    out.push_back(fmt::format("may not be unspecified ({})", text));
+  if (four ? address >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&v6))
+    out.emplace_back("may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  if (four ? address >> 16 == 0xA9FE : IN6_IS_ADDR_LINKLOCAL(&v6))
+    out.emplace_back("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+  if (four ? address >> 8 == 0xE00000 : IN6_IS_ADDR_MC_LINKLOCAL(&v6))
+    out.emplace_back("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+  return out;
 }
 
 Problems domain_prefixed_path_problems(std::string_view text) {

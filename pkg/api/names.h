@@ -25,6 +25,9 @@ Problems env_name_problems(std::string_view text);
 Problems http_header_problems(std::string_view text);
 Problems port_name_problems(std::string_view text);  // IANA service name.
 Problems ip_problems(std::string_view text);
+Problems cidr_problems(std::string_view text);
+// Of a sound address: loopback, link-local, multicast, unspecified.
+Problems special_ip_problems(std::string_view text);
 Problems domain_prefixed_path_problems(std::string_view text);
 bool is_dns_label(std::string_view text);
 bool is_dns_subdomain(std::string_view text);

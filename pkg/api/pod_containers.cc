@@ -16,9 +16,6 @@ constexpr std::string_view kPullPolicies[] = {"Always", "IfNotPresent", "Never"}
 constexpr std::string_view kMessagePolicies[] = {"File", "FallbackToLogsOnError"};
 constexpr std::string_view kSchemes[] = {"HTTP", "HTTPS"};
 constexpr std::string_view kPropagations[] = {"Bidirectional", "HostToContainer", "None"};
-constexpr std::string_view kContainerResources[] = {
-    "limits.cpu",   "limits.ephemeral-storage",   "limits.memory",
-    "requests.cpu", "requests.ephemeral-storage", "requests.memory"};
 constexpr std::string_view kEnvFieldPaths[] = {"metadata.name",
                                                "metadata.namespace",
                                                "metadata.uid",
@@ -83,68 +80,6 @@ void validate_host_ports(json::Value containers, const Path& path, std::set<std:
   }
 }
 
-void validate_resource_field(json::Value reference, const Path& path, bool needs_container,
-                             FieldErrors& errors) {
-  std::string_view resource = reference["resource"].as_string();
-  if (needs_container && reference["containerName"].as_string().empty()) {
-    errors.required(path.child("containerName"), "");
-    return;
-  }
-  if (resource.empty()) {
-    errors.required(path.child("resource"), "");
-    return;
-  }
-  bool huge =
-      resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
-  if (!huge && !check_enum(resource, kContainerResources, path.child("resource"), errors)) return;
-  std::string divisor = Quantity::from(reference["divisor"]).text();
-  if (divisor == "0") return;
-  static constexpr std::string_view kCpu[] = {"1m", "1"};
-  static constexpr std::string_view kBytes[] = {"1",   "1k",  "1M",  "1G",  "1T",  "1P", "1E",
-                                                "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"};
-  bool cpu = resource.ends_with(".cpu");
-  std::span<const std::string_view> allowed =
-      cpu ? std::span<const std::string_view>(kCpu) : kBytes;
-  if (std::find(allowed.begin(), allowed.end(), divisor) != allowed.end()) return;
-  errors.invalid(
-      path.child("divisor"), resource,
-      cpu ? "only divisor's values 1m and 1 are supported with the cpu resource"
-          : "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are "
-            "supported with the memory resource");
-}
-
-void validate_field_reference(json::Value reference, const Path& path, FieldErrors& errors) {
-  std::string_view field = reference["fieldPath"].as_string();
-  std::string_view version = reference["apiVersion"].as_string();
-  if (version.empty()) {
-    errors.required(path.child("apiVersion"), "");
-    return;
-  }
-  if (field.empty()) {
-    errors.required(path.child("fieldPath"), "");
-    return;
-  }
-  if (version != "v1") {
-    errors.invalid(path.child("fieldPath"), field,
-                   fmt::format("error converting fieldPath: unsupported pod version: {}", version));
-    return;
-  }
-  for (std::string_view map : {"metadata.annotations", "metadata.labels"}) {
-    if (!field.starts_with(map) || !field.substr(map.size()).starts_with("['")) continue;
-    std::string_view key = field.substr(map.size() + 2);
-    if (key.ends_with("']")) key.remove_suffix(2);
-    report(
-        qualified_name_problems(map == "metadata.annotations" ? to_lower(key) : std::string(key)),
-        path, key, errors);
-    return;
-  }
-  if (std::find(std::begin(kEnvFieldPaths), std::end(kEnvFieldPaths), field) ==
-      std::end(kEnvFieldPaths)) {
-    errors.invalid(path.child("fieldPath"), field,
-                   fmt::format("error converting fieldPath: field label not supported: {}", field));
-  }
-}
-
 void validate_key_reference(json::Value reference, const Path& path, FieldErrors& errors) {
   std::string_view name = reference["name"].as_string();
   std::string_view key = reference["key"].as_string();
@@ -162,11 +97,12 @@ void validate_value_from(json::Value variable, const Path& path, FieldErrors& er
   int sources = 0;
   if (json::Value reference = from["fieldRef"]) {
     ++sources;
-    validate_field_reference(reference, path.child("fieldRef"), errors);
+    validate_field_reference(reference, kEnvFieldPaths, path.child("fieldRef"), errors);
   }
   if (json::Value reference = from["resourceFieldRef"]) {
     ++sources;
-    validate_resource_field(reference, path.child("resourceFieldRef"), false, errors);
+    validate_resource_field(reference, ContainerName::kOptional, path.child("resourceFieldRef"),
+                            errors);
   }
   if (json::Value reference = from["configMapKeyRef"]) {
     ++sources;
@@ -240,16 +176,6 @@ bool has_member(json::Value list, std::string_view member, std::string_view valu
   return false;
 }
 
-// A path below a volume: relative, and never upwards.
-void validate_sub_path(std::string_view sub_path, const Path& path, FieldErrors& errors) {
-  if (sub_path.starts_with('/')) errors.invalid(path, sub_path, "must be a relative path");
-  for (std::string_view part : split(sub_path, '/')) {
-    if (part != "..") continue;
-    errors.invalid(path, sub_path, "must not contain '..'");
-    break;
-  }
-}
-
 void validate_mounts(const PodContext& pod, json::Value container, const Path& path,
                      FieldErrors& errors) {
   Path mounts = path.child("volumeMounts");
@@ -274,13 +200,14 @@ void validate_mounts(const PodContext& pod, json::Value container, const Path& p
     }
     std::string_view sub_path = mount["subPath"].as_string();
     std::string_view expression = mount["subPathExpr"].as_string();
-    if (!sub_path.empty()) validate_sub_path(sub_path, mounts.child("subPath"), errors);
+    if (!sub_path.empty())
+      validate_local_descending_path(sub_path, mounts.child("subPath"), errors);
     if (!expression.empty()) {
       if (!sub_path.empty()) {
         errors.invalid(item.child("subPathExpr"), expression,
                        "subPathExpr and subPath are mutually exclusive");
       }
-      validate_sub_path(expression, mounts.child("subPathExpr"), errors);
+      validate_local_descending_path(expression, mounts.child("subPathExpr"), errors);
     }
     std::string_view propagation = mount["mountPropagation"].as_string();
     if (!propagation.empty()) {
@@ -321,7 +248,7 @@ void validate_devices(const PodContext& pod, json::Value container, const Path& 
     if (target.empty()) errors.required(item.child("devicePath"), "");
     if (!targets.insert(target).second)
       errors.invalid(item.child("devicePath"), target, "must be unique");
-    if (!target.empty()) validate_sub_path(target.substr(1), item.child("devicePath"), errors);
+    if (!target.empty()) validate_no_backsteps(target, item.child("devicePath"), errors);
     if (has_member(container["volumeMounts"], "name", name)) {
       errors.invalid(item.child("name"), name, "must not already exist in volumeMounts");
     }
@@ -445,7 +372,8 @@ void validate_common(const PodContext& pod, json::Value container, const Path& p
   validate_env(container, path, errors);
   validate_mounts(pod, container, path, errors);
   validate_devices(pod, container, path, errors);
-  validate_container_resources(container["resources"], path.child("resources"), errors);
+  validate_container_resources(container["resources"], pod.spec["resourceClaims"],
+                               path.child("resources"), errors);
   validate_container_security(container["securityContext"], path.child("securityContext"), errors);
 }
 

@@ -82,16 +82,8 @@ constexpr const char* kRequired = "requiredDuringSchedulingIgnoredDuringExecutio
 constexpr const char* kPreferred = "preferredDuringSchedulingIgnoredDuringExecution";
 
 void validate_node_affinity(json::Value affinity, const Path& path, FieldErrors& errors) {
-  if (json::Value required = affinity[kRequired]) {
-    Path terms = path.child(kRequired).child("nodeSelectorTerms");
-    if (required["nodeSelectorTerms"].empty()) {
-      errors.required(terms, "must have at least one node selector term");
-    }
-    size_t at = 0;
-    for (json::Value term : required["nodeSelectorTerms"].items()) {
-      validate_node_term(term, terms.index(at++), errors);
-    }
-  }
+  if (json::Value required = affinity[kRequired])
+    validate_node_selector(required, path.child(kRequired), errors);
   size_t at = 0;
   for (json::Value preferred : affinity[kPreferred].items()) {
     Path item = path.child(kPreferred).index(at++);
@@ -176,6 +168,15 @@ void validate_spread(json::Value constraints, const Path& path, FieldErrors& err
 }
 
 }  // namespace
+
+void validate_node_selector(json::Value selector, const Path& path, FieldErrors& errors) {
+  Path terms = path.child("nodeSelectorTerms");
+  if (selector["nodeSelectorTerms"].empty())
+    errors.required(terms, "must have at least one node selector term");
+  size_t at = 0;
+  for (json::Value term : selector["nodeSelectorTerms"].items())
+    validate_node_term(term, terms.index(at++), errors);
+}
 
 void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors& errors) {
   size_t at = 0;

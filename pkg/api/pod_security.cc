@@ -16,6 +16,8 @@ namespace {
 constexpr const char* kIdRange = "must be between 0 and 2147483647, inclusive";
 constexpr std::string_view kProfileTypes[] = {"Localhost", "RuntimeDefault", "Unconfined"};
 constexpr std::string_view kChangePolicies[] = {"Always", "OnRootMismatch"};
+constexpr std::string_view kGroupPolicies[] = {"Merge", "Strict"};
+constexpr std::string_view kLabelPolicies[] = {"Recursive"};
 constexpr std::string_view kProcMounts[] = {"Default", "Unmasked"};
 constexpr std::string_view kStandardResources[] = {"cpu",
                                                    "memory",
@@ -48,13 +50,24 @@ void validate_id(json::Value id, const Path& path, FieldErrors& errors) {
     errors.invalid(path, id.as_int(), kIdRange);
 }
 
+constexpr std::string_view kSeccomp = "seccomp";
+constexpr std::string_view kAppArmor = "AppArmor";
+constexpr size_t kProfileBytesMax = 4095;  // What a path may have.
+
+void validate_app_armor_profile(std::string_view name, const Path& path, FieldErrors& errors) {
+  if (trim(name).empty()) errors.required(path, "must be set when AppArmor type is Localhost");
+  if (trim(name) != name) errors.invalid(path, name, "must not be padded with whitespace");
+  if (name.size() > kProfileBytesMax) errors.too_long(path, kProfileBytesMax);
+}
+
 void validate_profile(json::Value profile, std::string_view sort, const Path& path,
                       FieldErrors& errors) {
   if (!profile) return;
   std::string_view type = profile["type"].as_string();
   json::Value local = profile["localhostProfile"];
   if (type.empty()) {
-    errors.required(path.child("type"), "type is required when seccompProfile is set");
+    errors.required(path.child("type"), fmt::format("type is required when {}Profile is set",
+                                                    sort == kSeccomp ? "seccomp" : "appArmor"));
     return;
   }
   check_enum(type, kProfileTypes, path.child("type"), errors);
@@ -62,6 +75,10 @@ void validate_profile(json::Value profile, std::string_view sort, const Path& pa
     if (!local || local.as_string().empty()) {
       errors.required(path.child("localhostProfile"),
                       fmt::format("must be set when {} type is Localhost", sort));
+    } else if (sort == kSeccomp) {
+      validate_local_descending_path(local.as_string(), path.child("localhostProfile"), errors);
+    } else {
+      validate_app_armor_profile(local.as_string(), path.child("localhostProfile"), errors);
     }
   } else if (local) {
     json::Document shown = go_struct(schema::core_v1::kSeccompProfile, profile);
@@ -85,7 +102,19 @@ bool is_sysctl(std::string_view name) {
   return true;
 }
 
-void validate_sysctls(json::Value sysctls, const Path& path, FieldErrors& errors) {
+// What a sysctl is a setting of, when it is of a namespace that the pod may share with its host.
+std::string_view shared_with_host(std::string_view name, json::Value spec) {
+  static constexpr std::string_view kIpc[] = {"kernel.shm", "kernel.msg", "kernel.sem",
+                                              "fs.mqueue."};
+  std::string dotted = replace_all(name, "/", ".");
+  auto starts = [&](std::string_view prefix) { return dotted.starts_with(prefix); };
+  if (spec["hostNetwork"].as_bool() && starts("net.")) return "hostNetwork";
+  bool ipc = std::any_of(std::begin(kIpc), std::end(kIpc), starts);
+  return spec["hostIPC"].as_bool() && ipc ? "hostIPC" : std::string_view();
+}
+
+void validate_sysctls(json::Value sysctls, json::Value spec, const Path& path,
+                      FieldErrors& errors) {
   std::set<std::string_view> names;
   size_t at = 0;
   for (json::Value sysctl : sysctls.items()) {
@@ -100,7 +129,69 @@ void validate_sysctls(json::Value sysctls, const Path& path, FieldErrors& errors
     } else if (!names.insert(name).second) {
       errors.duplicate(item, name);
     }
+    if (std::string_view host = shared_with_host(name, spec); !host.empty())
+      errors.invalid(item, name, fmt::format("may not be specified when '{}' is true", host));
   }
+}
+
+bool is_domain_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.';
+}
+
+// [DOMAIN\\]USER
+void validate_windows_user(std::string_view name, const Path& path, FieldErrors& errors) {
+  constexpr size_t kDomainBytesMax = 256;
+  constexpr size_t kUserBytesMax = 104;
+  auto bad = [&](std::string_view why) { errors.invalid(path, name, why); };
+  if (name.empty()) return bad("runAsUserName cannot be an empty string");
+  if (std::any_of(name.begin(), name.end(), [](char c) { return c >= 0 && c < 32; })) {
+    bad("runAsUserName cannot contain control characters");
+  }
+  std::vector<std::string_view> parts = split(name, '\\');
+  if (parts.size() > 2) return bad("runAsUserName cannot contain more than one backslash");
+  std::string_view user = parts.back();
+  if (parts.size() == 2) {
+    if (parts[0].size() >= kDomainBytesMax) {
+      bad("runAsUserName's Domain length must be under 256 characters");
+    }
+    bool dns = !parts[0].empty() && std::all_of(parts[0].begin(), parts[0].end(),
+                                                [](char c) { return is_domain_char(c); });
+    if (!dns) bad("runAsUserName's Domain doesn't match the NetBios nor the DNS format");
+  }
+  if (user.empty()) {
+    bad("runAsUserName's User cannot be empty");
+  } else if (user.size() > kUserBytesMax) {
+    bad("runAsUserName's User length must not be longer than 104 characters");
+  }
+  if (!user.empty() && user.find_first_not_of(". ") == std::string_view::npos) {
+    bad("runAsUserName's User cannot contain only periods or spaces");
+  }
+  if (user.find_first_of("\"/\\:;|=,+*?<>@[]") != std::string_view::npos) {
+    bad("runAsUserName's User cannot contain the following characters: "
+        "\"/\\:;|=,+*?<>@[]");
+  }
+}
+
+// Options for Windows, at the pod or a container.
+void validate_windows(json::Value options, const Path& path, FieldErrors& errors) {
+  constexpr size_t kSpecBytesMax = 64 * 1024;
+  if (json::Value name = options["gmsaCredentialSpecName"]) {
+    report(dns_subdomain_problems(name.as_string()), path.child("gmsaCredentialSpecName"),
+           name.as_string(), errors);
+  }
+  if (json::Value text = options["gmsaCredentialSpec"]) {
+    Path at = path.child("gmsaCredentialSpec");
+    if (text.as_string().empty()) {
+      errors.invalid(at, text.as_string(), "gmsaCredentialSpec cannot be an empty string");
+    } else if (text.as_string().size() > kSpecBytesMax) {
+      errors.invalid(
+          at, text.as_string(),
+          fmt::format("gmsaCredentialSpec size must be under {} KiB", kSpecBytesMax / 1024));
+    }
+  }
+  json::Value name = options["runAsUserName"];
+  if (name) validate_windows_user(name.as_string(), path.child("runAsUserName"), errors);
 }
 
 // Resources outside of kubernetes.io, named with a domain: counted in whole pieces, never
@@ -110,6 +201,40 @@ bool is_extended(std::string_view name) {
          name.find("kubernetes.io/") == std::string_view::npos;
 }
 bool is_huge_page(std::string_view name) { return name.starts_with("hugepages-"); }
+
+// Claims that a container uses: each once, by a name that the pod gives it.
+void validate_claim_use(json::Value used, json::Value claims, const Path& path,
+                        FieldErrors& errors) {
+  std::vector<std::string> names;
+  for (json::Value claim : claims.items()) names.emplace_back(claim["name"].as_string());
+  std::sort(names.begin(), names.end());
+  std::set<std::string> seen;
+  size_t at = 0;
+  for (json::Value use : used.items()) {
+    Path item = path.index(at++);
+    std::string name(use["name"].as_string());
+    std::string_view request = use["request"].as_string();
+    if (name.empty()) {
+      errors.required(item, "");
+      continue;
+    }
+    std::string key = request.empty() ? name : fmt::format("{}/{}", name, request);
+    bool whole_first = !request.empty() && seen.contains(name);
+    if (!seen.insert(key).second || whole_first) {
+      errors.duplicate(item, key);
+    }
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      FieldErrors unknown;
+      unknown.not_found(item, name);
+      add_detail(unknown,
+                 names.empty()
+                     ? "must be one of the names in pod.spec.resourceClaims which is empty"
+                     : fmt::format("must be one of the names in pod.spec.resourceClaims: {}",
+                                   join(names, ", ")),
+                 errors);
+    }
+  }
+}
 
 bool fits_page(std::string_view name, const Quantity& amount) {
   Result<Quantity> page = Quantity::parse(name.substr(std::string_view("hugepages-").size()));
@@ -126,6 +251,13 @@ bool check_enum(std::string_view value, std::span<const std::string_view> known,
   return false;
 }
 
+void add_detail(const FieldErrors& from, std::string_view detail, FieldErrors& errors) {
+  for (Cause cause : from.causes()) {
+    cause.message.append(": ").append(detail);
+    errors.copy(cause);
+  }
+}
+
 void check_not_negative(json::Value value, const Path& path, FieldErrors& errors) {
   if (value.as_int() < 0) {
     errors.invalid(path, value.as_int(), "must be greater than or equal to 0");
@@ -134,7 +266,8 @@ void check_not_negative(json::Value value, const Path& path, FieldErrors& errors
 
 bool is_port(int64_t number) { return number >= 1 && number <= 65535; }
 
-void validate_pod_security(json::Value context, const Path& path, FieldErrors& errors) {
+void validate_pod_security(json::Value spec, const Path& path, FieldErrors& errors) {
+  json::Value context = spec["securityContext"];
   if (!context) return;
   validate_id(context["fsGroup"], path.child("fsGroup"), errors);
   validate_id(context["runAsUser"], path.child("runAsUser"), errors);
@@ -143,12 +276,21 @@ void validate_pod_security(json::Value context, const Path& path, FieldErrors& e
   for (json::Value group : context["supplementalGroups"].items()) {
     validate_id(group, path.child("supplementalGroups").index(at++), errors);
   }
-  validate_sysctls(context["sysctls"], path.child("sysctls"), errors);
-  if (json::Value policy = context["fsGroupChangePolicy"]) {
-    check_enum(policy.as_string(), kChangePolicies, path.child("fsGroupChangePolicy"), errors);
+  if (spec["shareProcessNamespace"].as_bool() && spec["hostPID"].as_bool()) {
+    errors.invalid(path.child("shareProcessNamespace"), spec["shareProcessNamespace"],
+                   "ShareProcessNamespace and HostPID cannot both be enabled");
   }
-  validate_profile(context["seccompProfile"], "seccomp", path.child("seccompProfile"), errors);
-  validate_profile(context["appArmorProfile"], "AppArmor", path.child("appArmorProfile"), errors);
+  validate_sysctls(context["sysctls"], spec, path.child("sysctls"), errors);
+  auto one_of = [&](const char* field, std::span<const std::string_view> known) {
+    if (json::Value value = context[field])
+      check_enum(value.as_string(), known, path.child(field), errors);
+  };
+  one_of("fsGroupChangePolicy", kChangePolicies);
+  one_of("seLinuxChangePolicy", kLabelPolicies);
+  validate_profile(context["seccompProfile"], kSeccomp, path.child("seccompProfile"), errors);
+  validate_windows(context["windowsOptions"], path.child("windowsOptions"), errors);
+  validate_profile(context["appArmorProfile"], kAppArmor, path.child("appArmorProfile"), errors);
+  one_of("supplementalGroupsPolicy", kGroupPolicies);
 }
 
 void validate_container_security(json::Value context, const Path& path, FieldErrors& errors) {
@@ -158,22 +300,23 @@ void validate_container_security(json::Value context, const Path& path, FieldErr
   if (json::Value mount = context["procMount"]) {
     check_enum(mount.as_string(), kProcMounts, path.child("procMount"), errors);
   }
-  validate_profile(context["seccompProfile"], "seccomp", path.child("seccompProfile"), errors);
-  validate_profile(context["appArmorProfile"], "AppArmor", path.child("appArmorProfile"), errors);
+  validate_profile(context["seccompProfile"], kSeccomp, path.child("seccompProfile"), errors);
   json::Value escalation = context["allowPrivilegeEscalation"];
-  if (!escalation || escalation.as_bool()) return;
+  bool forbidden = escalation && !escalation.as_bool();
   json::Document shown = go_struct(schema::core_v1::kSecurityContext, context);
-  if (context["privileged"].as_bool()) {
+  if (forbidden && context["privileged"].as_bool()) {
     errors.invalid(path, shown.root(),
                    "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
   }
   for (json::Value added : context["capabilities"]["add"].items()) {
-    if (added.as_string() == "CAP_SYS_ADMIN") {
+    if (forbidden && added.as_string() == "CAP_SYS_ADMIN") {
       errors.invalid(
           path, shown.root(),
           "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
     }
   }
+  validate_windows(context["windowsOptions"], path.child("windowsOptions"), errors);
+  validate_profile(context["appArmorProfile"], kAppArmor, path.child("appArmorProfile"), errors);
 }
 
 void validate_resource_name(std::string_view name, const Path& path, FieldErrors& errors) {
@@ -210,7 +353,8 @@ void validate_resource_amount(std::string_view name, json::Value amount, const P
   if (counted && !quantity.is_whole()) errors.invalid(path, quantity.text(), "must be an integer");
 }
 
-void validate_container_resources(json::Value resources, const Path& path, FieldErrors& errors) {
+void validate_container_resources(json::Value resources, json::Value claims, const Path& path,
+                                  FieldErrors& errors) {
   json::Value limits = resources["limits"];
   json::Value requests = resources["requests"];
   bool cpu_or_memory = false;
@@ -251,6 +395,7 @@ void validate_container_resources(json::Value resources, const Path& path, Field
   if (huge && !cpu_or_memory) {
     errors.forbidden(path, "HugePages require cpu or memory");
   }
+  validate_claim_use(resources["claims"], claims, path.child("claims"), errors);
 }
 
 }  // namespace wherry::api

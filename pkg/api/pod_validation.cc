@@ -13,7 +13,6 @@ namespace {
 constexpr std::string_view kRestartPolicies[] = {"Always", "OnFailure", "Never"};
 constexpr std::string_view kDnsPolicies[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default",
                                              "None"};
-constexpr std::string_view kSystems[] = {"linux", "windows"};
 constexpr size_t kNameserversMax = 3;
 constexpr size_t kSearchesMax = 32;
 constexpr size_t kSearchBytesMax = 2048;
@@ -81,14 +80,6 @@ void validate_dns(json::Value spec, const Path& path, FieldErrors& errors) {
   }
 }
 
-void validate_namespaces(json::Value spec, const Path& path, FieldErrors& errors) {
-  if (spec["shareProcessNamespace"].as_bool() && spec["hostPID"].as_bool()) {
-    errors.invalid(path.child("securityContext").child("shareProcessNamespace"),
-                   spec["shareProcessNamespace"],
-                   "ShareProcessNamespace and HostPID cannot both be enabled");
-  }
-}
-
 void validate_user_namespace(json::Value spec, const Path& path, FieldErrors& errors) {
   json::Value host_users = spec["hostUsers"];
   if (!host_users || host_users.as_bool()) return;
@@ -147,11 +138,11 @@ void validate_policies(json::Value spec, const Path& path, FieldErrors& errors) 
 void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors) {
   PodContext pod{spec, spec["hostNetwork"].as_bool()};
   validate_volumes(spec["volumes"], path.child("volumes"), errors);
+  validate_pod_claims(spec["resourceClaims"], path.child("resourceClaims"), errors);
   validate_containers(pod, path, errors);
   validate_policies(spec, path, errors);
   validate_labels(spec["nodeSelector"], path.child("nodeSelector"), errors);
-  validate_namespaces(spec, path, errors);
-  validate_pod_security(spec["securityContext"], path.child("securityContext"), errors);
+  validate_pod_security(spec, path.child("securityContext"), errors);
   validate_dns(spec, path, errors);
   size_t at = 0;
   for (json::Value gate : spec["readinessGates"].items()) {
@@ -176,15 +167,16 @@ void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors) 
   for (auto [name, amount] : spec["overhead"].members()) {
     validate_resource_amount(name, amount, path.child("overhead").key(name), errors);
   }
-  if (json::Value os = spec["os"])
-    check_enum(os["name"].as_string(), kSystems, path.child("os"), errors);
+  validate_pod_system(spec, path, errors);
 }
 
 void validate_pod_template(json::Value pod_template, const Path& path, FieldErrors& errors) {
   json::Value meta = pod_template["metadata"];
-  Path at = path.child("metadata");
-  validate_labels(meta["labels"], at.child("labels"), errors);
-  validate_annotations(meta["annotations"], at.child("annotations"), errors);
+  // Upstream's paths: the template's metadata is left out.
+  validate_labels(meta["labels"], path.child("labels"), errors);
+  validate_annotations(meta["annotations"], path.child("annotations"), errors);
+  validate_pod_annotations(meta["annotations"], pod_template["spec"], path.child("annotations"),
+                           errors);
   validate_pod_spec(pod_template["spec"], path.child("spec"), errors);
   if (!pod_template["spec"]["ephemeralContainers"].empty()) {
     errors.forbidden(path.child("spec").child("ephemeralContainers"),

@@ -10,6 +10,7 @@
 namespace wherry::api {
 namespace {
 
+constexpr std::string_view kPullPolicies[] = {"Always", "IfNotPresent", "Never"};
 constexpr std::string_view kHostPathTypes[] = {
     "",     "BlockDevice",  "CharDevice", "Directory", "DirectoryOrCreate",
     "File", "FileOrCreate", "Socket"};
@@ -19,23 +20,6 @@ constexpr std::string_view kDownwardPaths[] = {"metadata.annotations", "metadata
 constexpr const char* kModeRange = "must be a number between 0 and 0777 (octal), both inclusive";
 constexpr int64_t kTokenSecondsMin = 10 * 60;
 constexpr int64_t kTokenSecondsMax = int64_t{1} << 32;
-
-bool has_parent_step(std::string_view text) {
-  for (std::string_view part : split(text, '/')) {
-    if (part == "..") return true;
-  }
-  return false;
-}
-
-// A relative path that stays inside of its volume.
-void validate_local_path(std::string_view text, const Path& path, FieldErrors& errors) {
-  if (text.starts_with('/')) errors.invalid(path, text, "must be a relative path");
-  if (has_parent_step(text)) {
-    errors.invalid(path, text, "must not contain '..'");
-  } else if (text.starts_with("..")) {
-    errors.invalid(path, text, "must not start with '..'");
-  }
-}
 
 void validate_mode(json::Value mode, const Path& path, FieldErrors& errors) {
   if (!mode) return;
@@ -67,9 +51,6 @@ void validate_data_source(json::Value source, const char* name_field, const Path
 }
 
 void validate_downward_items(json::Value source, const Path& path, FieldErrors& errors) {
-  static constexpr std::string_view kResources[] = {
-      "limits.cpu",   "limits.ephemeral-storage",   "limits.memory",
-      "requests.cpu", "requests.ephemeral-storage", "requests.memory"};
   for (json::Value item : source["items"].items()) {
     std::string_view target = item["path"].as_string();
     if (target.empty()) {
@@ -80,27 +61,13 @@ void validate_downward_items(json::Value source, const Path& path, FieldErrors& 
     json::Value field = item["fieldRef"];
     json::Value resource = item["resourceFieldRef"];
     if (field) {
-      std::string_view text = field["fieldPath"].as_string();
-      bool keyed =
-          text.starts_with("metadata.annotations['") || text.starts_with("metadata.labels['");
-      if (text.empty()) {
-        errors.required(path.child("fieldRef").child("fieldPath"), "");
-      } else if (!keyed) {
-        check_enum(text, kDownwardPaths, path.child("fieldRef").child("fieldPath"), errors);
-      }
+      validate_field_reference(field, kDownwardPaths, path.child("fieldRef"), errors);
       if (resource)
         errors.invalid(path, "resource",
                        "fieldRef and resourceFieldRef can not be specified simultaneously");
     } else if (resource) {
-      Path at = path.child("resourceFieldRef");
-      std::string_view text = resource["resource"].as_string();
-      if (resource["containerName"].as_string().empty()) {
-        errors.required(at.child("containerName"), "");
-      } else if (text.empty()) {
-        errors.required(at.child("resource"), "");
-      } else if (text.find("hugepages-") == std::string_view::npos) {
-        check_enum(text, kResources, at.child("resource"), errors);
-      }
+      validate_resource_field(resource, ContainerName::kNeeded, path.child("resourceFieldRef"),
+                              errors);
     } else {
       errors.required(path, "one of fieldRef and resourceFieldRef is required");
     }
@@ -127,32 +94,57 @@ void validate_token(json::Value token, const Path& source, const Path& projected
   }
 }
 
+// The files of all sources lie in one directory.
+class ProjectedFiles {
+ public:
+  ProjectedFiles(const Path& path, FieldErrors& errors) : path_(path), errors_(errors) {}
+  // `shown` is what the message names.
+  void add(std::string_view file, std::string_view shown) {
+    if (!file.empty() && !files_.insert(file).second)
+      errors_.invalid(path_, shown, "conflicting duplicate paths");
+  }
+  void add_items(json::Value items, std::string_view shown) {
+    for (json::Value item : items.items()) add(item["path"].as_string(), shown);
+  }
+
+ private:
+  const Path& path_;
+  FieldErrors& errors_;
+  std::set<std::string_view> files_;
+};
+
+void validate_projected_data(json::Value source, const Path& path, FieldErrors& errors) {
+  if (source["name"].as_string().empty()) errors.required(path.child("name"), "");
+  validate_items(source["items"], path.child("items"), errors);
+}
+
 void validate_projected(json::Value projected, const Path& path, FieldErrors& errors) {
   validate_mode(projected["defaultMode"], path.child("defaultMode"), errors);
+  ProjectedFiles files(path, errors);
   size_t at = 0;
   for (json::Value source : projected["sources"].items()) {
     Path item = path.child("sources").index(at++);
     int kinds = 0;
-    auto first = [&] {
+    auto first = [&](const char* kind) {
+      if (!source[kind]) return false;
       if (kinds++ == 0) return true;
-      errors.forbidden(item, "may not specify more than 1 volume type per source");
+      errors.forbidden(item.child(kind), "may not specify more than 1 volume type per source");
       return false;
     };
-    if (source["secret"] && first()) {
-      validate_data_source(source["secret"], "name", item.child("secret"), errors);
+    for (const char* kind : {"secret", "configMap"}) {
+      if (!first(kind)) continue;
+      validate_projected_data(source[kind], item.child(kind), errors);
+      files.add_items(source[kind]["items"], source[kind]["name"].as_string());
     }
-    if (source["configMap"] && first()) {
-      validate_data_source(source["configMap"], "name", item.child("configMap"), errors);
-    }
-    if (source["downwardAPI"] && first()) {
+    if (first("downwardAPI")) {
       validate_downward_items(source["downwardAPI"], item.child("downwardAPI"), errors);
+      for (json::Value file : source["downwardAPI"]["items"].items())
+        files.add(file["path"].as_string(), file["path"].as_string());
     }
-    if (source["serviceAccountToken"] && first()) {
+    if (first("serviceAccountToken")) {
       validate_token(source["serviceAccountToken"], item, path, errors);
-    }
-    if (source["clusterTrustBundle"] && first() &&
-        source["clusterTrustBundle"]["path"].as_string().empty()) {
-      errors.required(item.child("clusterTrustBundle").child("path"), "");
+      std::string_view file = source["serviceAccountToken"]["path"].as_string();
+      files.add(file, file);
     }
   }
 }
@@ -161,9 +153,9 @@ void validate_host_path(json::Value source, const Path& path, FieldErrors& error
   std::string_view text = source["path"].as_string();
   if (text.empty()) {
     errors.required(path.child("path"), "");
-  } else if (has_parent_step(text)) {
-    errors.invalid(path.child("path"), text, "must not contain '..'");
+    return;
   }
+  validate_no_backsteps(text, path.child("path"), errors);
   if (source["type"])
     check_enum(source["type"].as_string(), kHostPathTypes, path.child("type"), errors);
 }
@@ -184,40 +176,20 @@ void validate_nfs(json::Value source, const Path& path, FieldErrors& errors) {
   }
 }
 
-// Sources that need no more than that certain strings are there.
-struct NeededField {
-  const char* source;
-  const char* field;
-};
-constexpr NeededField kNeeded[] = {
-    {"persistentVolumeClaim", "claimName"},
-    {"image", "reference"},
-    {"csi", "driver"},
-    {"ephemeral", "volumeClaimTemplate"},
-    {"gcePersistentDisk", "pdName"},
-    {"awsElasticBlockStore", "volumeID"},
-    {"gitRepo", "repository"},
-    {"iscsi", "targetPortal"},
-    {"iscsi", "iqn"},
-    {"glusterfs", "endpoints"},
-    {"glusterfs", "path"},
-    {"rbd", "monitors"},
-    {"rbd", "image"},
-    {"cephfs", "monitors"},
-    {"flexVolume", "driver"},
-    {"cinder", "volumeID"},
-    {"azureFile", "secretName"},
-    {"azureFile", "shareName"},
-    {"azureDisk", "diskName"},
-    {"azureDisk", "diskURI"},
-    {"vsphereVolume", "volumePath"},
-    {"quobyte", "registry"},
-    {"quobyte", "volume"},
-    {"portworxVolume", "volumeID"},
-    {"scaleIO", "gateway"},
-    {"scaleIO", "system"},
-    {"scaleIO", "volumeName"},
-};
+void validate_image(json::Value source, const Path& path, FieldErrors& errors) {
+  if (source["reference"].as_string().empty()) errors.required(path.child("reference"), "");
+  if (std::string_view policy = source["pullPolicy"].as_string(); !policy.empty())
+    check_enum(policy, kPullPolicies, path.child("pullPolicy"), errors);
+}
+
+void validate_ephemeral(json::Value source, const Path& path, FieldErrors& errors) {
+  json::Value claim = source["volumeClaimTemplate"];
+  if (!claim) {
+    errors.required(path.child("volumeClaimTemplate"), "");
+  } else {
+    validate_claim_template(claim, path.child("volumeClaimTemplate"), errors);
+  }
+}
 
 void validate_source(std::string_view kind, json::Value source, const Path& path,
                      FieldErrors& errors) {
@@ -231,12 +203,9 @@ void validate_source(std::string_view kind, json::Value source, const Path& path
     validate_mode(source["defaultMode"], path.child("defaultMode"), errors);
     validate_downward_items(source, path, errors);
   }
-  for (const NeededField& needed : kNeeded) {
-    if (kind != needed.source) continue;
-    json::Value value = source[needed.field];
-    bool there = value.is_string() ? !value.as_string().empty() : static_cast<bool>(value);
-    if (!there) errors.required(path.child(needed.field), "");
-  }
+  if (kind == "ephemeral") validate_ephemeral(source, path, errors);
+  if (kind == "image") validate_image(source, path, errors);
+  validate_outside_source(kind, source, path, errors);
 }
 
 // The order in which a second source is named as the one too many.
@@ -271,7 +240,29 @@ constexpr std::string_view kSourceOrder[] = {"emptyDir",
                                              "ephemeral",
                                              "image"};
 
+bool has_parent_step(std::string_view text) {
+  for (std::string_view part : split(text, '/')) {
+    if (part == "..") return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+void validate_no_backsteps(std::string_view text, const Path& path, FieldErrors& errors) {
+  if (has_parent_step(text)) errors.invalid(path, text, "must not contain '..'");
+}
+
+void validate_local_descending_path(std::string_view text, const Path& path, FieldErrors& errors) {
+  if (text.starts_with('/')) errors.invalid(path, text, "must be a relative path");
+  validate_no_backsteps(text, path, errors);
+}
+
+void validate_local_path(std::string_view text, const Path& path, FieldErrors& errors) {
+  validate_local_descending_path(text, path, errors);
+  if (text.starts_with("..") && !has_parent_step(text))
+    errors.invalid(path, text, "must not start with '..'");
+}
 
 void validate_volumes(json::Value volumes, const Path& path, FieldErrors& errors) {
   std::set<std::string_view> names;

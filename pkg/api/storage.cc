@@ -5,6 +5,7 @@
 #include "api/pod_rules.h"
 #include "api/rows.h"
 #include "api/schema_storage_v1.h"
+#include "api/storage_rules.h"
 #include "api/workload_rules.h"
 #include "base/strings.h"
 
@@ -60,34 +61,6 @@ void class_defaults(json::Node object) {
   if (!object["volumeBindingMode"]) object.set("volumeBindingMode", "Immediate");
 }
 
-void validate_class(json::Value object, FieldErrors& errors) {
-  static constexpr std::string_view kReclaim[] = {"Delete", "Retain"};
-  static constexpr std::string_view kModes[] = {"Immediate", "WaitForFirstConsumer"};
-  std::string_view provisioner = object["provisioner"].as_string();
-  if (provisioner.empty()) {
-    errors.required(Path("provisioner"), "");
-  } else {
-    report(qualified_name_problems(to_lower(provisioner)), Path("provisioner"), provisioner,
-           errors);
-  }
-  check_enum(object["reclaimPolicy"].as_string(), kReclaim, Path("reclaimPolicy"), errors);
-  check_enum(object["volumeBindingMode"].as_string(), kModes, Path("volumeBindingMode"), errors);
-}
-
-void validate_class_update(json::Value before, json::Value after, FieldErrors& errors) {
-  for (const char* field : {"parameters", "provisioner"}) {
-    bool both_empty = before[field].empty() && after[field].empty() && !before[field].is_string();
-    if (!both_empty && !json::equal(before[field], after[field])) {
-      errors.forbidden(Path(field), fmt::format("updates to {} are forbidden.", field));
-    }
-  }
-  if (!json::equal(before["reclaimPolicy"], after["reclaimPolicy"])) {
-    errors.forbidden(Path("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
-  }
-  validate_immutable(before["volumeBindingMode"], after["volumeBindingMode"],
-                     Path("volumeBindingMode"), errors);
-}
-
 // ---- VolumeAttributesClass
 
 void driver_name_cell(json::Value object, Time, json::Node cells) {
@@ -98,11 +71,6 @@ constexpr Column kAttributesColumns[] = {
     {.name = "DriverName", .description = "Driver it is for.", .cell = &driver_name_cell},
     kAgeColumn,
 };
-void validate_attributes(json::Value object, FieldErrors& errors) {
-  if (object["driverName"].as_string().empty()) errors.required(Path("driverName"), "");
-  if (object["parameters"].empty())
-    errors.required(Path("parameters"), "must contain at least one key/value pair");
-}
 void validate_attributes_update(json::Value before, json::Value after, FieldErrors& errors) {
   for (const char* field : {"driverName", "parameters"}) {
     if (!json::equal(before[field], after[field])) {
@@ -205,16 +173,6 @@ constexpr Column kNodeColumns[] = {
 };
 constexpr Column kCapacityColumns[] = {kNameColumn, kCreatedColumn};
 
-void validate_node(json::Value object, FieldErrors& errors) {
-  size_t at = 0;
-  for (json::Value driver : object["spec"]["drivers"].items()) {
-    Path path = Path("spec").child("drivers").index(at++);
-    for (const char* field : {"name", "nodeID"}) {
-      if (driver[field].as_string().empty()) errors.required(path.child(field), "");
-    }
-  }
-}
-
 void driver_defaults(json::Node object) {
   json::Node spec = object.ensure_object("spec");
   if (!spec["attachRequired"]) spec.set("attachRequired", true);
@@ -240,8 +198,8 @@ constinit const Resource kStorageClasses = {
     .schema = &schema::storage_v1::kStorageClass,
     .columns = kClassColumns,
     .apply_defaults = &class_defaults,
-    .validate = &validate_class,
-    .validate_update = &validate_class_update,
+    .validate = &validate_storage_class,
+    .validate_update = &validate_storage_class_update,
 };
 
 constinit const Resource kVolumeAttributesClasses = {
@@ -254,7 +212,7 @@ constinit const Resource kVolumeAttributesClasses = {
     .scope = Scope::kCluster,
     .schema = &schema::storage_v1::kVolumeAttributesClass,
     .columns = kAttributesColumns,
-    .validate = &validate_attributes,
+    .validate = &validate_volume_attributes,
     .validate_update = &validate_attributes_update,
 };
 
@@ -270,6 +228,9 @@ constinit const Resource kVolumeAttachments = {
     .subresources = kAttachmentSubresources,
     .status_subresource = true,
     .unconditional_update = false,
+    .validate = &validate_attachment,
+    .validate_update = &validate_attachment_update,
+    .validate_status_update = &validate_attachment_status,
 };
 
 constinit const Resource kCsiDrivers = {
@@ -283,6 +244,8 @@ constinit const Resource kCsiDrivers = {
     .columns = kDriverColumns,
     .unconditional_update = false,
     .apply_defaults = &driver_defaults,
+    .validate = &validate_csi_driver,
+    .validate_update = &validate_csi_driver_update,
 };
 
 constinit const Resource kCsiNodes = {
@@ -295,7 +258,8 @@ constinit const Resource kCsiNodes = {
     .schema = &schema::storage_v1::kCSINode,
     .columns = kNodeColumns,
     .unconditional_update = false,
-    .validate = &validate_node,
+    .validate = &validate_csi_node,
+    .validate_update = &validate_csi_node_update,
 };
 
 constinit const Resource kCsiStorageCapacities = {
@@ -307,6 +271,8 @@ constinit const Resource kCsiStorageCapacities = {
     .schema = &schema::storage_v1::kCSIStorageCapacity,
     .columns = kCapacityColumns,
     .unconditional_update = false,
+    .validate = &validate_csi_capacity,
+    .validate_update = &validate_csi_capacity_update,
 };
 
 }  // namespace wherry::api

@@ -11,6 +11,17 @@ namespace wherry::api {
 
 void default_template(json::Node object) { default_pod_spec(object["spec"]["template"]["spec"]); }
 
+void prepare_template(json::Node object, Time) {
+  drop_disabled_pod_fields(object["spec"]["template"]["spec"]);
+}
+void prepare_template_update(json::Value, json::Node after, Time) {
+  drop_disabled_pod_fields(after["spec"]["template"]["spec"]);
+}
+
+std::vector<std::string> workload_warnings(json::Value object) {
+  return template_warnings(object["spec"]["template"], Path("spec").child("template"));
+}
+
 void validate_selector_and_labels(json::Value spec, const Path& path, std::string_view empty_text,
                                   FieldErrors& errors) {
   json::Value selector = spec["selector"];
@@ -25,7 +36,9 @@ void validate_selector_and_labels(json::Value spec, const Path& path, std::strin
     }
   }
   Result<Selector> parsed = Selector::from_label_selector(selector);
-  if (!parsed.ok()) {
+  FieldErrors unsound;
+  validate_label_selector(selector, at, unsound);
+  if (!parsed.ok() || !unsound.empty()) {
     errors.invalid(at, selector, "invalid label selector");
     return;
   }
@@ -41,7 +54,7 @@ void validate_workload_template(json::Value spec, const Path& path, FieldErrors&
   json::Value pod = spec["template"]["spec"];
   validate_pod_template(spec["template"], at, errors);
   std::string_view restart = pod["restartPolicy"].as_string();
-  if (restart == "Never" || restart == "OnFailure") {
+  if (!restart.empty() && restart != "Always") {
     errors.not_supported(at.child("spec").child("restartPolicy"), restart, kAlways);
   }
   if (pod["activeDeadlineSeconds"]) {

@@ -13,6 +13,12 @@ namespace wherry::api {
 // spec.template of a workload.
 void default_template(json::Node object);
 
+// What changes of a template before it is stored: fields of features that are off go.
+void prepare_template(json::Node object, Time now);
+void prepare_template_update(json::Value before, json::Node after, Time now);
+// Warnings on spec.template.
+std::vector<std::string> workload_warnings(json::Value object);
+
 // spec.selector is there, is sound, and picks the template's pods; `empty_text` says what an empty
 // one is.
 void validate_selector_and_labels(json::Value spec, const Path& path, std::string_view empty_text,

@@ -52,10 +52,7 @@ Result<void> fit_to_target(const Target& target, json::Node object) {
   json::Node meta = object.ensure_object("metadata");
   std::string_view ns = meta["namespace"].as_string();
   if (!target.resource->namespaced()) {
-    if (!ns.empty()) {
-      return Error::bad_request(
-          "the namespace of the provided object does not match the namespace sent on the request");
-    }
+    meta.remove("namespace");  // Upstream passes over one that has no meaning.
   } else if (ns.empty()) {
     meta.set("namespace", target.ns);
   } else if (ns != target.ns) {

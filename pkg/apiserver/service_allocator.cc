@@ -53,6 +53,32 @@ std::string port_key(std::string_view protocol, int64_t port) {
   return fmt::format("{}/{}", protocol.empty() ? "TCP" : protocol, port);
 }
 
+// Of the families there is IPv4 only: whether a Service can do with that.
+FieldErrors family_problems(json::Node spec, bool headless_without_selector) {
+  FieldErrors errors;
+  Path path("spec");
+  std::string policy(spec["ipFamilyPolicy"].as_string());
+  size_t index = 0;
+  if (policy == "SingleStack" && spec["ipFamilies"].size() > 1) {
+    errors.invalid(path.child("ipFamilyPolicy"), policy,
+                   "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are "
+                   "specified");
+  }
+  if (headless_without_selector) return errors;
+  if (policy == "RequireDualStack") {
+    errors.invalid(path.child("ipFamilyPolicy"), policy,
+                   "this cluster is not configured for dual-stack services");
+  }
+  for (json::Node family : spec["ipFamilies"].items()) {
+    if (family.as_string() == "IPv6") {
+      errors.invalid(path.child("ipFamilies").index(index), family.as_string(),
+                     "not configured on this cluster");
+    }
+    ++index;
+  }
+  return errors;
+}
+
 void set_families(json::Node spec, bool headless_without_selector) {
   if (!spec["ipFamilyPolicy"]) {
     spec.set("ipFamilyPolicy", headless_without_selector ? "RequireDualStack" : "SingleStack");
@@ -236,6 +262,8 @@ Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node af
   }
   std::string wanted(spec["clusterIP"].as_string());
   bool headless = wanted == kNone;
+  FieldErrors families = family_problems(spec, headless && spec["selector"].empty());
+  if (!families.empty()) return invalid_service(after["metadata"]["name"].as_string(), families);
   set_families(spec, headless && spec["selector"].empty());
 
   std::optional<uint32_t> address = parse_address(wanted);
@@ -276,13 +304,16 @@ Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node afte
   if (!wants_node_ports(spec)) return {};
   Wants had = holdings(before);
   std::set<uint32_t> mine(had.ports.begin(), had.ports.end());
+  std::set<std::pair<std::string, int64_t>> claimed;
   std::map<int64_t, int64_t> by_port;  // One number may serve TCP and UDP of the same port.
   std::vector<json::Node> ports = spec["ports"].items();
   for (size_t i = 0; i < ports.size(); ++i) {
     int64_t number = ports[i]["nodePort"].as_int();
     if (number == 0) continue;
     auto wanted = static_cast<uint32_t>(number);
-    if (mine.contains(wanted)) {
+    // The same number may serve several protocols, each once.
+    bool fresh = claimed.emplace(ports[i]["protocol"].as_string(), number).second;
+    if (mine.contains(wanted) && fresh) {
       by_port[ports[i]["port"].as_int()] = number;
       continue;
     }
