@@ -8,6 +8,7 @@ std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& s
   all.push_back(namespace_lifecycle(store));
   all.push_back(limit_ranger(store));
   all.push_back(service_account(store));
+  all.push_back(pod_security(store));
   all.push_back(default_tolerations());
   all.push_back(priority(store));
   all.push_back(runtime_class(store));

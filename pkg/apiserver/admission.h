@@ -57,6 +57,8 @@ std::unique_ptr<Admission> service_account(const store::Store& store);
 std::unique_ptr<Admission> default_tolerations();
 // A new Node takes no pods until it is seen to be ready.
 std::unique_ptr<Admission> node_taint();
+// Pods keep to the security level that their namespace's labels name.
+std::unique_ptr<Admission> pod_security(const store::Store& store);
 // Pods get the number of their PriorityClass.
 std::unique_ptr<Admission> priority(const store::Store& store);
 // Pods get their RuntimeClass's overhead, node selector and tolerations.
