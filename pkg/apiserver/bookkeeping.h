@@ -42,6 +42,10 @@ bool has_finalizers(json::Value object);
 // Whether nothing but finalizers kept the object: it goes with this update.
 bool ready_to_go(json::Value before, json::Value after);
 
+// That the object is the one, and the version, that a delete speaks of.
+Result<void> check_preconditions(const Target& target, const api::Object& live,
+                                 const DeleteOptions& options);
+
 // An object that is not in the store: the answer to a dry run, a Scale, a token.
 Result<ObjectPtr> loose_object(json::Draft& object, Revision revision);
 // A success Status in the shape of an object.

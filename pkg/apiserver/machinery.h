@@ -124,6 +124,8 @@ class Machinery {
   Result<ObjectPtr> bind(Context& context, const Target& target, json::Value body,
                          const WriteOptions& options);
   Result<ObjectPtr> evict(Context& context, const Target& target, json::Value body);
+  // Spends the pod's disruption budget, if it has one, and notes on the pod why it goes.
+  Result<void> mark_evicted(const Target& target, const DeleteOptions& options);
   Result<ObjectPtr> issue_token(Context& context, const Target& target, json::Value body);
 
   const MachineryOptions options_;

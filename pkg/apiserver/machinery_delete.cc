@@ -30,30 +30,6 @@ Result<void> check_options(const DeleteOptions& options) {
   return {};
 }
 
-Result<void> check_preconditions(const Target& target, const api::Object& live,
-                                 const DeleteOptions& options) {
-  // Upstream names the kind here, not the resource.
-  std::string kind(target.resource->kind);
-  if (!target.resource->group.empty()) kind += fmt::format(".{}", target.resource->group);
-  if (options.uid && *options.uid != live.uid()) {
-    return api::conflict(
-        kind, target.name,
-        fmt::format("the UID in the precondition ({}) does not match the UID in record "
-                    "({}). The object might have been deleted and then recreated",
-                    *options.uid, live.uid()));
-  }
-  std::string version = std::to_string(live.revision());
-  if (options.resource_version && *options.resource_version != version) {
-    return api::conflict(
-        kind, target.name,
-        fmt::format("the ResourceVersion in the precondition ({}) does not match the "
-                    "ResourceVersion in record ({}). The object might have been "
-                    "modified",
-                    *options.resource_version, version));
-  }
-  return {};
-}
-
 void set_finalizer(json::Node meta, std::string_view name, bool wanted) {
   std::vector<json::Node> items = meta["finalizers"].items();
   for (size_t i = 0; i < items.size(); ++i) {
@@ -96,6 +72,30 @@ void bump_generation(json::Node meta) {
 }
 
 }  // namespace
+
+Result<void> check_preconditions(const Target& target, const api::Object& live,
+                                 const DeleteOptions& options) {
+  // Upstream names the kind here, not the resource.
+  std::string kind(target.resource->kind);
+  if (!target.resource->group.empty()) kind += fmt::format(".{}", target.resource->group);
+  if (options.uid && *options.uid != live.uid()) {
+    return api::conflict(
+        kind, target.name,
+        fmt::format("the UID in the precondition ({}) does not match the UID in record "
+                    "({}). The object might have been deleted and then recreated",
+                    *options.uid, live.uid()));
+  }
+  std::string version = std::to_string(live.revision());
+  if (options.resource_version && *options.resource_version != version) {
+    return api::conflict(
+        kind, target.name,
+        fmt::format("the ResourceVersion in the precondition ({}) does not match the "
+                    "ResourceVersion in record ({}). The object might have been "
+                    "modified",
+                    *options.resource_version, version));
+  }
+  return {};
+}
 
 Result<Deleted> Machinery::remove(Context& context, const Target& target,
                                   const DeleteOptions& options) {

@@ -254,34 +254,6 @@ Result<ObjectPtr> Machinery::bind(Context& context, const Target& target, json::
   return success_object();
 }
 
-Result<ObjectPtr> Machinery::evict(Context& context, const Target& target, json::Value body) {
-  std::string_view kind = body["kind"].as_string();
-  if (!kind.empty() && kind != "Eviction") {
-    return Error::bad_request(
-        "{} in version \"v1\" cannot be handled as a Eviction: converting (v1.{}) to "
-        "(policy.Eviction): unknown conversion",
-        kind, kind);
-  }
-  std::string_view named = body["metadata"]["name"].as_string();
-  if (!named.empty() && named != target.name) {
-    return Error::bad_request("name in URL does not match name in Eviction object");
-  }
-  json::Value wish = body["deleteOptions"];
-  DeleteOptions options;
-  if (wish["gracePeriodSeconds"].is_int()) {
-    options.grace_period_seconds = wish["gracePeriodSeconds"].as_int();
-  }
-  if (wish["preconditions"]["uid"].is_string()) {
-    options.uid = std::string(wish["preconditions"]["uid"].as_string());
-  }
-  options.propagation_policy = wish["propagationPolicy"].as_string();
-  for (json::Value item : wish["dryRun"].items()) options.dry_run |= item.as_string() == "All";
-  Target pod_target = target;
-  pod_target.subresource.clear();
-  TRY(remove(context, pod_target, options));
-  return success_object();
-}
-
 Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::Value body) {
   if (options_.tokens == nullptr) {
     return Error::unsupported("ServiceAccount tokens are not issued here");

@@ -5,6 +5,7 @@ namespace {
 
 constexpr const ControllerSpec* kAll[] = {
     &kDeployment,
+    &kDisruption,
     &kEndpoints,
     &kEndpointSlice,
     &kEndpointSliceMirroring,

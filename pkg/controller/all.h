@@ -6,6 +6,7 @@
 namespace wherry::controller {
 
 extern const ControllerSpec kDeployment;
+extern const ControllerSpec kDisruption;
 extern const ControllerSpec kEndpoints;
 extern const ControllerSpec kEndpointSlice;
 extern const ControllerSpec kEndpointSliceMirroring;
