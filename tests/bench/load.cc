@@ -81,9 +81,9 @@ class Load {
     size_t good = statuses_.contains(static_cast<int>(expected_status))
                       ? statuses_[static_cast<int>(expected_status)]
                       : 0;
-    std::printf("%s=%.0f p50=%.3f p99=%.3f bytes=%zu other=%zu\n", what,
-                static_cast<double>(good) / seconds_, at_share(times_, 0.5), at_share(times_, 0.99),
-                last_bytes_, times_.size() - good);
+    double rate = static_cast<double>(good) / seconds_;
+    std::printf("%s=%.*f p50=%.3f p99=%.3f bytes=%zu other=%zu\n", what, rate < 100 ? 1 : 0, rate,
+                at_share(times_, 0.5), at_share(times_, 0.99), last_bytes_, times_.size() - good);
     if (good < times_.size())
       std::fprintf(stderr, "load: other answers, such as %s\n", odd_.c_str());
   }
