@@ -52,6 +52,17 @@ std::optional<network::PeerNode> peer_of(const api::ObjectPtr& node) {
   return out;
 }
 
+std::string readiness_of(const api::ObjectPtr& pod) {
+  if (pod == nullptr) return {};
+  json::Document document = pod->document();
+  for (json::Value condition : document.root()["status"]["conditions"].items()) {
+    if (condition["type"].as_string() == "Ready") {
+      return std::string(condition["status"].as_string());
+    }
+  }
+  return {};
+}
+
 bool taken_for_lost(const api::Object& node) {
   json::Document document = node.document();
   for (json::Value condition : document.root()["status"]["conditions"].items()) {
@@ -182,7 +193,7 @@ Result<void> Agent::start(bool cache_synced) {
   if (cache_synced) on_synced();
   statuses_.start(2);
   pool_.start(static_cast<int>(std::max(2u, std::thread::hardware_concurrency())));
-  for (std::string_view chore : {"node", "lease", "logs"}) chores_.wake(chore);
+  for (std::string_view chore : {"lease", "node", "logs"}) chores_.wake(chore);
   chores_.start(1);
   return {};
 }
@@ -239,6 +250,11 @@ void Agent::on_pod(const client::Change& change) {
     found->second.seen = true;
     found->second.references = references_of(Pod(change.after));
     found->second.worker->set_wanted(change.after);
+    // Pods of a node that was taken for lost are marked not ready, which only this node knows
+    // better.
+    if (change.before != nullptr && readiness_of(change.before) != readiness_of(change.after)) {
+      statuses_.look_again(uid);
+    }
   }
   pool_.wake(uid);
 }

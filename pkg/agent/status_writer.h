@@ -35,6 +35,8 @@ class StatusWriter final : public StatusSink {
   void start(int threads) { pool_.start(threads); }
   void stop() { pool_.stop(); }
   void set(WantedStatus wanted) override EXCLUDES(mutex_);
+  // Somebody else has changed it: what is wanted is written again where it differs.
+  void look_again(const std::string& uid) { pool_.wake(uid); }
   void forget(const std::string& uid) override EXCLUDES(mutex_);
   int run_due() { return pool_.run_due(); }  // For tests.
 

@@ -256,6 +256,28 @@ TEST(NodeLifecycle, AnOldStampIsNoProofOfSilence) {
   }
 }
 
+// Its status comes back before its Lease does.
+TEST(NodeLifecycle, AStatusIsASignOfLifeToo) {
+  ControllerTest test(kNodeLifecycle);
+  renew_lease(test, test.clock.now());
+  test.cluster.put(api::resource("nodes"),
+                   "{metadata: {name: n1}, status: {conditions: [{type: Ready, status: 'True'}]}}");
+  test.settle();
+  test.clock.advance(std::chrono::seconds(60));
+  test.settle();
+  EXPECT_EQ(ready_of(test), "Unknown");
+  test.clock.advance(std::chrono::seconds(60));
+  test.cluster.change(api::resource("nodes"), "", "n1",
+                      fmt::format("{{status: {{conditions: [{{type: Ready, status: 'True', "
+                                  "lastHeartbeatTime: '{}'}}]}}}}",
+                                  format_time(test.clock.now())));
+  test.settle();
+  EXPECT_EQ(ready_of(test), "True");
+  test.clock.advance(std::chrono::seconds(51));
+  test.settle();
+  EXPECT_EQ(ready_of(test), "Unknown");
+}
+
 TEST(NodeIpam, EachNodeGetsARangeOfItsOwn) {
   ControllerTest test(kNodeIpam);
   test.facts.cluster_cidr = "10.42.0.0/22";

@@ -47,7 +47,7 @@ class NodeLifecycle final : public Reconciler {
       if (node == nullptr) seen_.erase(key.name);
       return Requeue::never();
     }
-    Duration left = lease_left(key.name);
+    Duration left = lease_left(*node);
     if (left <= Duration::zero()) node = TRY(mark_unknown(node));
     TRY(set_taints(*node));
     // A Lease's renewal is no event here; the next look is when it would run out.
@@ -58,8 +58,9 @@ class NodeLifecycle final : public Reconciler {
   // Time until the node counts as lost. A node without a Lease is nobody's to judge (made by hand).
   // What counts is when this server saw the renewal: the node's clock may be wrong, and while the
   // server was down nobody could renew anything. The stamp only says how long ago it was where that
-  // is plausible.
-  Duration lease_left(const std::string& name) {
+  // is plausible. A status that the node has just written proves as much as a Lease.
+  Duration lease_left(const api::Object& node) {
+    std::string name(node.name());
     ObjectPtr lease = leases_.find(kLeaseNamespace, name);
     if (lease == nullptr) {
       seen_.erase(name);
@@ -69,11 +70,21 @@ class NodeLifecycle final : public Reconciler {
     std::string stamp(document.root()["spec"]["renewTime"].as_string());
     MonotonicTime now = context_.clock.monotonic();
     auto found = seen_.find(name);
-    if (found == seen_.end() || found->second.stamp != stamp) {
+    json::Document node_document = node.document();
+    json::Value ready = find_condition(node_document.root()["status"], "Ready");
+    std::string heartbeat = found == seen_.end() ? std::string() : found->second.heartbeat;
+    // What stands beside "Unknown" is not the node's word.
+    if (ready["status"].as_string() != "Unknown") {
+      heartbeat = ready["lastHeartbeatTime"].as_string();
+    }
+    if (found == seen_.end() || found->second.stamp != stamp ||
+        found->second.heartbeat != heartbeat) {
       std::optional<Time> renewed = parse_time(stamp);
       Duration age = renewed ? Duration(context_.clock.now() - *renewed) : Duration::zero();
       if (age < Duration::zero() || age >= kGrace) age = Duration::zero();
-      found = seen_.insert_or_assign(name, Renewal{std::move(stamp), now - age}).first;
+      found =
+          seen_.insert_or_assign(name, Renewal{std::move(stamp), std::move(heartbeat), now - age})
+              .first;
     }
     return found->second.when + kGrace - now;
   }
@@ -172,7 +183,8 @@ class NodeLifecycle final : public Reconciler {
   }
 
   struct Renewal {
-    std::string stamp;
+    std::string stamp;      // Of the Lease.
+    std::string heartbeat;  // Of the node's status.
     MonotonicTime when;
   };
 
