@@ -57,7 +57,7 @@ wait_for_node || exit 1
 prepare_images || exit 1
 
 mapfile -t both < <(cases_named case_client_ $(printf '%s\n' "${!CLIENTS[@]}" | sort -V))
-mapfile -t once < <(cases_named case_node_; cases_named case_library_)
+mapfile -t once < <(cases_named case_node_; cases_named case_library_; cases_named case_plane_)
 mapfile -t alone < <(cases_named case_alone_)
 run_cases "${JOBS:-3}" "${both[@]}" "${once[@]}"
 run_cases 1 "${alone[@]}"
