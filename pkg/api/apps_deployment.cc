@@ -112,7 +112,7 @@ void validate(json::Value object, FieldErrors& errors) {
   static constexpr const char* kMinReady[] = {"minReadySeconds"};
   validate_counts(spec, path, kReplicas, errors);
   validate_selector_and_labels(spec, path, "empty selector is invalid for deployment", errors);
-  validate_workload_template(spec, path, errors);
+  validate_workload_template(spec["template"], "ReplicaSet", path.child("template"), errors);
   validate_strategy(spec["strategy"], path.child("strategy"), errors);
   validate_counts(spec, path, kMinReady, errors);
   validate_counts(spec, path, kLate, errors);

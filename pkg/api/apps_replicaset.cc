@@ -70,7 +70,7 @@ void validate_set(json::Value object, FieldErrors& errors) {
   Path path("spec");
   validate_counts(spec, path, kSpecCounts, errors);
   validate_selector_and_labels(spec, path, "empty selector is invalid for deployment", errors);
-  validate_workload_template(spec, path, errors);
+  validate_workload_template(spec["template"], "ReplicaSet", path.child("template"), errors);
 }
 
 void validate_set_update(json::Value before, json::Value after, FieldErrors& errors) {
@@ -129,7 +129,8 @@ void validate_controller(json::Value object, FieldErrors& errors) {
     errors.invalid(path.child("template").child("metadata").child("labels"), labels,
                    "`selector` does not match template `labels`");
   }
-  validate_workload_template(spec, path, errors);
+  validate_workload_template(spec["template"], "ReplicationController", path.child("template"),
+                             errors);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // StatefulSet, DaemonSet and ControllerRevision, apps/v1. Rules from the Kubernetes API reference.
 
+#include <set>
+
 #include "api/cells.h"
 #include "api/go_text.h"
 #include "api/names.h"
@@ -46,11 +48,14 @@ void stateful_defaults(json::Node object) {
   if (spec["podManagementPolicy"].as_string().empty())
     spec.set("podManagementPolicy", "OrderedReady");
   json::Node strategy = spec.ensure_object("updateStrategy");
-  if (strategy["type"].as_string().empty()) strategy.set("type", "RollingUpdate");
-  if (strategy["type"].as_string() == "RollingUpdate") {
-    json::Node rolling = strategy.ensure_object("rollingUpdate");
-    if (!rolling["partition"]) rolling.set("partition", 0);
+  // Who names the type says the rest too.
+  if (strategy["type"].as_string().empty()) {
+    strategy.set("type", "RollingUpdate");
+    strategy.ensure_object("rollingUpdate");
   }
+  json::Node rolling = strategy["rollingUpdate"];
+  bool rolls = strategy["type"].as_string() == "RollingUpdate";
+  if (rolls && rolling.is_object() && !rolling["partition"]) rolling.set("partition", 0);
   json::Node retention = spec.ensure_object("persistentVolumeClaimRetentionPolicy");
   for (const char* field : {"whenDeleted", "whenScaled"}) {
     if (retention[field].as_string().empty()) retention.set(field, "Retain");
@@ -90,6 +95,26 @@ void validate_stateful_strategy(json::Value spec, const Path& path, FieldErrors&
   }
 }
 
+// The spec with a template as its pods will be: a claim is a volume, in place of one of that name.
+json::Document with_claims(json::Value spec) {
+  json::Draft out(spec);
+  json::Node pod = out.root()["template"]["spec"];
+  if (!pod.is_object()) return out.freeze();
+  std::set<std::string_view> names;
+  json::Node volumes = pod.set_array("volumes");
+  for (json::Value claim : spec["volumeClaimTemplates"].items()) {
+    std::string_view name = claim["metadata"]["name"].as_string();
+    if (!names.insert(name).second) continue;
+    json::Node volume = volumes.push_object();
+    volume.set("name", name);
+    volume.set_object("persistentVolumeClaim").set("claimName", name);
+  }
+  for (json::Value volume : spec["template"]["spec"]["volumes"].items()) {
+    if (!names.contains(volume["name"].as_string())) volumes.push(volume);
+  }
+  return out.freeze();
+}
+
 void validate_stateful(json::Value object, FieldErrors& errors) {
   json::Value spec = object["spec"];
   Path path("spec");
@@ -105,7 +130,10 @@ void validate_stateful(json::Value object, FieldErrors& errors) {
   validate_counts(spec, path, kMinReady, errors);
   validate_counts(spec["ordinals"], path.child("ordinals"), kStart, errors);
   validate_selector_and_labels(spec, path, "empty selector is invalid for statefulset", errors);
-  validate_workload_template(spec, path, errors);
+  bool claims = !spec["volumeClaimTemplates"].empty();
+  json::Document mounted = claims ? with_claims(spec) : json::Document();
+  json::Value pod_template = (claims ? mounted.root() : spec)["template"];
+  validate_workload_template(pod_template, "StatefulSet", path.child("template"), errors);
   if (std::string_view service = spec["serviceName"].as_string(); !service.empty()) {
     report(dns_label_problems(service), path.child("serviceName"), service, errors);
   }
@@ -227,7 +255,7 @@ void validate_daemon(json::Value object, FieldErrors& errors) {
   for (const Cause& cause : selector_errors.causes()) {
     if (cause.reason != "FieldValueRequired" || cause.field != "spec.selector") errors.copy(cause);
   }
-  validate_workload_template(spec, path, errors);
+  validate_workload_template(spec["template"], "DaemonSet", path.child("template"), errors);
   validate_counts(spec, path, kCounts, errors);
   json::Value strategy = spec["updateStrategy"];
   Path at = path.child("updateStrategy");

@@ -96,6 +96,12 @@ constexpr Column kColumns[] = {
 
 bool external(std::string_view type) { return type == "NodePort" || type == "LoadBalancer"; }
 
+// Traffic may come from outside: by ports of the nodes, or to addresses routed to them.
+bool reachable(json::Value spec) {
+  std::string_view type = spec["type"].as_string();
+  return external(type) || (type == "ClusterIP" && !spec["externalIPs"].empty());
+}
+
 // Addresses of a balancer are of use to the Service's own node ports unless it says otherwise.
 void default_balancer(json::Node object) {
   for (json::Node ingress : object["status"]["loadBalancer"]["ingress"].items()) {
@@ -122,7 +128,8 @@ void apply_defaults(json::Node object) {
                    (target.is_string() && target.as_string().empty());
     if (missing) port.set("targetPort", port["port"].as_int());
   }
-  if (external(type) && spec["externalTrafficPolicy"].as_string().empty()) {
+  bool outside = external(type) || (type == "ClusterIP" && !spec["externalIPs"].empty());
+  if (outside && spec["externalTrafficPolicy"].as_string().empty()) {
     spec.set("externalTrafficPolicy", "Cluster");
   }
   if (type != "ExternalName" && spec["internalTrafficPolicy"].as_string().empty()) {
@@ -140,7 +147,6 @@ void prepare_create(json::Node object, Time) {
 
 // A type without ports on the nodes lets go of what only that needed, unless the caller changed it.
 void drop_external(json::Value old_spec, json::Node spec) {
-  spec.remove("externalTrafficPolicy");
   spec.remove("allocateLoadBalancerNodePorts");
   for (json::Node port : spec["ports"].items()) {
     for (json::Value old_port : old_spec["ports"].items()) {
@@ -166,6 +172,8 @@ void prepare_update(json::Value before, json::Node after, Time) {
   std::string type(spec["type"].as_string());
   bool gives_up_balancer = old_spec["type"].as_string() == "LoadBalancer" && type != "LoadBalancer";
   if (gives_up_balancer) after.ensure_object("status").set_object("loadBalancer");
+  bool outside = external(type) || (type == "ClusterIP" && !spec["externalIPs"].empty());
+  if (!outside && reachable(old_spec)) spec.remove("externalTrafficPolicy");
   if (!external(type) && external(old_spec["type"].as_string())) drop_external(old_spec, spec);
   if (type == "ExternalName") {
     if (old_spec["type"].as_string() != "ExternalName") {
@@ -358,9 +366,8 @@ void validate_outside(json::Value spec, const Path& path, FieldErrors& errors) {
     }
   }
   std::string_view policy = spec["externalTrafficPolicy"].as_string();
-  bool reachable = external(type) || !spec["externalIPs"].empty();
   if (!policy.empty()) {
-    if (!reachable) {
+    if (!reachable(spec)) {
       errors.invalid(path.child("externalTrafficPolicy"), policy,
                      "may only be set for externally-accessible services");
     } else {
@@ -482,6 +489,20 @@ void validate_status_update(json::Value, json::Value after, FieldErrors& errors)
     std::string_view host = ingress["hostname"].as_string();
     if (!host.empty()) report(dns_subdomain_problems(host), item.child("hostname"), host, errors);
   }
+}
+
+std::vector<std::string> warnings(json::Value object) {
+  std::vector<std::string> out;
+  json::Value spec = object["spec"];
+  if (!spec["externalIPs"].empty()) {
+    out.emplace_back(
+        "spec.externalIPs is deprecated and may no longer be implemented in some clusters");
+  }
+  if (spec["trafficDistribution"].as_string() == "PreferClose") {
+    out.emplace_back(
+        R"(spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone")");
+  }
+  return out;
 }
 
 }  // namespace

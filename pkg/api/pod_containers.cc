@@ -49,7 +49,7 @@ void validate_ports(json::Value ports, bool host_network, const Path& path, Fiel
     int64_t host_port = port["hostPort"].as_int();
     if (host_port != 0 && !is_port(host_port)) {
       errors.invalid(item.child("hostPort"), host_port, kPortRange);
-    } else if (host_network && host_port != number) {
+    } else if (host_network && host_port != 0 && host_port != number) {
       errors.invalid(item.child("hostPort"), host_port,
                      "must match `containerPort` when `hostNetwork` is true");
     }

@@ -16,12 +16,15 @@ bool may_change(std::string_view image) {
   return last.substr(colon + 1) == "latest";
 }
 
-void default_container(json::Node container, bool host_network) {
+void default_container(json::Node container) {
   if (container["imagePullPolicy"].as_string().empty()) {
     container.set("imagePullPolicy",
                   may_change(container["image"].as_string()) ? "Always" : "IfNotPresent");
   }
-  if (!host_network) return;
+}
+
+// Only in a pod itself: a template leaves it open until it is used.
+void default_host_ports(json::Node container) {
   for (json::Node port : container["ports"].items()) {
     if (port["hostPort"].as_int() == 0) port.set("hostPort", port["containerPort"].as_int());
   }
@@ -47,12 +50,9 @@ bool has_source(json::Node volume) {
 
 void default_pod_spec(json::Node spec) {
   if (!spec.is_object()) return;
-  bool host_network = spec["hostNetwork"].as_bool();
-  for (const char* list : {"initContainers", "containers"}) {
-    for (json::Node container : spec[list].items()) default_container(container, host_network);
+  for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
+    for (json::Node container : spec[list].items()) default_container(container);
   }
-  for (json::Node container : spec["ephemeralContainers"].items())
-    default_container(container, false);
   for (json::Node volume : spec["volumes"].items()) {
     if (!has_source(volume)) volume.set_object("emptyDir");
   }
@@ -69,8 +69,12 @@ void default_pod(json::Node pod) {
   json::Node spec = pod["spec"];
   if (!spec.is_object()) return;
   default_pod_spec(spec);
+  bool host_network = spec["hostNetwork"].as_bool();
   for (const char* list : {"initContainers", "containers"}) {
-    for (json::Node container : spec[list].items()) requests_from_limits(container["resources"]);
+    for (json::Node container : spec[list].items()) {
+      requests_from_limits(container["resources"]);
+      if (host_network) default_host_ports(container);
+    }
   }
   requests_from_limits(spec["resources"]);
   if (!spec["enableServiceLinks"]) spec.set("enableServiceLinks", true);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/selector.h"
@@ -48,18 +50,18 @@ void validate_selector_and_labels(json::Value spec, const Path& path, std::strin
   }
 }
 
-void validate_workload_template(json::Value spec, const Path& path, FieldErrors& errors) {
+void validate_workload_template(json::Value pod_template, std::string_view kind, const Path& at,
+                                FieldErrors& errors) {
   static constexpr std::string_view kAlways[] = {"Always"};
-  Path at = path.child("template");
-  json::Value pod = spec["template"]["spec"];
-  validate_pod_template(spec["template"], at, errors);
+  json::Value pod = pod_template["spec"];
+  validate_pod_template(pod_template, at, errors);
   std::string_view restart = pod["restartPolicy"].as_string();
   if (!restart.empty() && restart != "Always") {
     errors.not_supported(at.child("spec").child("restartPolicy"), restart, kAlways);
   }
   if (pod["activeDeadlineSeconds"]) {
     errors.forbidden(at.child("spec").child("activeDeadlineSeconds"),
-                     "activeDeadlineSeconds in ReplicaSet is not Supported");
+                     fmt::format("activeDeadlineSeconds in {} is not Supported", kind));
   }
 }
 

@@ -23,8 +23,9 @@ std::vector<std::string> workload_warnings(json::Value object);
 // one is.
 void validate_selector_and_labels(json::Value spec, const Path& path, std::string_view empty_text,
                                   FieldErrors& errors);
-// The template's own rules, and that its pods restart for ever.
-void validate_workload_template(json::Value spec, const Path& path, FieldErrors& errors);
+// The template's own rules, and that its pods restart for ever, as the pods of a `kind` do.
+void validate_workload_template(json::Value pod_template, std::string_view kind, const Path& path,
+                                FieldErrors& errors);
 void validate_counts(json::Value spec, const Path& path, std::span<const char* const> fields,
                      FieldErrors& errors);
 void validate_immutable(json::Value before, json::Value after, const Path& path,
