@@ -187,12 +187,28 @@ Error typed_error(json::Value applied, Error cause) {
                          applied["kind"].as_string(), cause.message());
 }
 
+// As Go writes a map.
+void sort_members(json::Node node) {
+  for (json::Node item : node.items()) sort_members(item);
+  if (!node.is_object()) return;
+  std::map<std::string, json::Node, std::less<>> sorted;
+  for (const auto& [key, value] : node.members()) {
+    sort_members(value);
+    sorted.emplace(key, value);
+  }
+  json::Draft out;
+  for (const auto& [key, value] : sorted) out.root().add(key, json::Draft(value).freeze().root());
+  node.assign(out.root());
+}
+
 // Keeps the annotation of client-side apply in step, so that old kubectl can go on.
 void renew_last_applied(json::Value live, json::Value applied, json::Node merged) {
   if (!live["metadata"]["annotations"][kLastApplied]) return;
+  json::Draft sorted(applied);
+  sort_members(sorted.root());
   merged.ensure_object("metadata")
       .ensure_object("annotations")
-      .set(kLastApplied, applied.dump() + "\n");
+      .set(kLastApplied, sorted.dump() + "\n");
 }
 
 }  // namespace
@@ -266,6 +282,11 @@ void track_update(const Struct* schema, json::Value live, json::Node updated,
   json::Value sent_entries = sent_document.root()["metadata"]["managedFields"];
   ManagedFields managed;
   bool reset = options.subresource.empty() && ManagedFields::is_reset(sent_entries);
+  // Whoever asks to forget all managers asks not to become one.
+  if (reset && live) {
+    updated["metadata"].remove("managedFields");
+    return;
+  }
   if (!reset) {
     if (options.subresource.empty()) managed = ManagedFields::parse(sent_entries);
     // Clients that know nothing of managed fields must not lose them by leaving them out.

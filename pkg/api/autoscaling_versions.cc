@@ -60,7 +60,6 @@ void push_cpu(json::Node metrics, const char* part_name, json::Node percent) {
 }
 
 void to_stored(json::Node scaler) {
-  scaler.set("apiVersion", "autoscaling/v2");
   json::Node spec = scaler.ensure_object("spec");
   json::Draft metrics = take_annotation(scaler, kMetrics);
   if (metrics.root().is_array()) {
@@ -119,7 +118,6 @@ void metrics_from_stored(json::Node scaler, json::Node spec) {
 }
 
 void from_stored(json::Node scaler) {
-  scaler.set("apiVersion", "autoscaling/v1");
   json::Node spec = scaler.ensure_object("spec");
   if (json::Node behavior = spec["behavior"]; behavior.is_object()) {
     json::Draft copy(behavior);

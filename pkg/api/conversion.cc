@@ -45,14 +45,16 @@ const Resource& stored_rules(const Resource& served) {
 
 json::Draft to_stored(const Resource& served, json::Draft object) {
   if (served.stored_as == nullptr) return object;
-  served.to_stored(object.root());
+  if (served.to_stored != nullptr) served.to_stored(object.root());
+  object.root().set("apiVersion", served.stored_as->api_version());
   return decoded(*served.stored_as, std::move(object));
 }
 
 json::Draft from_stored(const Resource& served, json::Value object) {
   json::Draft out(object);
   if (served.stored_as == nullptr) return out;
-  served.from_stored(out.root());
+  if (served.from_stored != nullptr) served.from_stored(out.root());
+  out.root().set("apiVersion", served.api_version());
   return decoded(served, std::move(out));
 }
 

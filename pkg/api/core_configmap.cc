@@ -65,7 +65,7 @@ void validate_config_map(json::Value object, FieldErrors& errors) {
   }
   validate_keys(object["binaryData"], Path("binaryData"), errors);
   for (auto [key, value] : object["binaryData"].members()) bytes += decoded_size(value);
-  if (bytes > kDataBytesMax) errors.too_long(Path(), kDataBytesMax);
+  if (bytes > kDataBytesMax) errors.too_long(Path("[]"), kDataBytesMax);
 }
 
 struct SecretRule {

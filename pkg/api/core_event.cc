@@ -157,7 +157,6 @@ void rename(json::Node object, const char* from, const char* to) {
 }
 
 void to_stored(json::Node event) {
-  event.set("apiVersion", "v1");
   for (const Renamed& field : kRenamed) rename(event, field.served, field.stored);
   // The old form states these always.
   event.ensure_object("involvedObject");
@@ -167,7 +166,6 @@ void to_stored(json::Node event) {
 }
 
 void from_stored(json::Node event) {
-  event.set("apiVersion", "events.k8s.io/v1");
   for (const Renamed& field : kRenamed) rename(event, field.stored, field.served);
 }
 

@@ -61,7 +61,8 @@ void validate_owner(json::Value owner, const Path& path, FieldErrors& errors) {
       slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
   std::string_view version =
       slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
-  if (version.empty())
+  // A second slash makes it no group and version at all.
+  if (version.empty() || group.find('/') != std::string_view::npos)
     errors.invalid(path.child("apiVersion"), api_version, "version must not be empty");
   for (const char* field : {"kind", "name", "uid"}) {
     std::string_view text = owner[field].as_string();
@@ -100,8 +101,7 @@ void validate_finalizers(json::Value finalizers, const Path& path, FieldErrors& 
     foreground = foreground || name == "foregroundDeletion";
   }
   if (orphan && foreground) {
-    errors.invalid(path, finalizers,
-                   "finalizer set orphan and foregroundDeletion cannot be both set");
+    errors.invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
   }
   size_t at = 0;
   for (json::Value item : finalizers.items()) {
@@ -257,6 +257,8 @@ Result<void> validate_update(const Resource& resource, json::Value before, json:
   FieldErrors errors;
   validate_changed_meta(before, after, errors);
   validate_content(resource, after, errors);
+  // Every kind's own rules of an update begin with these once more.
+  validate_meta_update(before["metadata"], after["metadata"], errors);
   if (resource.validate_update != nullptr) resource.validate_update(before, after, errors);
   return finish(resource, after, errors);
 }

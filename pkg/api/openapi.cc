@@ -7,6 +7,7 @@
 #include <set>
 
 #include "api/openapi_schema.h"
+#include "api/retired.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -381,14 +382,16 @@ Rows rows_of(std::string_view group, std::string_view version,
              std::span<const Resource* const> all) {
   Rows out;
   for (const Resource* row : all) {
-    if (row->group == group && row->version == version) out.push_back(row);
+    if (row->group == group && row->version == version && !is_retired(*row)) out.push_back(row);
   }
   return out;
 }
 
 Rows all_rows(std::span<const Resource* const> custom) {
-  std::span<const Resource* const> own = resources();
-  Rows out(own.begin(), own.end());
+  Rows out;  // Retired versions have no documents of their own: they are described as what is
+             // stored.
+  std::ranges::copy_if(resources(), std::back_inserter(out),
+                       [](const Resource* row) { return !is_retired(*row); });
   out.insert(out.end(), custom.begin(), custom.end());
   return out;
 }

@@ -138,7 +138,7 @@ class Decoder {
     std::vector<wire::Part> parts;
     wire::Reader reader(bytes);
     for (wire::Part part; reader.next(part);) parts.push_back(part);
-    if (reader.failed()) return Error::bad_request("proto: unexpected end or malformed field");
+    if (reader.failed()) return Error::bad_request("unexpected EOF");
     return Message(std::move(parts));
   }
 
@@ -377,7 +377,7 @@ Result<ProtobufEnvelope> protobuf_unwrap(std::string_view body) {
         if (inner.number == 1) out.api_version = valid_utf8(inner.bytes);
         if (inner.number == 2) out.kind = valid_utf8(inner.bytes);
       }
-      if (meta.failed()) return Error::bad_request("proto: malformed type in the envelope");
+      if (meta.failed()) return Error::bad_request("unexpected EOF");
     } else if (part.number == 2) {
       out.raw = part.bytes;
     } else if (part.number == 3) {
@@ -386,7 +386,7 @@ Result<ProtobufEnvelope> protobuf_unwrap(std::string_view body) {
       out.content_type = valid_utf8(part.bytes);
     }
   }
-  if (reader.failed()) return Error::bad_request("proto: malformed envelope");
+  if (reader.failed()) return Error::bad_request("unexpected EOF");
   return out;
 }
 

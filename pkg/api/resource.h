@@ -96,8 +96,8 @@ struct Resource {
   // that subresource.
   std::span<const std::string_view> reset_fields = {};
   // For a second served version of a kind: the row whose form is stored, and the conversions
-  // between this row's form and that one. Both rewrite the object in place, apiVersion and kind
-  // included.
+  // between this row's form and that one (null: they are the same). Both rewrite the object in
+  // place, all but its apiVersion (conversion.h).
   const Resource* stored_as = nullptr;
   void (*to_stored)(json::Node object) = nullptr;
   void (*from_stored)(json::Node object) = nullptr;

@@ -167,6 +167,8 @@ class StrategicMerger {
       if (there) target.remove(member.key);
       return {};
     }
+    // A directive says what becomes of what is there.
+    if (!there && member.value.is_object() && member.value[kDirective]) return {};
     if (!there || there.type() != member.value.type()) {
       target.set_null(member.key);
       take_new(target[member.key], member.value);

@@ -1,6 +1,7 @@
 // The list of built-in kinds, in discovery order, and the ways to look one up.
 
 #include "api/resource.h"
+#include "api/retired.h"
 #include "api/rows.h"
 #include "base/check.h"
 
@@ -97,6 +98,30 @@ constexpr const Resource* kResources[] = {
     // flowcontrol.apiserver.k8s.io/v1
     &kFlowSchemas,
     &kPriorityLevelConfigurations,
+    // Retired versions, last, so that nobody comes to them first.
+    &kControllerRevisionsV1beta2,
+    &kDaemonSetsV1beta2,
+    &kDeploymentsV1beta2,
+    &kReplicaSetsV1beta2,
+    &kStatefulSetsV1beta2,
+    &kControllerRevisionsV1beta1,
+    &kDeploymentsV1beta1,
+    &kStatefulSetsV1beta1,
+    &kHorizontalPodAutoscalersV2beta2,
+    &kHorizontalPodAutoscalersV2beta1,
+    &kCronJobsV1beta1,
+    &kIngressClassesV1beta1,
+    &kIngressesV1beta1,
+    &kPodDisruptionBudgetsV1beta1,
+    &kClusterRoleBindingsV1beta1,
+    &kClusterRolesV1beta1,
+    &kRoleBindingsV1beta1,
+    &kRolesV1beta1,
+    &kDaemonSetsExtensions,
+    &kDeploymentsExtensions,
+    &kIngressesExtensions,
+    &kNetworkPoliciesExtensions,
+    &kReplicaSetsExtensions,
 };
 
 }  // namespace

@@ -190,6 +190,8 @@ namespace {
 
 void state(const Shape& shape, json::Value value, FieldSet& out) {
   Form form = shape.form(value.is_object());
+  bool items = form == Form::kSet || form == Form::kMapList;
+  if (items && value.is_array() && value.empty()) return;  // States no item.
   if (form == Form::kLeaf || is_nothing(value)) {
     out.member = true;
     return;

@@ -18,6 +18,19 @@ std::string unregistered(std::string_view api_version, std::string_view kind) {
       kind, api_version);
 }
 
+namespace {
+
+// A kind of ours, a list of one, or the list of anything that the core group has.
+bool is_known(std::string_view group, std::string_view version, std::string_view kind) {
+  if (api::find_kind(group, version, kind) != nullptr) return true;
+  if (!kind.ends_with("List")) return false;
+  std::string_view item = kind.substr(0, kind.size() - 4);
+  return item.empty() ? group.empty() && version == "v1"
+                      : api::find_kind(group, version, item) != nullptr;
+}
+
+}  // namespace
+
 Result<void> check_kind(const Resource& resource, json::Value body) {
   std::string_view kind = body["kind"].as_string();
   std::string_view api_version = body["apiVersion"].as_string();
@@ -30,7 +43,7 @@ Result<void> check_kind(const Resource& resource, json::Value body) {
   }
   if (kind.empty()) kind = resource.kind;
   if (kind == resource.kind && group == resource.group && version == resource.version) return {};
-  const bool known = api::find_kind(group, version, kind) != nullptr;
+  const bool known = is_known(group, version, kind);
   if (known && kind == resource.kind) {
     return Error::bad_request(
         "the API version in the data ({}) does not match the expected API version ({})",

@@ -1,5 +1,6 @@
 #include "apiserver/continue_token.h"
 
+#include "api/decode.h"
 #include "base/encoding.h"
 #include "base/strings.h"
 #include "json/json.h"
@@ -27,11 +28,11 @@ Result<ContinueToken> decode_continue(std::string_view text) {
   std::optional<std::string> bytes = base64url_decode(text);
   if (!bytes) return malformed("illegal base64 data at input byte 0");
   Result<json::Document> parsed = json::Document::parse(*bytes);
-  if (!parsed.ok()) return malformed("not JSON");
+  if (!parsed.ok()) return malformed(api::go_json_error(*bytes));
   json::Value root = parsed->root();
   if (root["v"].as_string() != "meta.k8s.io/v1") {
-    return malformed(fmt::format("server does not recognize this encoded version \"{}\"",
-                                 root["v"].as_string()));
+    return malformed(
+        fmt::format("server does not recognize this encoded version {}", root["v"].as_string()));
   }
   ContinueToken token;
   token.revision = root["rv"].as_int();

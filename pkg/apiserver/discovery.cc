@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "api/conversion.h"
 #include "api/openapi.h"
 #include "api/resource.h"
+#include "api/retired.h"
 #include "api/status.h"
 #include "apiserver/encode.h"
 #include "apiserver/negotiate.h"
@@ -63,7 +65,15 @@ std::vector<const Resource*> rows_of(std::string_view group, std::string_view ve
   return out;
 }
 
+// What programs that look at everything go by is left out for retired versions (retired.h).
+constexpr std::string_view kRetiredVerbs[] = {"create", "delete", "get", "patch", "update"};
+
+bool is_stored(const Resource& row) {
+  return row.verbs.empty() || std::ranges::find(row.verbs, "watch") != row.verbs.end();
+}
+
 std::span<const std::string_view> verbs_of(const Resource& row) {
+  if (api::is_retired(row)) return kRetiredVerbs;
   return row.verbs.empty() ? std::span<const std::string_view>(kStandardVerbs) : row.verbs;
 }
 
@@ -131,10 +141,10 @@ std::string resource_list(std::string_view group, std::string_view version) {
     push_all(entry.set_array("verbs"), verbs_of(*row));
     if (!row->short_names.empty()) push_all(entry.set_array("shortNames"), row->short_names);
     if (!row->categories.empty()) push_all(entry.set_array("categories"), row->categories);
-    bool storable =
-        std::find(verbs_of(*row).begin(), verbs_of(*row).end(), "list") != verbs_of(*row).end();
-    if (storable) {
-      std::string hash = pki::sha256(row->group_resource() + "/" + std::string(row->version));
+    if (is_stored(*row)) {
+      const Resource& stored = api::stored_rules(*row);
+      std::string hash =
+          pki::sha256(fmt::format("{}/{}/{}", stored.group, stored.version, stored.kind));
       entry.set("storageVersionHash", base64_encode(hash.substr(0, 8)));
     }
     std::vector<const Subresource*> subresources;
@@ -215,6 +225,11 @@ std::string aggregated(std::string_view api_version, bool core) {
   return with_newline(draft);
 }
 
+Error not_allowed() {
+  return Error(Code::kMethodNotAllowed,
+               "the server does not allow this method on the requested resource");
+}
+
 // The aggregated form's version the client asks for first; empty when it wants the classic one.
 std::string wanted_aggregation(const http::Request& request) {
   for (std::string_view header : request.headers.all("Accept")) {
@@ -276,7 +291,34 @@ void Discovery::send(const http::Request& request, http::Response& response,
   response.set_body(std::move(content_type), std::move(plain).value());
 }
 
-bool Discovery::handle_root(const http::Request& request, http::Response& response) {
+Result<void> Discovery::send_kind(const http::Request& request, http::Response& response,
+                                  const Document& document) {
+  Result<Wanted> agreed = negotiate(request, Offers{.table = false, .partial = false});
+  // The lists of groups have another way of saying what there is.
+  constexpr std::string_view kMark = "Available representations: ";
+  bool groups = request.segments[0] == "apis" && request.segments.size() <= 2;
+  if (!agreed.ok() && groups && agreed.error().message().find(kMark) != std::string::npos) {
+    const std::string& text = agreed.error().message();
+    return Error::make(Code::kNotAcceptable, "only the following media types are accepted: {}",
+                       text.substr(text.find(kMark) + kMark.size()));
+  }
+  Wanted wanted = TRY(std::move(agreed));
+  if (wanted.media == MediaType::kJson) {
+    send(request, response, document, "application/json");
+    return {};
+  }
+  std::string plain = document.body != nullptr
+                          ? *document.body
+                          : TRY(http::gunzip(*document.zipped, kPlainBytesMax));
+  json::Document parsed = TRY(json::Document::parse(plain));
+  const api::Struct* schema = api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1." +
+                                               std::string(parsed.root()["kind"].as_string()));
+  response.headers.add("Vary", "Accept");
+  write_document(response, 200, parsed.root(), schema, wanted);
+  return {};
+}
+
+Result<void> Discovery::handle_root(const http::Request& request, http::Response& response) {
   bool core = request.segments[0] == "api";
   std::string version = wanted_aggregation(request);
   if (!version.empty()) {
@@ -285,37 +327,51 @@ bool Discovery::handle_root(const http::Request& request, http::Response& respon
                   [&] { return aggregated(version, core); }),
          fmt::format("application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList",
                      version));
-    return true;
+    return {};
   }
-  send(request, response,
-       document(request.segments[0], [&] { return core ? api_versions(address_) : group_list(); }),
-       "application/json");
-  return true;
+  return send_kind(request, response, document(request.segments[0], [&] {
+                     return core ? api_versions(address_) : group_list();
+                   }));
 }
 
-bool Discovery::handle(const http::Request& request, http::Response& response) {
+bool Discovery::serves_group(std::string_view group) const {
+  std::span<const Resource* const> rows = api::resources();
+  return std::ranges::any_of(rows, [&](const Resource* row) { return row->group == group; });
+}
+
+Result<bool> Discovery::handle(const http::Request& request, http::Response& response) {
   const std::vector<std::string>& segments = request.segments;
   if (segments.empty()) return false;
   if (segments[0] == "openapi") return handle_openapi(request, response);
   if (segments[0] != "api" && segments[0] != "apis") return false;
-  if (segments.size() == 1) return handle_root(request, response);
+  // Upstream looks at the method for those that a version's own server answers, not for the lists
+  // of groups.
+  bool reads = request.method == "GET" || request.method == "HEAD";
+  bool any_method = segments[0] == "apis" && segments.size() <= 2;
+  if (segments.size() == 1) {
+    if (!reads && !any_method) return not_allowed();
+    TRY(handle_root(request, response));
+    return true;
+  }
   bool core = segments[0] == "api";
   if (segments.size() != (core ? 2U : 3U) && !(segments.size() == 2 && !core)) return false;
   std::string key = join(segments, "/");
   if (!core && segments.size() == 2) {
     for (const GroupVersions& group : groups()) {
       if (group.group != segments[1]) continue;
-      send(request, response, document(key, [&] { return single_group(group); }),
-           "application/json");
+      TRY(send_kind(request, response, document(key, [&] { return single_group(group); })));
       return true;
     }
     return false;
   }
   std::string group = core ? std::string() : segments[1];
   const std::string& version = segments.back();
-  if (rows_of(group, version).empty()) return false;
-  send(request, response, document(key, [&] { return resource_list(group, version); }),
-       "application/json");
+  if (rows_of(group, version).empty()) {
+    if (serves_group(group)) return api::no_such_resource();
+    return false;
+  }
+  if (!reads) return not_allowed();
+  TRY(send_kind(request, response, document(key, [&] { return resource_list(group, version); })));
   return true;
 }
 
@@ -364,7 +420,11 @@ bool Discovery::handle_openapi(const http::Request& request, http::Response& res
   if (!core && !grouped) return false;
   std::string group = core ? std::string() : segments[3];
   const std::string& version = segments.back();
-  if (rows_of(group, version).empty()) return false;
+  std::vector<const Resource*> rows = rows_of(group, version);
+  if (std::ranges::all_of(rows, [](const Resource* row) { return api::is_retired(*row); })) {
+    response.status = 404;
+    return true;
+  }
   // The index names a document with its hash, so a client may keep it for as long as it likes.
   if (request.query.has("hash")) response.headers.set("Cache-Control", "public, immutable");
   send(request, response,

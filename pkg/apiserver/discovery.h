@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/mutex.h"
+#include "base/result.h"
 #include "http/message.h"
 
 namespace wherry::apiserver {
@@ -22,11 +23,12 @@ class Discovery {
 
   // Answers /api, /apis, /apis/GROUP, /api/VERSION, /apis/GROUP/VERSION and /openapi/...; false
   // when the path is none of these or names a group that does not exist.
-  bool handle(const http::Request& request, http::Response& response) EXCLUDES(mutex_);
+  Result<bool> handle(const http::Request& request, http::Response& response) EXCLUDES(mutex_);
   // Every path there is, as GET / lists them.
   std::string paths() const;
   // Whether there is such a group and version.
   bool serves(std::string_view group, std::string_view version) const;
+  bool serves_group(std::string_view group) const;
 
  private:
   struct Document {
@@ -35,7 +37,10 @@ class Discovery {
     std::string etag;
   };
 
-  bool handle_root(const http::Request& request, http::Response& response);
+  Result<void> handle_root(const http::Request& request, http::Response& response);
+  // A document that is a kind of its own, in the form that the client takes.
+  static Result<void> send_kind(const http::Request& request, http::Response& response,
+                                const Document& document);
   bool handle_openapi(const http::Request& request, http::Response& response);
   // The document of that key, made by `make` the first time.
   template <typename Make>

@@ -1,5 +1,7 @@
 #include "apiserver/encode.h"
 
+#include <map>
+
 #include "api/conversion.h"
 #include "api/protobuf.h"
 #include "api/status.h"
@@ -35,6 +37,23 @@ std::string indent_two(const std::string& four) {
     end = end == std::string::npos ? four.size() : end + 1;
     out.append(four, at + spaces, end - at - spaces);
     at = end;
+  }
+  return out;
+}
+
+// YAML is written from Go's maps.
+json::Draft sorted(json::Value value) {
+  json::Draft out;
+  json::Node root = out.root();
+  if (value.is_object()) {
+    std::map<std::string_view, json::Value> members;
+    for (auto [key, member] : value.members()) members.emplace(key, member);
+    for (const auto& [key, member] : members) root.add(key, sorted(member).freeze().root());
+  } else if (value.is_array()) {
+    root.assign_array();
+    for (json::Value item : value.items()) root.push(sorted(item).root());
+  } else {
+    root.assign(value);
   }
   return out;
 }
@@ -210,7 +229,7 @@ void write_items(http::Response& response, const Resource& resource, const ListR
 
 std::string render(json::Value document, const api::Struct* schema, MediaType media, bool pretty) {
   switch (media) {
-    case MediaType::kYaml: return json::to_yaml(document);
+    case MediaType::kYaml: return json::to_yaml(sorted(document).freeze().root());
     case MediaType::kProtobuf: return api::protobuf_encode_body(*schema, document);
     case MediaType::kJson: break;
   }

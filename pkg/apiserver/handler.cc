@@ -1,5 +1,6 @@
 #include "apiserver/handler.h"
 
+#include "api/retired.h"
 #include "api/status.h"
 #include "apiserver/authorise.h"
 #include "apiserver/encode.h"
@@ -19,8 +20,8 @@ bool known_method(std::string_view method) {
 }
 
 // Kinds on their way out say so with every answer.
-std::string_view deprecation(const Resource& resource) {
-  if (!resource.group.empty()) return {};
+std::string deprecation(const Resource& resource) {
+  if (!resource.group.empty()) return api::retirement_warning(resource);
   if (resource.plural == "endpoints") {
     return "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
   }
@@ -66,7 +67,7 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
   TRY(authorise(asked));
   if (!route.is_resource) return answer_path(request, response, route);
   if (route.unknown) {
-    if (parts_.discovery.serves(route.group, route.version)) return api::no_such_resource();
+    if (parts_.discovery.serves_group(route.group)) return api::no_such_resource();
     write_text(response, 404, "404 page not found\n");
     return {};
   }
@@ -77,7 +78,7 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
                  "the server does not allow this method on the requested resource");
   }
   Call call{request, response, route, {}};
-  if (std::string_view text = deprecation(*route.target.resource); !text.empty()) {
+  if (std::string text = deprecation(*route.target.resource); !text.empty()) {
     call.context.warnings.emplace_back(text);
   }
   call.context.user = std::move(user);
@@ -91,7 +92,8 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
 
 Result<void> Handler::answer_path(http::Request& request, http::Response& response,
                                   const Route& route) {
-  if (parts_.pages.handle(request, response, metrics_)) return {};
+  bool page = TRY(parts_.pages.handle(request, response, metrics_));
+  if (page) return {};
   const TokenIssuer* tokens = parts_.machinery.tokens();
   if (tokens != nullptr &&
       answer_issuer_page(request, response, *tokens, parts_.discovery.address())) {
@@ -102,7 +104,8 @@ Result<void> Handler::answer_path(http::Request& request, http::Response& respon
     response.set_body("application/json", parts_.discovery.paths());
     return {};
   }
-  if (reads && parts_.discovery.handle(request, response)) return {};
+  bool answered = TRY(parts_.discovery.handle(request, response));
+  if (answered) return {};
   write_text(response, 404, "404 page not found\n");
   return {};
 }

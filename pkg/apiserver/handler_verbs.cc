@@ -9,6 +9,7 @@
 #include "apiserver/handler.h"
 #include "apiserver/parameters.h"
 #include "apiserver/reviews.h"
+#include "base/strings.h"
 
 namespace wherry::apiserver {
 namespace {
@@ -43,9 +44,23 @@ Offers offers_of(const Route& route) {
                                                     "get") != resource.verbs.end();
   bool own_form = route.subresource == nullptr || route.subresource->kind == resource.kind;
   bool whole = stored && own_form;
+  // Go's package of the unversioned type.
+  std::string_view package = resource.group.empty() ? "core" : split(resource.group, '.').front();
   return {.table = whole,
           .partial = whole,
-          .streams = route.target.name.empty() && route.verb != "create"};
+          .streams = route.target.name.empty() && route.verb != "create",
+          .watch = route.verb == "watch",
+          .kind = fmt::format("{}.{}", package, resource.kind)};
+}
+
+Result<void> check_include(const http::Request& request, const Wanted& wanted) {
+  std::string_view include = request.query.get("includeObject");
+  bool known = include.empty() || include == "None" || include == "Metadata" || include == "Object";
+  if (known || wanted.form != Form::kTable) return {};
+  return Error::bad_request(
+      "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be "
+      "'Metadata', 'Object', 'None', or empty",
+      quote(include));
 }
 
 // The struct of a body: the subresource's own, else the kind's.
@@ -54,6 +69,23 @@ const api::Struct* body_struct(const Route& route) {
     return route.subresource->schema;
   }
   return route.target.resource->schema;
+}
+
+// A kind that is only posted, and that a subresource takes too: posting it to its own collection is
+// posting it there (Bindings, to pods/binding). An empty resource: it is not so.
+Target posted_to(const Target& target, json::Value body) {
+  const Resource& posted = *target.resource;
+  if (posted.verbs.size() != 1 || posted.verbs.front() != "create") return {};
+  for (const Resource* row : api::resources()) {
+    for (const api::Subresource& part : row->subresources) {
+      bool same =
+          row->group == posted.group && row->version == posted.version && part.kind == posted.kind;
+      if (!same) continue;
+      return {row, target.ns, std::string(body["metadata"]["name"].as_string()),
+              std::string(part.name)};
+    }
+  }
+  return {};
 }
 
 std::string_view body_kind(const Route& route) {
@@ -84,7 +116,9 @@ Result<void> Handler::get(Call& call) {
     return parts_.streams.log(call.request, target, call.response);
   }
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
+  TRY(parts_.machinery.check_version(call.request.query.get("resourceVersion")));
   ObjectPtr object = TRY(parts_.machinery.get_subresource(target));
+  TRY(check_include(call.request, wanted));
   return write(call, 200, object, wanted);
 }
 
@@ -93,6 +127,7 @@ Result<void> Handler::list(Call& call) {
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   ListOptions options = TRY(list_options(call.request, target));
   ListResult result = TRY(parts_.machinery.list(target, options));
+  TRY(check_include(call.request, wanted));
   write_list(call.response, *target.resource, result, wanted,
              call.request.query.get("includeObject"), now());
   return {};
@@ -117,6 +152,11 @@ Result<void> Handler::create(Call& call) {
     json::Draft answer = TRY(std::move(*review));
     write_document(call.response, 201, answer.freeze().root(), target.resource->schema, wanted);
     return {};
+  }
+  if (Target part = posted_to(target, body.root()); part.resource != nullptr) {
+    ObjectPtr object =
+        TRY(parts_.machinery.create_subresource(call.context, part, body.root(), options));
+    return write(call, 201, object, wanted);
   }
   Written written = TRY(parts_.machinery.create(call.context, target, body.root(), options));
   return write(call, 201, written.object, wanted);
@@ -152,7 +192,12 @@ Result<void> Handler::update(Call& call) {
 
 Result<void> Handler::patch(Call& call) {
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
-  PatchBody body = TRY(read_patch(call.request));
+  Result<PatchBody> read = read_patch(call.request);
+  if (!read.ok() && read.error().is(Code::kBadRequest)) {
+    // Whether there is anything to patch is asked before the patch is read.
+    TRY(parts_.machinery.get(call.route.target));
+  }
+  PatchBody body = TRY(std::move(read));
   WriteOptions options = TRY(write_options(call.request, "PatchOptions"));
   if (call.request.query.has("force") && body.type != PatchType::kApply) {
     api::FieldErrors errors;

@@ -42,6 +42,8 @@ class Machinery {
   Result<void> start();
 
   Result<ObjectPtr> get(const Target& target) const;
+  // The resourceVersion of a get: a number that has been reached.
+  Result<void> check_version(std::string_view version) const;
   Result<ListResult> list(const Target& target, const ListOptions& options) const;
 
   Result<Written> create(Context& context, const Target& target, json::Value body,

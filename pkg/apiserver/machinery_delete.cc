@@ -189,6 +189,8 @@ Result<ListResult> Machinery::remove_collection(Context& context, const Target& 
   ListResult found = TRY(list(target, which));
   ListResult result;
   result.revision = found.revision;
+  result.continue_token = found.continue_token;
+  result.remaining = found.remaining;
   for (const ObjectPtr& object : found.items) {
     Target one{target.resource, std::string(object->ns()), std::string(object->name()), {}};
     DeleteOptions mine = options;
@@ -199,7 +201,9 @@ Result<ListResult> Machinery::remove_collection(Context& context, const Target& 
       continue;
     }
     // Somebody else was faster, or made it anew under the same name.
-    if (deleted.error().is(Code::kNotFound) || deleted.error().is(Code::kConflict)) continue;
+    bool asked = options.uid || options.resource_version;
+    bool raced = deleted.error().is(Code::kConflict) && !asked;
+    if (deleted.error().is(Code::kNotFound) || raced) continue;
     return std::move(deleted).error();
   }
   return result;

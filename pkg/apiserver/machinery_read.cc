@@ -125,6 +125,20 @@ Result<View> fresh_view(const store::Store& store, const std::string& resource,
 
 }  // namespace
 
+Result<void> Machinery::check_version(std::string_view version) const {
+  if (version.empty()) return {};
+  std::optional<uint64_t> wanted = parse_uint(version);
+  if (!wanted || *wanted > INT64_MAX) {
+    return Error::make(
+        Code::kUnknown,
+        "resourceVersion: Invalid value: {}: strconv.ParseUint: parsing {}: invalid syntax",
+        quote(version), quote(version));
+  }
+  Revision current = store_.revision();
+  if (static_cast<Revision>(*wanted) <= current) return {};
+  return too_large_version(static_cast<Revision>(*wanted), current);
+}
+
 Result<ObjectPtr> Machinery::get(const Target& target) const {
   std::string resource = target.resource->group_resource();
   ObjectPtr object =
@@ -138,9 +152,12 @@ Result<ListResult> Machinery::list(const Target& target, const ListOptions& opti
   std::string resource = api::stored_rules(*target.resource).group_resource();
   View view = options.continue_token.empty() ? TRY(fresh_view(store_, resource, options))
                                              : TRY(continued_view(store_, resource, options));
+  // "Any version" is answered in one piece.
+  bool whole = options.resource_version == "0" && options.continue_token.empty();
+  const int64_t limit = whole ? 0 : options.limit;
   ListResult result;
   result.revision = view.snapshot->revision();
-  if (options.filter.everything() && options.limit <= 0) {
+  if (options.filter.everything() && limit <= 0) {
     result.items.reserve(view.snapshot->count_after(target.ns, view.after_ns, view.after_name));
   }
   bool full = false;
@@ -149,7 +166,7 @@ Result<ListResult> Machinery::list(const Target& target, const ListOptions& opti
       return true;
     }
     result.items.push_back(object);
-    full = options.limit > 0 && result.items.size() >= static_cast<size_t>(options.limit);
+    full = limit > 0 && result.items.size() >= static_cast<size_t>(limit);
     return !full;
   });
   if (!full) return result;

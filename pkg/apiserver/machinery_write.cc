@@ -3,6 +3,7 @@
 #include "api/apply.h"
 #include "api/conversion.h"
 #include "api/defaults.h"
+#include "api/managed_fields.h"
 #include "api/meta.h"
 #include "api/patch.h"
 #include "api/status.h"
@@ -127,6 +128,9 @@ Result<json::Draft> Machinery::decode_body(Context& context, const Target& targe
   json::Draft object = resource.schema != nullptr
                            ? TRY(api::decode(*resource.schema, body, how, context.warnings))
                            : json::Draft(body);
+  if (api::ManagedFields::is_reset(body["metadata"]["managedFields"])) {
+    object.root().ensure_object("metadata").set_array("managedFields");  // Decoding lost it.
+  }
   object.root().set("kind", resource.kind);
   object.root().set("apiVersion", resource.api_version());
   fill_defaults(resource, object.root());
@@ -155,10 +159,14 @@ Result<Written> Machinery::create(Context& context, const Target& target, json::
   json::Draft object = TRY(decode_body(context, target, body, options));
   TRY(fit_to_target(target, object.root()));
   // Only the store minds, which a dry run does not reach.
-  if (!options.dry_run && !object.root()["metadata"]["resourceVersion"].as_string().empty()) {
+  std::string_view version = object.root()["metadata"]["resourceVersion"].as_string();
+  if (!options.dry_run && !version.empty() && version != "0") {
     return Error(Code::kUnknown, "resourceVersion should not be set on objects to be created");
   }
-  // Before anything is filled in that the caller did not ask for.
+  // What nobody can choose is nobody's; the rest is the caller's before anything is filled in.
+  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"}) {
+    object.root()["metadata"].remove(field);
+  }
   track(context, target, json::Value(), object.root(), options);
   return insert(context, target, api::to_stored(*target.resource, std::move(object)), options);
 }
@@ -393,7 +401,8 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   json::Node root = object.root();
 
   std::string_view uid = root["metadata"]["uid"].as_string();
-  if (!uid.empty() && uid != live->uid()) {
+  // An applied one is judged with the rest of metadata.
+  if (!how.applied && !uid.empty() && uid != live->uid()) {
     return api::conflict(
         served.group_resource(), target.name,
         fmt::format(
@@ -404,8 +413,9 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
             live->uid()));
   }
   // A patch may carry the version it was made for.
-  std::string_view version = root["metadata"]["resourceVersion"].as_string();
-  if (!version.empty() && version != "0" && version != std::to_string(live->revision())) {
+  json::Document patched = object.freeze();
+  Revision version = TRY(version_of(patched.root()));
+  if (version != 0 && version != live->revision()) {
     return api::modified(served.group_resource(), target.name);
   }
   carry_over(before, root);

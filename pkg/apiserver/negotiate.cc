@@ -53,7 +53,7 @@ std::vector<Clause> parse_accept(const http::Headers& headers) {
 }
 
 std::optional<MediaType> known_media(std::string_view media) {
-  if (media == kJson || media == "*/*" || media == "application/*") return MediaType::kJson;
+  if (media == kJson || media == "*/*") return MediaType::kJson;
   if (media == kYaml) return MediaType::kYaml;
   if (media == kProtobuf) return MediaType::kProtobuf;
   return std::nullopt;
@@ -67,7 +67,7 @@ bool wants_pretty(const http::Request& request) {
 }
 
 // Whether the clause's wish for another form can be met; sets it.
-bool take_form(const Clause& clause, Offers offers, Wanted& wanted) {
+bool take_form(const Clause& clause, const Offers& offers, Wanted& wanted) {
   if (clause.as.empty()) return true;
   if (clause.group != "meta.k8s.io") return false;
   if (clause.version != "v1" && clause.version != "v1beta1") return false;
@@ -85,28 +85,65 @@ bool take_form(const Clause& clause, Offers offers, Wanted& wanted) {
 
 }  // namespace
 
-Result<Wanted> negotiate(const http::Request& request, Offers offers) {
+namespace {
+
+// Whether the encoding is on offer at all.
+std::optional<MediaType> offered_media(const Clause& clause, const Offers& offers) {
+  std::optional<MediaType> media = known_media(clause.media);
+  if (media && offers.json_only && *media != MediaType::kJson) return std::nullopt;
+  return media;
+}
+
+// A list is asked for as PartialObjectMetadataList, an object without the List.
+Result<void> check_number(const Clause& clause, const Offers& offers) {
+  if (offers.watch || offers.kind.empty()) return {};
+  if (clause.as == "PartialObjectMetadata" && offers.streams) {
+    return Error::make(Code::kNotAcceptable,
+                       "you requested PartialObjectMetadata, but the requested object is a list "
+                       "(*{}List)",
+                       offers.kind);
+  }
+  if (clause.as == "PartialObjectMetadataList" && !offers.streams) {
+    return Error::make(Code::kNotAcceptable,
+                       "you requested PartialObjectMetadataList, but the requested object is not a "
+                       "list (*{})",
+                       offers.kind);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Wanted> negotiate(const http::Request& request, const Offers& offers) {
   std::vector<Clause> clauses = parse_accept(request.headers);
   for (const Clause& clause : clauses) {
-    std::optional<MediaType> media = known_media(clause.media);
+    std::optional<MediaType> media = offered_media(clause, offers);
     if (!media) continue;
+    if (offers.watch && *media == MediaType::kYaml) {
+      return Error::make(Code::kNotAcceptable,
+                         "only the following media types are accepted: "
+                         "application/json;stream=watch, "
+                         "application/vnd.kubernetes.protobuf;stream=watch");
+    }
     Wanted wanted;
     wanted.media = *media;
     wanted.pretty = wants_pretty(request);
-    if (take_form(clause, offers, wanted)) return wanted;
+    if (!take_form(clause, offers, wanted)) continue;
+    TRY(check_number(clause, offers));
+    return wanted;
   }
   if (clauses.empty()) {
     Wanted wanted;
     wanted.pretty = wants_pretty(request);
     return wanted;
   }
-  bool some = std::any_of(clauses.begin(), clauses.end(), [](const Clause& clause) {
-    return known_media(clause.media).has_value();
+  bool some = std::any_of(clauses.begin(), clauses.end(), [&](const Clause& clause) {
+    return offered_media(clause, offers).has_value();
   });
   if (!some) {
-    return Error::make(Code::kNotAcceptable,
-                       "406: Not Acceptable\n\nAvailable representations: {}{}", kAll,
-                       offers.streams ? kStreams : std::string_view());
+    return Error::make(
+        Code::kNotAcceptable, "406: Not Acceptable\n\nAvailable representations: {}{}",
+        offers.json_only ? kJson : kAll, offers.streams ? kStreams : std::string_view());
   }
   return Error::make(Code::kNotAcceptable, "only the following media types are accepted: {}", kAll);
 }

@@ -26,11 +26,14 @@ struct Wanted {
 struct Offers {
   bool table = true;
   bool partial = true;
-  bool streams = false;  // A list, which may be watched.
+  bool streams = false;    // A list, which may be watched.
+  bool watch = false;      // A watch of it: of one object and of a list alike.
+  bool json_only = false;  // No other encoding.
+  std::string kind = {};   // Upstream's name of the type: "core.ConfigMap".
 };
 
 // kNotAcceptable when nothing that the client takes is on offer.
-Result<Wanted> negotiate(const http::Request& request, Offers offers);
+Result<Wanted> negotiate(const http::Request& request, const Offers& offers);
 // The same, but never fails: for error answers.
 Wanted negotiate_error(const http::Request& request);
 

@@ -14,6 +14,7 @@ namespace wherry::apiserver {
 namespace {
 
 constexpr size_t kManagerBytesMax = 128;
+constexpr size_t kProtobufMagicBytes = 4;
 
 Error invalid_options(std::string_view kind, const api::FieldErrors& errors) {
   return errors.to_error("meta.k8s.io", kind, "");
@@ -25,6 +26,11 @@ Result<std::optional<int64_t>> number(const http::Request& request, std::string_
   std::string_view text = request.query.get(name);
   if (text.empty()) return std::optional<int64_t>(0);
   std::optional<int64_t> value = parse_int(text);
+  std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
+  bool number = !digits.empty() && digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!value && number) {
+    return Error::bad_request("strconv.ParseInt: parsing {}: value out of range", quote(text));
+  }
   if (!value) {
     return Error::bad_request("strconv.ParseInt: parsing {}: invalid syntax", quote(text));
   }
@@ -57,8 +63,13 @@ std::string summary(std::string_view body) {
   if (body[0] == '{') {
     return body.size() > kShown ? std::string(body.substr(0, kShown)) + " ..." : std::string(body);
   }
-  std::string hex = hex_encode(body.substr(0, kShown / 2));
-  return body.size() > kShown / 2 ? hex + " ..." : hex;
+  std::string hex = hex_encode(body.substr(0, kShown));
+  return body.size() > kShown ? hex + " ..." : hex;
+}
+
+Error unrecognised(std::string_view kind, std::string_view why, std::string_view body) {
+  return Error::bad_request("the object provided is unrecognized (must be of type {}): {} ({})",
+                            kind, why, summary(body));
 }
 
 Result<json::Document> read_protobuf(const http::Request& request, const api::Struct* schema,
@@ -68,13 +79,45 @@ Result<json::Document> read_protobuf(const http::Request& request, const api::St
                        "the body of the request was in an unknown format - accepted media types "
                        "include: application/json, application/yaml");
   }
-  api::ProtobufEnvelope envelope = TRY(api::protobuf_unwrap(request.body));
-  if (!envelope.kind.empty() && envelope.kind != kind) {
-    return Error::bad_request("{} in version \"{}\" cannot be handled as a {}: unable to decode",
-                              envelope.kind, envelope.api_version, kind);
+  if (request.body.empty()) return unrecognised(kind, "empty data", request.body);
+  Result<api::ProtobufEnvelope> envelope = api::protobuf_unwrap(request.body);
+  if (!envelope.ok()) return unrecognised(kind, envelope.error().message(), request.body);
+  if (request.body.size() == kProtobufMagicBytes) {
+    return unrecognised(kind, "empty body", request.body);
   }
-  json::Draft draft = TRY(api::protobuf_decode_body(*schema, request.body));
-  return draft.freeze();
+  Result<json::Draft> draft = json::Draft();
+  // A kind that is another, or none at all, is refused by name before its content is looked at.
+  if (envelope->kind.empty() || envelope->kind == kind) {
+    draft = api::protobuf_decode_body(*schema, request.body);
+  } else {
+    draft->root().set("kind", envelope->kind);
+    draft->root().set("apiVersion", envelope->api_version);
+  }
+  if (!draft.ok()) {
+    std::string_view version = envelope->api_version;
+    return Error::bad_request("{} in version \"{}\" cannot be handled as a {}: {}", kind,
+                              version.substr(version.find('/') + 1), kind, draft.error().message());
+  }
+  return draft->freeze();
+}
+
+// Options are not an object that a handler is registered for: only what is wrong is said.
+Error bare_refusal(Error error) {
+  std::string_view text = error.message();
+  for (std::string_view mark :
+       {std::string_view("cannot be handled as a DeleteOptions: "),
+        std::string_view(
+            "the object provided is unrecognized (must be of type DeleteOptions): ")}) {
+    size_t at = text.find(mark);
+    if (at == std::string_view::npos) continue;
+    text = text.substr(at + mark.size());
+    size_t shown = text.rfind(" (");  // The summary of the body.
+    if (mark.starts_with("the object") && shown != std::string_view::npos) {
+      text = text.substr(0, shown);
+    }
+    return Error(error.code(), std::string(text));
+  }
+  return error;
 }
 
 DeleteOptions from_body(json::Value body) {
@@ -135,6 +178,7 @@ Result<WatchOptions> watch_options(const http::Request& request, const Target& t
   if (request.query.has("sendInitialEvents")) {
     out.send_initial_events = is_true(request.query.get("sendInitialEvents"));
   }
+  out.continues = !request.query.get("continue").empty();
   out.timeout_seconds = TRY(number(request, "timeoutSeconds"));
   out.include_object = request.query.get("includeObject");
   return out;
@@ -166,13 +210,17 @@ Result<WriteOptions> write_options(const http::Request& request, std::string_vie
 Result<DeleteOptions> delete_options(const http::Request& request) {
   DeleteOptions out;
   if (!request.body.empty()) {
-    json::Document body = TRY(
-        read_body(request, api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"),
-                  "DeleteOptions"));
+    const api::Struct* schema =
+        api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
+    Result<json::Document> read = read_body(request, schema, "DeleteOptions");
+    if (!read.ok()) return bare_refusal(std::move(read).error());
+    json::Document body = TRY(std::move(read));
     std::string_view kind = body.root()["kind"].as_string();
     if (!kind.empty() && kind != "DeleteOptions") {
       return Error(Code::kBadRequest, unregistered(body.root()["apiVersion"].as_string(), kind));
     }
+    Result<json::Draft> decoded = api::decode(*schema, body.root());
+    if (!decoded.ok()) return bare_refusal(std::move(decoded).error());
     out = from_body(body.root());
     std::vector<std::string_view> dry;
     for (json::Value item : body.root()["dryRun"].items()) dry.push_back(item.as_string());
@@ -192,24 +240,59 @@ Result<DeleteOptions> delete_options(const http::Request& request) {
   return out;
 }
 
+namespace {
+
+std::string no_object(json::Value root) {
+  return fmt::format(
+      "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of "
+      "type "
+      "struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
+      "\"json:\\\"kind,omitempty\\\"\" }}",
+      json::type_name(root.type()));
+}
+
+// apiVersion and kind are read before anything else.
+Result<void> check_type_fields(json::Value root, std::string_view kind, std::string_view body) {
+  for (const char* field : {"apiVersion", "kind"}) {
+    json::Value value = root[field];
+    if (!value || value.is_null() || value.is_string()) continue;
+    return unrecognised(kind,
+                        fmt::format("couldn't get version/kind; json parse error: json: cannot "
+                                    "unmarshal {} into Go struct field .{} of type string",
+                                    json::type_name(value.type()), field),
+                        body);
+  }
+  std::string_view version = root["apiVersion"].as_string();
+  if (std::count(version.begin(), version.end(), '/') > 1) {
+    return unrecognised(kind, fmt::format("unexpected GroupVersion string: {}", version), body);
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<json::Document> read_body(const http::Request& request, const api::Struct* schema,
                                  std::string_view kind) {
   MediaType media = TRY(body_type(request));
   if (media == MediaType::kProtobuf) return read_protobuf(request, schema, kind);
   if (media == MediaType::kYaml) {
     Result<json::Document> parsed = json::parse_yaml(request.body);
-    if (parsed.ok()) return parsed;
+    bool fits = parsed.ok() && (parsed->root().is_object() || parsed->root().is_null());
+    if (fits) return parsed;
+    if (parsed.ok()) return unrecognised(kind, no_object(parsed->root()), request.body);
     return Error::bad_request("the object provided is unrecognized (must be of type {}): {} ({})",
                               kind, parsed.error().message(), summary(request.body));
   }
   Result<json::Document> parsed = json::Document::parse(request.body);
-  if (parsed.ok() && parsed->root().is_object()) return parsed;
+  // Null leaves everything as it is in an object that holds nothing yet.
+  if (parsed.ok() && parsed->root().is_null()) return json::Draft().freeze();
+  if (parsed.ok() && parsed->root().is_object()) {
+    TRY(check_type_fields(parsed->root(), kind, request.body));
+    return parsed;
+  }
   std::string why = api::go_json_error(request.body);
   if (parsed.ok()) {
-    why = fmt::format(
-        "json: cannot unmarshal {} into Go value of type struct {{ APIVersion string "
-        "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
-        json::type_name(parsed->root().type()));
+    return unrecognised(kind, no_object(parsed->root()), request.body);
   } else if (why.empty()) {
     why = parsed.error().message();
   }
@@ -238,6 +321,7 @@ Result<PatchBody> read_patch(const http::Request& request) {
       return Error::bad_request("error decoding YAML: error converting YAML to JSON: {}",
                                 parsed.error().message());
     }
+    if (parsed->root().is_null()) parsed = json::Draft().freeze();
     if (!parsed->root().is_object()) {
       return Error::bad_request(
           "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
@@ -252,7 +336,12 @@ Result<PatchBody> read_patch(const http::Request& request) {
   if (!parsed.ok()) {
     std::string why = api::go_json_error(request.body);
     if (why.empty()) why = parsed.error().message();
+    // A strategic patch is read by somebody else, who says no more than this.
+    if (out.type == PatchType::kStrategic) return Error(Code::kBadRequest, std::move(why));
     return Error::bad_request("error decoding patch: {}", why);
+  }
+  if (out.type == PatchType::kMerge && parsed->root().is_null()) {
+    return Error::bad_request("Invalid JSON Patch");
   }
   out.document = std::move(parsed).value();
   return out;

@@ -69,6 +69,10 @@ Result<Filter> parse_filter(const Resource& resource, std::string_view labels,
   Filter filter;
   if (!labels.empty()) filter.labels = TRY(api::Selector::parse(labels));
   if (!fields.empty()) filter.fields = TRY(api::parse_field_selector(fields));
+  // "=" asks for nothing.
+  std::erase_if(filter.fields, [](const api::FieldRequirement& wanted) {
+    return wanted.path.empty() && wanted.value.empty();
+  });
   for (const api::FieldRequirement& wanted : filter.fields) {
     if (is_metadata_field(wanted.path) || find_field(resource, wanted.path) != nullptr) continue;
     // Kinds with fields of their own say it this way, the others name the two they all have.

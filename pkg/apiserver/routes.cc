@@ -33,7 +33,7 @@ std::string verb_of(const http::Request& request, const Route& route) {
   if (method == "GET" || method == "HEAD") {
     if (route.verb == "watch") return "watch";  // The old /watch/ prefix.
     if (!route.target.subresource.empty()) return "get";
-    if (named) return asks_watch(request) ? "watch" : "get";
+    if (named) return "get";
     return asks_watch(request) ? "watch" : "list";
   }
   return to_lower(method);

@@ -1,6 +1,7 @@
 #include "apiserver/status_pages.h"
 
 #include "apiserver/encode.h"
+#include "apiserver/negotiate.h"
 
 namespace wherry::apiserver {
 namespace {
@@ -122,8 +123,8 @@ void StatusPages::health(const http::Request& request, http::Response& response)
   write_text(response, 200, fmt::format("{}{} check passed\n", lines, kind));
 }
 
-bool StatusPages::handle(const http::Request& request, http::Response& response,
-                         const RequestMetrics& requests) {
+Result<bool> StatusPages::handle(const http::Request& request, http::Response& response,
+                                 const RequestMetrics& requests) {
   if (request.segments.empty()) return false;
   const std::string& first = request.segments[0];
   if (first == "livez" || first == "readyz" || first == "healthz") {
@@ -132,6 +133,11 @@ bool StatusPages::handle(const http::Request& request, http::Response& response,
   }
   if (request.segments.size() != 1) return false;
   if (first == "version") {
+    if (request.method != "GET" && request.method != "HEAD") {
+      return Error(Code::kMethodNotAllowed,
+                   "the server does not allow this method on the requested resource");
+    }
+    TRY(negotiate(request, Offers{.table = false, .partial = false, .json_only = true}));
     response.set_body("application/json", version_text());
     return true;
   }

@@ -49,8 +49,8 @@ class StatusPages {
       : store_(store), checks_(std::move(checks)) {}
 
   // False when the path is none of these pages.
-  bool handle(const http::Request& request, http::Response& response,
-              const RequestMetrics& requests);
+  Result<bool> handle(const http::Request& request, http::Response& response,
+                      const RequestMetrics& requests);
 
  private:
   void health(const http::Request& request, http::Response& response) const;

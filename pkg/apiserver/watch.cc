@@ -39,16 +39,20 @@ Result<void> check_options(const WatchOptions& options) {
   api::FieldErrors errors;
   const std::string& match = options.resource_version_match;
   api::Path path("resourceVersionMatch");
+  static constexpr std::string_view kKnown[] = {"NotOlderThan"};
+  if (options.continues) {
+    errors.forbidden(path, "resourceVersionMatch is forbidden when continue is provided");
+  }
   if (options.send_initial_events) {
     if (match != "NotOlderThan") {
       errors.forbidden(path,
                        "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+      if (!match.empty()) errors.not_supported(path, match, kKnown);
     }
   } else if (!match.empty()) {
     errors.forbidden(path,
                      "resourceVersionMatch is forbidden for watch unless sendInitialEvents is "
                      "provided");
-    static constexpr std::string_view kKnown[] = {"NotOlderThan"};
     if (match != kKnown[0]) errors.not_supported(path, match, kKnown);
   }
   if (!errors.empty()) return errors.to_error("meta.k8s.io", "ListOptions", "");
@@ -108,7 +112,8 @@ class WatchStream final : public http::EventSource, public store::Watcher {
       if (selects(*object)) connection_->post_unlimited(encode("ADDED", object));
       return !connection_->ended();
     });
-    if (options_.send_initial_events.value_or(false)) bookmark(snapshot.revision(), true);
+    // A watch from the state on counts as one that asks for it, whether it says so or not.
+    if (options_.bookmarks) bookmark(snapshot.revision(), true);
     last_ = snapshot.revision();
   }
 

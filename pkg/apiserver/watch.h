@@ -31,6 +31,7 @@ struct WatchOptions {
   std::string resource_version;
   std::string resource_version_match;
   bool bookmarks = false;
+  bool continues = false;  // It names a continue token, which only a list can use.
   std::optional<bool> send_initial_events;
   std::optional<int64_t> timeout_seconds;
   Wanted wanted;

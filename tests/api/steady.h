@@ -105,6 +105,11 @@ inline std::string steady_text(std::string_view key, std::string_view text) {
   if (text.starts_with("10.43.") && text != "10.43.0.1") return "<address>";
   if (key == "cells" && is_age(text)) return "<age>";
   if (key == "cells" && (text.ends_with("/TCP") || text.ends_with("/UDP"))) return ports_cell(text);
+  // What somebody's program was built from and with.
+  for (std::string_view build :
+       {"gitVersion", "gitCommit", "gitTreeState", "goVersion", "compiler"}) {
+    if (key == build) return "<build>";
+  }
   constexpr std::string_view kVolume = "kube-api-access-";
   if (text.starts_with(kVolume)) return std::string(kVolume) + "<suffix>";
   return steady_message(text);

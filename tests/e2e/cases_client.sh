@@ -77,6 +77,70 @@ case_client_apply() {
   has "$(k delete -f "$FILES/app.yaml" --wait=false)" 'service "app" deleted'
 }
 
+# As tutorials of 2018 have them.
+old_manifest() {
+  cat <<YAML
+apiVersion: extensions/v1beta1
+kind: Deployment
+metadata: {name: old}
+spec:
+  replicas: 1
+  template:
+    metadata: {labels: {app: old}}
+    spec:
+      containers: [{name: main, image: $BOX}]
+---
+apiVersion: apps/v1beta1
+kind: Deployment
+metadata: {name: older}
+spec:
+  replicas: ${1:-0}
+  template:
+    metadata: {labels: {app: older}}
+    spec:
+      containers: [{name: main, image: $BOX}]
+---
+apiVersion: extensions/v1beta1
+kind: Ingress
+metadata: {name: old}
+spec:
+  rules:
+  - host: a.example
+    http:
+      paths:
+      - {path: /, backend: {serviceName: old, servicePort: 80}}
+---
+apiVersion: autoscaling/v2beta1
+kind: HorizontalPodAutoscaler
+metadata: {name: old}
+spec:
+  maxReplicas: 3
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: old}
+  metrics: [{type: Resource, resource: {name: cpu, targetAverageUtilization: 40}}]
+YAML
+}
+
+case_client_apply_retired_versions() {
+  local out
+  old_manifest > "$FILES/old.yaml"
+  out=$(k apply -f "$FILES/old.yaml" 2>&1)
+  has "$out" '^deployment.extensions/old created$'
+  has "$out" '^ingress.extensions/old created$'
+  has "$out" 'Warning: extensions/v1beta1 Ingress is deprecated in v1.14\+, unavailable in v1.22\+; use networking.k8s.io/v1 Ingress'
+  same "$(get deployment/old '{.apiVersion} {.spec.selector.matchLabels.app}')" 'apps/v1 old'
+  same "$(get ingress/old '{.apiVersion} {.spec.rules[0].http.paths[0].backend.service.port.number}')" \
+    'networking.k8s.io/v1 80'
+  same "$(get hpa/old '{.apiVersion} {.spec.metrics[0].resource.target.averageUtilization}')" \
+    'autoscaling/v2 40'
+  has "$(k apply -f "$FILES/old.yaml" 2> /dev/null)" '^ingress.extensions/old unchanged$'
+  old_manifest 2 > "$FILES/old.yaml"
+  has "$(k apply -f "$FILES/old.yaml" 2> /dev/null)" '^deployment.apps/older configured$'
+  is deployment/older '{.spec.replicas}' 2
+  has "$(k get deployment old)" '^old '
+  same "$(kn api-resources --verbs=list | grep -c ' extensions/v1beta1 ')" 0
+  has "$(k delete -f "$FILES/old.yaml" --wait=false 2> /dev/null)" 'ingress.extensions "old" deleted'
+}
+
 case_client_apply_server_side() {
   local out before
   app_manifest hello > "$FILES/app.yaml"
@@ -356,6 +420,10 @@ case_client_explain() {
   has "$out" '^GROUP: +apps'
   has "$out" '^KIND: +Deployment'
   has "$(k explain deployment.spec --recursive)" 'maxSurge'
+  # Every kind there is.
+  for kind in $(kn api-resources -o name); do
+    has "$(k explain "$kind" --recursive)" '^FIELDS:|^DESCRIPTION:'
+  done
   out=$(kn api-resources)
   has "$out" '^deployments +deploy +apps/v1 +true +Deployment'
   has "$out" '^pods +po +v1 +true +Pod'
