@@ -66,6 +66,11 @@ void binding_defaults(json::Node binding) {
   }
 }
 
+// Without rules a role has none, not a list of none.
+void role_defaults(json::Node role) {
+  if (role["rules"].empty()) role.set_null("rules");
+}
+
 void validate_rule(json::Value rule, bool namespaced, const Path& path, FieldErrors& errors) {
   if (rule["verbs"].empty())
     errors.required(path.child("verbs"), "verbs must contain at least one value");
@@ -157,7 +162,13 @@ void validate_cluster_binding(json::Value binding, FieldErrors& errors) {
 
 void validate_binding_update(json::Value before, json::Value after, FieldErrors& errors) {
   if (!json::equal(before["roleRef"], after["roleRef"])) {
-    errors.invalid(Path("roleRef"), after["roleRef"], "cannot change roleRef");
+    // As upstream shows it: by the names of its own fields.
+    json::Draft shown;
+    json::Value role = after["roleRef"];
+    shown.root().set("APIGroup", role["apiGroup"].as_string());
+    shown.root().set("Kind", role["kind"].as_string());
+    shown.root().set("Name", role["name"].as_string());
+    errors.invalid(Path("roleRef"), shown.freeze().root(), "cannot change roleRef");
   }
 }
 
@@ -172,6 +183,7 @@ constinit const Resource kRoles = {
     .schema = &schema::rbac_v1::kRole,
     .columns = kRoleColumns,
     .create_on_update = true,
+    .apply_defaults = &role_defaults,
     .validate = &validate_role,
     .valid_name = &valid_path_segment_name,
 };
@@ -186,6 +198,7 @@ constinit const Resource kClusterRoles = {
     .schema = &schema::rbac_v1::kClusterRole,
     .columns = kRoleColumns,
     .create_on_update = true,
+    .apply_defaults = &role_defaults,
     .validate = &validate_cluster_role,
     .valid_name = &valid_path_segment_name,
 };

@@ -3,16 +3,19 @@
 namespace wherry::apiserver {
 
 std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& store,
-                                                           const Clock& clock) {
+                                                           const Clock& clock,
+                                                           const Authoriser* authoriser) {
   std::vector<std::unique_ptr<Admission>> all;
   all.push_back(namespace_lifecycle(store));
   all.push_back(limit_ranger(store));
   all.push_back(service_account(store));
+  all.push_back(node_restriction(store, authoriser));
   all.push_back(pod_security(store));
   all.push_back(default_tolerations());
   all.push_back(priority(store));
   all.push_back(runtime_class(store));
   all.push_back(node_taint());
+  all.push_back(role_escalation(authoriser));
   all.push_back(resource_quota(store, clock));  // Last: what is refused elsewhere costs nothing.
   return all;
 }

@@ -19,6 +19,8 @@
 
 namespace wherry::apiserver {
 
+class Authoriser;
+
 enum class Operation { kCreate, kUpdate, kDelete };
 
 struct AdmissionRequest {
@@ -66,12 +68,20 @@ std::unique_ptr<Admission> runtime_class(const store::Store& store);
 // What is created counts against its namespace's quotas.
 std::unique_ptr<Admission> resource_quota(const store::Store& store, const Clock& clock);
 
+// What a node writes is about itself and about the pods that are bound to it.
+std::unique_ptr<Admission> node_restriction(const store::Store& store,
+                                            const Authoriser* authoriser);
+// Nobody grants by a role or a binding what they do not hold, unless they may `escalate` the role
+// or `bind` it. Without an authoriser everybody may.
+std::unique_ptr<Admission> role_escalation(const Authoriser* authoriser);
+
 bool is_pod_create(const AdmissionRequest& request);
 // The object's name, or while it has none what it will be made from.
 std::string name_of(const AdmissionRequest& request);
 
 // In the order in which they run.
 std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& store,
-                                                           const Clock& clock);
+                                                           const Clock& clock,
+                                                           const Authoriser* authoriser);
 
 }  // namespace wherry::apiserver

@@ -1,6 +1,7 @@
 // Pods run as a ServiceAccount: its name, its pull secrets, and the volume with token, CA and
 // namespace at the path client libraries look at. Wording: Kubernetes, ServiceAccount admission.
 
+#include "api/pod_uses.h"
 #include "api/status.h"
 #include "apiserver/admission.h"
 #include "base/random.h"
@@ -68,8 +69,14 @@ class ServiceAccountAdmission final : public Admission {
     json::Node spec = pod.ensure_object("spec");
     std::string name = name_of(request);
     if (pod["metadata"]["annotations"][kMirror]) {
-      if (spec["serviceAccountName"].as_string().empty()) return {};
-      return api::forbidden("pods", name, "a mirror pod may not reference service accounts");
+      json::Document mirror = json::Draft(pod).freeze();
+      api::PodUses uses = api::uses_of(mirror.root());
+      const char* wrong = !uses.service_account.empty() ? "reference service accounts"
+                          : !uses.secrets.empty()       ? "reference secrets"
+                          : uses.token_projections ? "use ServiceAccountToken volume projections"
+                                                   : nullptr;
+      if (wrong == nullptr) return {};
+      return api::forbidden("pods", name, fmt::format("a mirror pod may not {}", wrong));
     }
     if (spec["serviceAccountName"].as_string().empty()) {
       std::string_view old = spec["serviceAccount"].as_string();

@@ -1,5 +1,7 @@
 #include "apiserver/bookkeeping.h"
 
+#include "api/apply.h"
+
 #include "api/status.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -178,6 +180,12 @@ Result<ObjectPtr> success_object() {
   root.set("status", "Success");
   root.set("code", 201);
   return api::Object::parse(status.dump());
+}
+
+std::string manager_of(const Context& context, const WriteOptions& options) {
+  if (!options.field_manager.empty()) return options.field_manager;
+  std::string manager = api::manager_from_user_agent(context.user_agent);
+  return manager.empty() ? "unknown" : manager;
 }
 
 }  // namespace wherry::apiserver

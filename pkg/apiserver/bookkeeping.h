@@ -25,6 +25,9 @@ void begin_object(json::Node object, Time now);
 void make_name(json::Node object);
 bool makes_name(json::Node object);  // No name, but a generateName.
 
+// In whose name managed fields are kept: what the request says, else the program that sent it.
+std::string manager_of(const Context& context, const WriteOptions& options);
+
 // Fields that a client may leave out of an update, and those it can never change back.
 void carry_over(json::Value before, json::Node after);
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include "apiserver/bootstrap_roles.h"
 #include "base/strings.h"
 
 namespace wherry::apiserver {
@@ -89,7 +90,8 @@ Result<void> make_bootstrap_objects(Machinery& machinery) {
   for (std::string_view json : kPriorityClasses) {
     TRY(ensure(machinery, "priorityclasses.scheduling.k8s.io", "", json));
   }
-  return {};
+  Context context = server_context();
+  return make_bootstrap_roles(machinery, context);
 }
 
 Result<void> publish_api_service(Machinery& machinery, const std::string& service_cidr,

@@ -1,7 +1,7 @@
 #pragma once
-// What every cluster has from the first moment: four namespaces, two priority classes, and the
-// Service through which pods find the API server. Missing pieces are made at each start; what is
-// there stays.
+// What every cluster has from the first moment: four namespaces, two priority classes, the built-in
+// roles, and the Service through which pods find the API server. Missing pieces are made at each
+// start; what is there stays.
 
 #include <string>
 

@@ -136,7 +136,8 @@ unsigned FlowControl::width(const http::Request& request, const Attributes& aske
       asked.verb == "watch" &&
       (is_true(request.query.get("sendInitialEvents")) && request.query.has("sendInitialEvents"));
   if (asked.verb != "list" && asked.verb != "deletecollection" && !begins_with_state) return 1;
-  std::string resource = asked.group.empty() ? asked.resource : asked.resource + "." + asked.group;
+  std::string resource(asked.resource);
+  if (!asked.group.empty()) resource += fmt::format(".{}", asked.group);
   size_t objects = store_.snapshot(resource)->size();
   if (std::optional<uint64_t> limit = parse_uint(request.query.get("limit")); limit && *limit > 0) {
     objects = std::min<size_t>(objects, *limit);

@@ -2,7 +2,6 @@
 
 #include "api/retired.h"
 #include "api/status.h"
-#include "apiserver/authorise.h"
 #include "apiserver/encode.h"
 #include "apiserver/impersonate.h"
 #include "apiserver/issuer_pages.h"
@@ -61,10 +60,10 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
       return page.answer(caller, request, response);
     }
   }
-  User user = TRY(impersonate(std::move(caller), request));
+  User user = TRY(impersonate(parts_.authoriser, std::move(caller), request, route));
   Attributes asked = attributes_of(user, route);
   if (parts_.flows.admit(request, response, asked) != FlowControl::Verdict::kRun) return {};
-  TRY(authorise(asked));
+  TRY(parts_.authoriser.check(asked));
   if (!route.is_resource) return answer_path(request, response, route);
   if (route.unknown) {
     if (parts_.discovery.serves_group(route.group)) return api::no_such_resource();
@@ -110,12 +109,25 @@ Result<void> Handler::answer_path(http::Request& request, http::Response& respon
   return {};
 }
 
+Result<void> Handler::connect(Call& call) {
+  const Route& route = call.route;
+  if (route.target.subresource == "proxy") {
+    return parts_.proxy.pass(call.request, route, call.response);
+  }
+  // A stream does what it does whichever method opened it: who may only read may not open one.
+  Attributes asked = attributes_of(call.context.user, route);
+  asked.verb = "create";
+  if (!parts_.authoriser.allows(asked)) {
+    std::string reason;
+    static_cast<void>(parts_.authoriser.allows(asked, &reason));
+    return api::forbidden(route.target.resource->group_resource(), route.target.name, reason);
+  }
+  return parts_.streams.connect(call.request, route, call.response);
+}
+
 Result<void> Handler::answer_resource(Call& call) {
   const std::string& verb = call.route.verb;
-  if (verb == "connect" && call.route.target.subresource == "proxy") {
-    return parts_.proxy.pass(call.request, call.route, call.response);
-  }
-  if (verb == "connect") return parts_.streams.connect(call.request, call.route, call.response);
+  if (verb == "connect") return connect(call);
   if (verb == "get") return get(call);
   if (verb == "list") return list(call);
   if (verb == "watch") return watch(call);

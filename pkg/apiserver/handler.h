@@ -6,6 +6,7 @@
 #include <string>
 
 #include "apiserver/authenticate.h"
+#include "apiserver/authorise.h"
 #include "apiserver/discovery.h"
 #include "apiserver/extra_page.h"
 #include "apiserver/flow_control.h"
@@ -26,6 +27,7 @@ class Handler {
   struct Parts {
     Machinery& machinery;
     const Authenticator& authenticator;
+    const Authoriser& authoriser;
     Discovery& discovery;
     StatusPages& pages;
     Watches& watches;
@@ -51,6 +53,7 @@ class Handler {
   Result<void> answer(http::Request& request, http::Response& response, const Route& route);
   Result<void> answer_path(http::Request& request, http::Response& response, const Route& route);
   Result<void> answer_resource(Call& call);
+  Result<void> connect(Call& call);
 
   Result<void> get(Call& call);
   Result<void> list(Call& call);

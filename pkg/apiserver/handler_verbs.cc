@@ -5,6 +5,7 @@
 
 #include "api/status.h"
 #include "apiserver/authorise.h"
+#include "apiserver/bookkeeping.h"
 #include "apiserver/encode.h"
 #include "apiserver/handler.h"
 #include "apiserver/parameters.h"
@@ -146,8 +147,9 @@ Result<void> Handler::create(Call& call) {
   WriteOptions options = TRY(write_options(call.request, "CreateOptions"));
   json::Document body =
       TRY(read_body(call.request, target.resource->schema, target.resource->kind));
-  std::optional<Result<json::Draft>> review =
-      answer_review(call.context.user, target, body.root(), parts_.authenticator, now());
+  std::optional<Result<json::Draft>> review = answer_review(
+      call.context.user, target, body.root(),
+      {parts_.authenticator, parts_.authoriser, manager_of(call.context, options)}, now());
   if (review) {
     json::Draft answer = TRY(std::move(*review));
     write_document(call.response, 201, answer.freeze().root(), target.resource->schema, wanted);
@@ -183,7 +185,7 @@ Result<void> Handler::update(Call& call) {
   if (creates && !parts_.machinery.get(target).ok()) {
     Attributes asked = attributes_of(call.context.user, call.route);
     asked.verb = "create";
-    TRY(authorise(asked));
+    TRY(parts_.authoriser.check(asked));
     options.may_create = true;
   }
   Written written = TRY(parts_.machinery.update(call.context, target, body.root(), options));

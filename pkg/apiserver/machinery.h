@@ -24,13 +24,15 @@
 
 namespace wherry::apiserver {
 
+class Authoriser;
 class TokenIssuer;
 
 struct MachineryOptions {
   std::string service_cidr = "10.43.0.0/16";
   uint16_t node_port_first = 30000;
   uint16_t node_port_last = 32767;
-  const TokenIssuer* tokens = nullptr;  // Null: no ServiceAccount tokens (tests).
+  const TokenIssuer* tokens = nullptr;     // Null: no ServiceAccount tokens (tests).
+  const Authoriser* authoriser = nullptr;  // Null: who writes may grant what they like (tests).
 };
 
 class Machinery {
@@ -48,6 +50,13 @@ class Machinery {
 
   Result<Written> create(Context& context, const Target& target, json::Value body,
                          const WriteOptions& options = {});
+  // Many at once, all or nothing, in one transaction: at the start, where each transaction costs.
+  // None is a Service.
+  struct New {
+    Target target;  // With its name.
+    json::Draft body;
+  };
+  Result<void> create_all(Context& context, std::span<const New> objects);
   Result<Written> update(Context& context, const Target& target, json::Value body,
                          const WriteOptions& options = {});
   Result<Written> patch(Context& context, const Target& target, PatchType type, json::Value patch,
@@ -84,8 +93,9 @@ class Machinery {
                                   const WriteOptions& options) const;
   Result<void> mutate(const AdmissionRequest& request) const;
   Result<void> validate(const AdmissionRequest& request, Companions& companions) const;
+  // With `batch` nothing is stored yet: it takes what is to be written.
   Result<Written> insert(Context& context, const Target& target, json::Draft object,
-                         const WriteOptions& options);
+                         const WriteOptions& options, Companions* batch = nullptr);
   Result<Written> replace(Context& context, const Target& target, const Change& change,
                           const WriteOptions& options, const Update& how);
   Result<Written> replace_once(Context& context, const Target& target, const ObjectPtr& live,
@@ -111,6 +121,7 @@ class Machinery {
                               const DeleteOptions& options, ObjectPtr& marked);
   Result<Deleted> gone(const Target& target, const ObjectPtr& live, json::Value before,
                        const DeleteOptions& options);
+  static Result<store::Write> write_of(const Target& target, json::Value value, Revision expected);
   // Stores `value` (absent: deletes) where `expected` is there now. The errors speak of the
   // resource.
   Result<ObjectPtr> commit(const Target& target, json::Value value, Revision expected);

@@ -26,19 +26,24 @@ Result<void> Machinery::validate(const AdmissionRequest& request, Companions& co
   return {};
 }
 
-Result<ObjectPtr> Machinery::commit_all(const Target& target, json::Value value, Revision expected,
-                                        std::vector<store::Write> companions,
-                                        bool& companion_raced) {
-  std::string resource = target.resource->group_resource();
+Result<store::Write> Machinery::write_of(const Target& target, json::Value value,
+                                         Revision expected) {
   store::Write write;
-  const std::string stored_name = api::stored_rules(*target.resource).group_resource();
-  write.resource = stored_name;
+  write.resource = api::stored_rules(*target.resource).group_resource();
   write.ns = target.ns;
   write.name = target.name;
   write.expected = expected;
   if (value) write.value = TRY(api::unstamped(value));
+  return write;
+}
+
+Result<ObjectPtr> Machinery::commit_all(const Target& target, json::Value value, Revision expected,
+                                        std::vector<store::Write> companions,
+                                        bool& companion_raced) {
+  std::string resource = target.resource->group_resource();
   std::vector<store::Write> writes = std::move(companions);
-  writes.insert(writes.begin(), std::move(write));
+  writes.insert(writes.begin(), TRY(write_of(target, value, expected)));
+  const std::string stored_name = writes.front().resource;
   Result<std::vector<ObjectPtr>> done = store_.commit(std::move(writes));
   if (done.ok()) return std::move(done.value().front());
   const Error& error = done.error();

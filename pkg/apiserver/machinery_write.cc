@@ -41,12 +41,6 @@ void warn(Context& context, const Resource& resource, json::Value object) {
   for (std::string& text : resource.warnings(object)) context.warnings.push_back(std::move(text));
 }
 
-std::string manager_of(const Context& context, const WriteOptions& options) {
-  if (!options.field_manager.empty()) return options.field_manager;
-  std::string manager = api::manager_from_user_agent(context.user_agent);
-  return manager.empty() ? "unknown" : manager;
-}
-
 // That a patched object cannot be decoded is the patch's fault: 422 where a whole body is 400.
 Error patch_refusal(Error error, json::Value patched) {
   constexpr std::string_view kMark = " cannot be handled as a ";
@@ -110,7 +104,7 @@ Machinery::Machinery(store::Store& store, const Clock& clock, MachineryOptions o
       store_(store),
       clock_(clock),
       services_(options_.service_cidr, options_.node_port_first, options_.node_port_last),
-      admissions_(default_admissions(store, clock)) {}
+      admissions_(default_admissions(store, clock, options_.authoriser)) {}
 
 Result<void> Machinery::start() { return services_.load(store_); }
 
@@ -171,8 +165,22 @@ Result<Written> Machinery::create(Context& context, const Target& target, json::
   return insert(context, target, api::to_stored(*target.resource, std::move(object)), options);
 }
 
+Result<void> Machinery::create_all(Context& context, std::span<const New> objects) {
+  Companions batch;
+  for (const auto& [target, body] : objects) {
+    json::Document sent = body.freeze();
+    json::Draft object = TRY(decode_body(context, target, sent.root(), {}));
+    TRY(fit_to_target(target, object.root()));
+    track(context, target, json::Value(), object.root(), {});
+    object = api::to_stored(*target.resource, std::move(object));
+    TRY(insert(context, target, std::move(object), {}, &batch));
+  }
+  if (!batch.writes.empty()) TRY(store_.commit(std::move(batch.writes)));
+  return {};
+}
+
 Result<Written> Machinery::insert(Context& context, const Target& target, json::Draft object,
-                                  const WriteOptions& options) {
+                                  const WriteOptions& options, Companions* batch) {
   const Resource& resource = api::stored_rules(*target.resource);
   const Target stored_target{&resource, target.ns, target.name, target.subresource};
   json::Node root = object.root();
@@ -200,6 +208,12 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     Target place{target.resource, target.ns, std::string(root["metadata"]["name"].as_string()), {}};
     request.object = json::Node();
     request.after = frozen.root();
+    if (batch != nullptr) {
+      CHECK(!is_services(target));
+      TRY(validate(request, *batch));
+      batch->writes.push_back(TRY(write_of(place, frozen.root(), 0)));
+      return Written{nullptr, true};
+    }
     if (options.dry_run) {
       Companions none;  // Nothing is stored that they could go with.
       TRY(validate(request, none));

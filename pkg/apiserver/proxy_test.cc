@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "apiserver/impersonate.h"
 #include "apiserver/proxy_backend.h"
 #include "apiserver/proxy_links.h"
 
@@ -107,36 +106,6 @@ TEST(ProxyBackend, NamesWhatIsWrong) {
     ASSERT_TRUE((*said).read_head(kLimit).ok());
     EXPECT_TRUE(body_of(*said).starts_with("error: ")) << text;
   }
-}
-
-User caller(std::string_view group) {
-  User user;
-  user.name = "someone";
-  user.groups = {std::string(group), "system:authenticated"};
-  return user;
-}
-
-TEST(Impersonate, JudgesAsTheOther) {
-  http::Request request;
-  request.headers.add("Impersonate-User", "system:serviceaccount:shop:till");
-  Result<User> user = impersonate(caller(kMasters), request);
-  ASSERT_TRUE(user.ok());
-  EXPECT_EQ(user->name, "system:serviceaccount:shop:till");
-  EXPECT_FALSE(user->in_group(kMasters));
-  EXPECT_TRUE(user->in_group("system:serviceaccounts:shop"));
-  EXPECT_TRUE(user->in_group("system:authenticated"));
-}
-
-TEST(Impersonate, IsOnlyForThoseWhoMay) {
-  http::Request request;
-  request.headers.add("Impersonate-User", "admin");
-  request.headers.add("Impersonate-Group", std::string(kMasters));
-  Result<User> user = impersonate(caller("plain"), request);
-  ASSERT_FALSE(user.ok());
-  EXPECT_TRUE(user.error().is(Code::kForbidden));
-  EXPECT_FALSE(impersonate(caller("plain"), request).ok());
-  http::Request nothing;
-  EXPECT_EQ(impersonate(caller("plain"), nothing)->name, "someone");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "apiserver/reviews.h"
 
-#include "apiserver/authorise.h"
+#include "api/apply.h"
 #include "apiserver/bookkeeping.h"
 #include "base/strings.h"
 
@@ -11,7 +11,7 @@ struct Review {
   const User& user;
   const Target& target;
   json::Value body;
-  const Authenticator& authenticator;
+  const Reviewers& reviewers;
   Time now;
 };
 
@@ -37,6 +37,11 @@ json::Draft begin(const Review& review) {
   root.set("kind", review.target.resource->kind);
   root.set("apiVersion", review.target.resource->api_version());
   root.ensure_object("metadata");
+  api::ApplyOptions tracking;
+  tracking.manager = review.reviewers.manager;
+  tracking.api_version = review.target.resource->api_version();
+  tracking.now = review.now;
+  api::track_update(review.target.resource->schema, json::Value(), root, tracking);
   return draft;
 }
 
@@ -62,7 +67,7 @@ Result<json::Draft> token(const Review& review) {
   }
   json::Draft draft = begin(review);
   json::Node status = draft.root().set_object("status");
-  Result<User> user = review.authenticator.check_token(text, audiences);
+  Result<User> user = review.reviewers.authenticator.check_token(text, audiences);
   if (!user.ok()) {
     status.set_object("user");
     status.set("error", "invalid bearer token");
@@ -81,7 +86,29 @@ User user_of(json::Value spec) {
   user.name = spec["user"].as_string();
   user.uid = spec["uid"].as_string();
   for (json::Value group : spec["groups"].items()) user.groups.emplace_back(group.as_string());
+  for (auto [key, values] : spec["extra"].members()) {
+    std::vector<std::string> texts;
+    for (json::Value value : values.items()) texts.emplace_back(value.as_string());
+    user.extra.emplace_back(key, std::move(texts));
+  }
   return user;
+}
+
+// The field selector of a review as a query would have it. Requirements that no query can express
+// do not narrow what is asked for.
+std::string field_selector(json::Value selector) {
+  std::string_view raw = selector["rawSelector"].as_string();
+  if (!raw.empty()) return std::string(raw);
+  std::vector<std::string> parts;
+  for (json::Value one : selector["requirements"].items()) {
+    if (one["values"].size() != 1) continue;
+    std::string_view op = one["operator"].as_string();
+    const char* sign = op == "In" ? "=" : op == "NotIn" ? "!=" : nullptr;
+    if (sign == nullptr) continue;
+    parts.push_back(
+        fmt::format("{}{}{}", one["key"].as_string(), sign, one["values"].at(0).as_string()));
+  }
+  return join(parts, ",");
 }
 
 json::Draft decide(const Review& review, const User& user) {
@@ -97,62 +124,129 @@ json::Draft decide(const Review& review, const User& user) {
   asked.subresource = what["subresource"].as_string();
   asked.ns = what["namespace"].as_string();
   asked.name = what["name"].as_string();
+  std::string fields = field_selector(what["fieldSelector"]);
+  asked.fields = fields;
   json::Draft draft = begin(review);
-  bool yes = allowed(asked);
+  std::string reason;
+  bool yes = review.reviewers.authoriser.allows(asked, &reason);
   json::Node status = draft.root().set_object("status");
   status.set("allowed", yes);
+  if (!reason.empty()) status.set("reason", reason);
   return draft;
 }
 
-Result<void> check_attributes(const Review& review) {
+// A selector says what it selects in one form or in the other.
+void check_selector(json::Value selector, const api::Path& path, api::FieldErrors& errors) {
+  if (!selector) return;
+  std::string_view raw = selector["rawSelector"].as_string();
+  json::Value requirements = selector["requirements"];
+  if (!raw.empty() && !requirements.empty()) {
+    errors.invalid(path.child("rawSelector"), raw,
+                   "may not specified at the same time as requirements");
+  } else if (raw.empty() && requirements.empty()) {
+    errors.required(
+        path.child("requirements"),
+        fmt::format("when {} is specified, requirements or rawSelector is required", path.text()));
+  }
+}
+
+// As upstream shows a value of this kind in an error.
+json::Document shown_path_attributes(json::Value attributes) {
+  json::Draft shown;
+  shown.root().set("Path", attributes["path"].as_string());
+  shown.root().set("Verb", attributes["verb"].as_string());
+  return shown.freeze();
+}
+
+// What every review of access must say, and no more than that.
+void check_attributes(const Review& review, api::FieldErrors& errors) {
   json::Value spec = review.body["spec"];
-  api::FieldErrors errors;
-  bool both = spec["resourceAttributes"] && spec["nonResourceAttributes"];
-  bool neither = !spec["resourceAttributes"] && !spec["nonResourceAttributes"];
+  json::Value what = spec["resourceAttributes"];
+  json::Value other = spec["nonResourceAttributes"];
   api::Path path = api::Path("spec").child("resourceAttributes");
-  if (both) {
-    errors.invalid(api::Path("spec").child("nonResourceAttributes"), spec["nonResourceAttributes"],
+  if (what && other) {
+    errors.invalid(api::Path("spec").child("nonResourceAttributes"),
+                   shown_path_attributes(other).root(),
                    "cannot be specified in combination with resourceAttributes");
   }
-  if (neither) {
-    errors.invalid(path, spec["resourceAttributes"],
+  if (!what && !other) {
+    errors.invalid(path, what,
                    "exactly one of nonResourceAttributes or resourceAttributes must be specified");
   }
-  if (!errors.empty()) return invalid(review, errors);
-  return {};
+  check_selector(what["fieldSelector"], path.child("fieldSelector"), errors);
+  check_selector(what["labelSelector"], path.child("labelSelector"), errors);
+}
+
+void check_subject(const Review& review, api::FieldErrors& errors) {
+  json::Value spec = review.body["spec"];
+  if (!spec["user"].as_string().empty() || !spec["groups"].empty()) return;
+  errors.invalid(api::Path("spec").child("user"), "",
+                 "at least one of user or group must be specified");
 }
 
 Result<json::Draft> self_access(const Review& review) {
-  TRY(check_attributes(review));
+  api::FieldErrors errors;
+  check_attributes(review, errors);
+  if (!errors.empty()) return invalid(review, errors);
   return decide(review, review.user);
 }
 
 Result<json::Draft> subject_access(const Review& review) {
-  TRY(check_attributes(review));
-  json::Value spec = review.body["spec"];
-  if (spec["user"].as_string().empty() && spec["groups"].empty()) {
-    api::FieldErrors errors;
-    errors.invalid(api::Path("spec").child("user"), spec["user"],
-                   "at least one of user or group must be specified");
-    return invalid(review, errors);
-  }
-  return decide(review, user_of(spec));
+  api::FieldErrors errors;
+  check_attributes(review, errors);
+  check_subject(review, errors);
+  if (!errors.empty()) return invalid(review, errors);
+  return decide(review, user_of(review.body["spec"]));
 }
 
-Result<json::Draft> self_rules(const Review& review) {
-  json::Draft draft = begin(review);
-  json::Node status = draft.root().set_object("status");
+Result<json::Draft> local_subject_access(const Review& review) {
+  json::Value spec = review.body["spec"];
+  std::string_view own = review.body["metadata"]["namespace"].as_string();
+  if (!own.empty() && own != review.target.ns) {
+    return Error::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request");
+  }
+  api::FieldErrors errors;
+  check_attributes(review, errors);
+  check_subject(review, errors);
+  json::Value what = spec["resourceAttributes"];
+  if (what && what["namespace"].as_string() != review.target.ns) {
+    errors.invalid(api::Path("spec").child("resourceAttributes").child("namespace"),
+                   what["namespace"].as_string(), "must match metadata.namespace");
+  }
+  if (json::Value path = spec["nonResourceAttributes"]) {
+    errors.invalid(api::Path("spec").child("nonResourceAttributes"),
+                   shown_path_attributes(path).root(), "disallowed on this kind of request");
+  }
+  if (!errors.empty()) return invalid(review, errors);
+  json::Draft answer = decide(review, user_of(spec));
+  answer.root()["metadata"].set("namespace", review.target.ns);
+  return answer;
+}
+
+void put_rules(json::Node status, const Rules& rules) {
   json::Node resources = status.set_array("resourceRules");
   json::Node paths = status.set_array("nonResourceRules");
-  bool all = review.user.in_group(kMasters);
-  if (all) {
-    json::Node rule = resources.push_object();
-    for (const char* field : {"verbs", "apiGroups", "resources"}) rule.set_array(field).push("*");
-    json::Node path = paths.push_object();
-    path.set_array("verbs").push("*");
-    path.set_array("nonResourceURLs").push("*");
+  for (const Rule& rule : rules) push_rule(rule.paths.empty() ? resources : paths, rule);
+}
+
+// The administrators' group and what a node may do stand in no rules, so they are not listed.
+Result<json::Draft> self_rules(const Review& review) {
+  std::string_view ns = review.body["spec"]["namespace"].as_string();
+  if (ns.empty()) return Error::bad_request("no namespace on request");
+  RbacIndex::Held held = review.reviewers.authoriser.roles().held_by(review.user, ns);
+  json::Draft draft = begin(review);
+  draft.root().set_object("spec");
+  json::Node status = draft.root().set_object("status");
+  put_rules(status, held.rules());
+  bool node = !node_of(review.user).empty();
+  status.set("incomplete", node);
+  std::string problem = held.problem();
+  if (node) {
+    std::string own = "node authorizer does not support user rule resolution";
+    problem = problem.empty() ? own : fmt::format("[{}, {}]", own, problem);
   }
-  status.set("incomplete", !all);
+  if (!problem.empty()) status.set("evaluationError", problem);
   return draft;
 }
 
@@ -166,19 +260,19 @@ constexpr Entry kReviews[] = {
     {"tokenreviews.authentication.k8s.io", &token},
     {"selfsubjectaccessreviews.authorization.k8s.io", &self_access},
     {"subjectaccessreviews.authorization.k8s.io", &subject_access},
-    {"localsubjectaccessreviews.authorization.k8s.io", &subject_access},
+    {"localsubjectaccessreviews.authorization.k8s.io", &local_subject_access},
     {"selfsubjectrulesreviews.authorization.k8s.io", &self_rules},
 };
 
 }  // namespace
 
 std::optional<Result<json::Draft>> answer_review(const User& user, const Target& target,
-                                                 json::Value body,
-                                                 const Authenticator& authenticator, Time now) {
+                                                 json::Value body, const Reviewers& reviewers,
+                                                 Time now) {
   std::string name = target.resource->group_resource();
   for (const Entry& entry : kReviews) {
     if (entry.group_resource != name) continue;
-    Result<json::Draft> answer = entry.answer({user, target, body, authenticator, now});
+    Result<json::Draft> answer = entry.answer({user, target, body, reviewers, now});
     if (answer.ok()) put_in_order(target.resource->schema, *answer);
     return answer;
   }

@@ -39,6 +39,35 @@ std::string verb_of(const http::Request& request, const Route& route) {
   return to_lower(method);
 }
 
+// By the method, but for what reads: watch and list differ only in their parameters. As upstream
+// has it, ?watch on one object is a get.
+std::string asked_verb(const http::Request& request, const Route& route) {
+  const std::string& method = request.method;
+  bool named = !route.target.name.empty();
+  if (method == "POST") return "create";
+  if (method == "PUT") return "update";
+  if (method == "PATCH") return "patch";
+  if (method == "DELETE") return named ? "delete" : "deletecollection";
+  if (method != "GET" && method != "HEAD") return {};
+  if (route.verb == "watch" && (!named || !asks_watch(request))) return "watch";
+  return named ? "get" : "list";
+}
+
+// A list or watch of one name may be granted by rules on that name.
+void read_selector(const http::Request& request, Route& route) {
+  bool reads = route.asked_verb == "list" || route.asked_verb == "watch";
+  if (!reads || !route.target.name.empty()) return;
+  route.fields = request.query.get("fieldSelector");
+  if (route.fields.empty()) return;
+  Result<std::vector<api::FieldRequirement>> fields = api::parse_field_selector(route.fields);
+  if (!fields.ok()) return;
+  for (const api::FieldRequirement& field : *fields) {
+    if (field.path != "metadata.name" || !field.equals) continue;
+    route.selected_name = field.value;
+    return;
+  }
+}
+
 bool allows(const Route& route, const http::Request& request) {
   const Target& target = route.target;
   std::string_view verb = route.verb;
@@ -120,16 +149,15 @@ Route find_route(const http::Request& request) {
     at = 3;
   } else {
     route.verb = to_lower(request.method);
+    route.asked_verb = route.verb;
     return route;
   }
   route.is_resource = true;
   parse_resource(segments, at, route);
-  if (route.unknown) {
-    route.verb = verb_of(request, route);
-    return route;
-  }
   route.verb = verb_of(request, route);
-  route.wrong_method = !allows(route, request);
+  route.asked_verb = asked_verb(request, route);
+  read_selector(request, route);
+  if (!route.unknown) route.wrong_method = !allows(route, request);
   return route;
 }
 

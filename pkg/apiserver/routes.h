@@ -15,6 +15,10 @@ namespace wherry::apiserver {
 struct Route {
   std::string verb;  // get, list, watch, create, update, patch, delete, deletecollection, connect.
   std::string path;  // Decoded, for rules on paths.
+  // What authorisation asks for: a stream and a proxied request count as what their method does.
+  std::string asked_verb;
+  std::string selected_name;  // The name that the field selector of a list or watch demands.
+  std::string fields;         // That selector.
   std::string group;
   std::string version;
   std::string plural;

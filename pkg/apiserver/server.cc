@@ -1,5 +1,6 @@
 #include "apiserver/server.h"
 
+#include "apiserver/authorise.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/discovery.h"
 #include "apiserver/flow_control.h"
@@ -19,10 +20,12 @@ std::vector<Check> all_checks(const ApiServer::Options& options) {
   return checks;
 }
 
-MachineryOptions machinery_options(const ApiServer::Options& options, const TokenIssuer* tokens) {
+MachineryOptions machinery_options(const ApiServer::Options& options, const TokenIssuer* tokens,
+                                   const Authoriser& authoriser) {
   MachineryOptions out;
   out.service_cidr = options.service_cidr;
   out.tokens = tokens;
+  out.authoriser = &authoriser;
   return out;
 }
 
@@ -35,7 +38,9 @@ struct ApiServer::Parts {
         issuer(options.token_key
                    ? std::make_unique<TokenIssuer>(*options.token_key, options.token_issuer)
                    : nullptr),
-        machinery(*options.store, *options.clock, machinery_options(options, issuer.get())),
+        authoriser(*options.store),
+        machinery(*options.store, *options.clock,
+                  machinery_options(options, issuer.get(), authoriser)),
         authenticator(*options.store, *options.clock, issuer.get(), options.static_tokens),
         pages(*options.store, all_checks(options)),
         watches(*options.store, *options.clock),
@@ -43,11 +48,12 @@ struct ApiServer::Parts {
         proxy(*options.store),
         flows(*options.store),
         flow_keeper(machinery),
-        handler({machinery, authenticator, discovery, pages, watches, streams, proxy, options.pages,
-                 flows}) {}
+        handler({machinery, authenticator, authoriser, discovery, pages, watches, streams, proxy,
+                 options.pages, flows}) {}
 
   const ApiServer::Options options;
   const std::unique_ptr<TokenIssuer> issuer;
+  Authoriser authoriser;
   Machinery machinery;
   const Authenticator authenticator;
   Discovery discovery;
@@ -70,6 +76,7 @@ ApiServer::~ApiServer() { stop(); }
 
 Result<void> ApiServer::prepare() {
   TRY(parts_->machinery.start());
+  TRY(parts_->authoriser.start());
   TRY(make_bootstrap_objects(parts_->machinery));
   TRY(parts_->flow_keeper.keep());
   TRY(parts_->flow_keeper.start());

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "apiserver/authorise.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/machinery.h"
 #include "base/clock.h"
@@ -20,10 +21,15 @@ class MachineryTest : public ::testing::Test {
   MachineryTest() : directory_(os::TempDirectory::make().value()) {
     store_ =
         store::open({.path = directory_.path() + "/state.db", .lazy = {"events"}}, clock_).value();
-    machinery_ = std::make_unique<Machinery>(*store_, clock_, MachineryOptions{});
+    authoriser_ = std::make_unique<Authoriser>(*store_);
+    EXPECT_TRUE(authoriser_->start().ok());
+    MachineryOptions options;
+    options.authoriser = authoriser_.get();
+    machinery_ = std::make_unique<Machinery>(*store_, clock_, options);
     EXPECT_TRUE(machinery_->start().ok());
     EXPECT_TRUE(make_bootstrap_objects(*machinery_).ok());
     context_.user.name = "tester";
+    context_.user.groups = {std::string(kMasters)};
     context_.user_agent = "test/1";
     create("serviceaccounts", "default", R"({"metadata":{"name":"default"}})");
   }
@@ -77,6 +83,7 @@ class MachineryTest : public ::testing::Test {
   FakeClock clock_;
   os::TempDirectory directory_;
   std::unique_ptr<store::Store> store_;
+  std::unique_ptr<Authoriser> authoriser_;
   std::unique_ptr<Machinery> machinery_;
   Context context_;
 };

@@ -4,6 +4,7 @@ namespace wherry::controller {
 namespace {
 
 constexpr const ControllerSpec* kAll[] = {
+    &kClusterRoleAggregation,
     &kDeployment,
     &kDisruption,
     &kEndpoints,

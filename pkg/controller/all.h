@@ -5,6 +5,7 @@
 
 namespace wherry::controller {
 
+extern const ControllerSpec kClusterRoleAggregation;
 extern const ControllerSpec kDeployment;
 extern const ControllerSpec kDisruption;
 extern const ControllerSpec kEndpoints;

@@ -17,7 +17,7 @@
 // The last line is "N passed, N failed, N skipped", counting exchanges.
 
 #include "elsewhere.h"  // Beside this file.
-#include "fake_node.h"
+#include "server.h"
 #include "steady.h"
 #include "transcript.h"
 
@@ -32,7 +32,6 @@
 #include "api/object.h"
 #include "api/protobuf.h"
 #include "api/resource.h"
-#include "apiserver/server.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -41,46 +40,9 @@
 #include "os/fd.h"
 #include "os/file.h"
 #include "pki/pki.h"
-#include "store/store.h"
 
 namespace wherry {
 namespace {
-
-constexpr const char* kAdminToken = "transcript-admin";
-constexpr const char* kOtherToken = "transcript-other";
-
-// ---- A server, and playing against it
-
-struct Running {
-  SystemClock clock;
-  std::optional<os::TempDirectory> directory;
-  FakeNode nodes;
-  std::unique_ptr<store::Store> store;
-  std::unique_ptr<apiserver::ApiServer> server;
-};
-
-Result<std::unique_ptr<Running>> start_server(const std::string& path,
-                                              apiserver::ApiServer::Options options) {
-  auto running = std::make_unique<Running>();
-  std::string file = path;
-  if (file.empty()) {
-    running->directory.emplace(TRY(os::TempDirectory::make()));
-    file = running->directory->path() + "/state.db";
-  }
-  running->store = TRY(store::open({.path = file, .lazy = {"events", "leases.coordination.k8s.io"}},
-                                   running->clock));
-  options.store = running->store.get();
-  options.clock = &running->clock;
-  options.nodes = &running->nodes;
-  options.token_key = pki::Key::generate();
-  apiserver::User admin{.name = "admin", .uid = {}, .groups = {"system:masters"}, .extra = {}};
-  apiserver::User other{.name = "other", .uid = {}, .groups = {}, .extra = {}};
-  options.static_tokens = {{kAdminToken, admin}, {kOtherToken, other}};
-  running->server = std::make_unique<apiserver::ApiServer>(std::move(options));
-  TRY(running->server->prepare());
-  TRY(running->server->start());
-  return running;
-}
 
 // What later requests may refer to.
 struct Captured {
