@@ -259,7 +259,7 @@ TEST_F(AuthoriserTest, BuiltinRolesAreMadeWholeAgain) {
             R"("resources":["selfsubjectrulesreviews"]},)"
             R"({"verbs":["create"],"apiGroups":["authentication.k8s.io"],)"
             R"("resources":["selfsubjectreviews"]}])");
-  EXPECT_EQ(text(store_->get(kRoles, "", "system:discovery"), "rules"), "[]");
+  EXPECT_EQ(text(store_->get(kRoles, "", "system:discovery"), "rules"), "null");
   EXPECT_EQ(store_->get(kRoles, "", "view")->label("kubernetes.io/bootstrapping"), "rbac-defaults");
   json::Document binding = store_->get(kBindings, "", "cluster-admin")->document();
   EXPECT_EQ(binding.root()["subjects"].size(), 2U);
