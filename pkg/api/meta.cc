@@ -257,8 +257,6 @@ Result<void> validate_update(const Resource& resource, json::Value before, json:
   FieldErrors errors;
   validate_changed_meta(before, after, errors);
   validate_content(resource, after, errors);
-  // Every kind's own rules of an update begin with these once more.
-  validate_meta_update(before["metadata"], after["metadata"], errors);
   if (resource.validate_update != nullptr) resource.validate_update(before, after, errors);
   return finish(resource, after, errors);
 }
