@@ -36,18 +36,11 @@ bool may_go_unready(json::Value budget, json::Value pod) {
   return healthy >= desired && desired > 0;
 }
 
-Result<store::Write> write_of(std::string_view resource, const api::Object& live,
-                              const json::Draft& changed) {
+// With its members in the order in which they are stored.
+json::Document in_order(std::string_view resource, const json::Draft& changed) {
   json::Draft ordered(changed.root());
   put_in_order(api::resource(resource).schema, ordered);
-  store::Write write;
-  write.resource = resource;
-  write.ns = live.ns();
-  write.name = live.name();
-  write.expected = live.revision();
-  json::Document document = ordered.freeze();
-  write.value = TRY(api::unstamped(document.root()));
-  return write;
+  return ordered.freeze();
 }
 
 // The budget with one disruption less, or the refusal.
@@ -156,11 +149,16 @@ Result<void> Machinery::mark_evicted(const Target& target, const DeleteOptions& 
         json::Document document = budget->document();
         if (may_go_unready(document.root(), pod.root())) continue;
         json::Draft spent = TRY(spend(*budget, document.root(), target.name, clock_.now()));
-        writes.push_back(TRY(write_of(kBudgets, *budget, spent)));
+        Target place{
+            &api::resource(kBudgets), std::string(budget->ns()), std::string(budget->name()), {}};
+        json::Document less = in_order(kBudgets, spent);
+        writes.push_back(TRY(write_of(place, less.root(), budget->revision())));
       }
     }
     if (options.dry_run) return {};
-    writes.push_back(TRY(write_of("pods", *live, marked(pod.root(), clock_.now()))));
+    json::Document leaving = in_order("pods", marked(pod.root(), clock_.now()));
+    writes.push_back(TRY(
+        write_of({target.resource, target.ns, target.name, {}}, leaving.root(), live->revision())));
     Result<std::vector<ObjectPtr>> done = store_.commit(std::move(writes));
     if (done.ok()) return {};
     bool raced = done.error().is(Code::kConflict) || done.error().is(Code::kNotFound);
