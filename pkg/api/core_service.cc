@@ -491,20 +491,6 @@ void validate_status_update(json::Value, json::Value after, FieldErrors& errors)
   }
 }
 
-std::vector<std::string> warnings(json::Value object) {
-  std::vector<std::string> out;
-  json::Value spec = object["spec"];
-  if (!spec["externalIPs"].empty()) {
-    out.emplace_back(
-        "spec.externalIPs is deprecated and may no longer be implemented in some clusters");
-  }
-  if (spec["trafficDistribution"].as_string() == "PreferClose") {
-    out.emplace_back(
-        R"(spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone")");
-  }
-  return out;
-}
-
 }  // namespace
 
 constinit const Resource kServices = {
