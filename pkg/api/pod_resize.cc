@@ -97,7 +97,7 @@ void narrow_to_resize(json::Value before, json::Node after) {
 
 void validate_resize_update(json::Value before, json::Value after, FieldErrors& errors) {
   if (before["metadata"]["annotations"]["kubernetes.io/config.mirror"]) {
-    errors.forbidden(Path(""), "static pods cannot be resized");
+    errors.forbidden(Path("[]"), "static pods cannot be resized");
     return;
   }
   Path path("spec");

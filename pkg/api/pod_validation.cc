@@ -284,7 +284,7 @@ void validate_ephemeral_update(json::Value before, json::Value after, FieldError
   Path path = Path("spec").child("ephemeralContainers");
   json::Value now = after["spec"]["ephemeralContainers"];
   if (before["metadata"]["annotations"]["kubernetes.io/config.mirror"]) {
-    errors.forbidden(Path(""), "static pods do not support ephemeral containers");
+    errors.forbidden(Path("[]"), "static pods do not support ephemeral containers");
     return;
   }
   for (json::Value old : before["spec"]["ephemeralContainers"].items()) {
