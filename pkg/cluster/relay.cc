@@ -119,7 +119,8 @@ bool Relay::wait(bool lingering) {
   bool takes = pending() < kPendingBytesMax && !over_;
   bool sends = stream.queued() < kPendingBytesMax;
   // Even while nothing can be taken a peer that leaves must be noticed.
-  add(stream.fd(), POLLRDHUP | (takes ? POLLIN : 0) | (stream.queued() > 0 ? POLLOUT : 0));
+  add(stream.fd(), (leave_with_peer_ ? POLLRDHUP : 0) | (takes ? POLLIN : 0) |
+                       (stream.queued() > 0 ? POLLOUT : 0));
   for (const Ending& ending : endings_) {
     if (!lingering) add(ending.fd, POLLIN);
   }

@@ -39,6 +39,11 @@ class Relay {
   // run() returns once every channel has ended, whichever way.
   void end_when_closed() { end_when_closed_ = true; }
 
+  // A peer that leaves ends it at once, even while what it sent waits for a descriptor: for the
+  // side whose peer reads to the end of what it wants. The other side takes all that was sent
+  // first.
+  void leave_with_peer() { leave_with_peer_ = true; }
+
   // kUnavailable when the peer went away. Otherwise the session is over, and the socket still open.
   Result<void> run();
 
@@ -86,6 +91,7 @@ class Relay {
   bool lingering_ = false;  // It ends once all has been said.
   bool ended_ = false;      // At once.
   bool end_when_closed_ = false;
+  bool leave_with_peer_ = false;
 };
 
 }  // namespace wherry::cluster

@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kRetryFirst{200};
 constexpr milliseconds kRetryMax{10'000};
 constexpr std::chrono::seconds kWishPatience{20};
+constexpr std::chrono::seconds kClosePatience{60};  // For a reader who is slow.
 constexpr size_t kLineBytesMax = 4096;
 
 Result<void> say(http::WebSocket& socket, const SessionWord& word) {
@@ -175,7 +176,25 @@ void TunnelClient::serve(const std::string& id) {
     word.error = done.error();
     static_cast<void>(say(socket, word).ok());
   }
-  if (socket.close().ok()) static_cast<void>(connection->stream->write_all({}).ok());
+  if (!socket.close().ok() || !connection->stream->write_all({}).ok()) return;
+  wait_for_peer(socket);
+}
+
+// The server has read everything once it answers the close. A connection that is closed before,
+// with bytes unread, would be reset, and what is on its way would get lost.
+void TunnelClient::wait_for_peer(http::WebSocket& socket) {
+  auto limit = std::chrono::steady_clock::now() + kClosePatience;
+  while (std::chrono::steady_clock::now() < limit) {
+    Result<std::optional<http::WebSocket::Message>> message = socket.receive();
+    if (!message.ok()) return;
+    if (message->has_value()) {
+      if ((*message)->kind == http::WebSocket::Kind::kClose) return;
+      continue;
+    }
+    pollfd waited[] = {{socket.stream().fd(), POLLIN, 0}, {stop_.fd(), POLLIN, 0}};
+    auto left = std::chrono::ceil<milliseconds>(limit - std::chrono::steady_clock::now());
+    if (poll(waited, 2, static_cast<int>(left.count())) <= 0 || waited[1].revents != 0) return;
+  }
 }
 
 Result<void> TunnelClient::logs(http::WebSocket& socket, const SessionWish& wish) {
@@ -215,6 +234,7 @@ Result<void> TunnelClient::process(http::WebSocket& socket, const SessionWish& w
       bytes.remove_prefix(4);
     }
   });
+  relay.leave_with_peer();
   relay.end_at(session->exit_fd(), true);
   relay.end_at(stop_.fd(), false);
   TRY(relay.run());

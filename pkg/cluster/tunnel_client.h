@@ -39,6 +39,7 @@ class TunnelClient {
   void begin(std::string id) EXCLUDES(mutex_);
   void serve(const std::string& id);
   void reap(bool all) EXCLUDES(mutex_);
+  void wait_for_peer(http::WebSocket& socket);
   Result<void> logs(http::WebSocket& socket, const SessionWish& wish);
   Result<void> process(http::WebSocket& socket, const SessionWish& wish);
   Result<void> dial(http::WebSocket& socket, const SessionWish& wish);

@@ -314,6 +314,33 @@ TEST_F(JoinTest, AProcessHasItsStreamsAndItsExitCode) {
   EXPECT_EQ(session->exit_code().value(), 3);
 }
 
+// The process writes, ends and is gone on the node's side before anybody has read.
+TEST_F(JoinTest, WhatAProcessSaidIsNotLostWhenItEnds) {
+  client::NodeApi* api = connected();
+  auto session = api->exec(ref, {.command = {"cat"}}).value();
+  std::string much(5 << 20, 'x');
+  std::jthread process([&] {
+    write_text(node.process.out.get(), much);
+    node.process.code = 4;
+    node.process.exit->signal();
+    node.process.out.reset();
+    node.process.errors.reset();
+  });
+  timespec late{0, 300'000'000};
+  nanosleep(&late, nullptr);
+  size_t got = 0;
+  while (true) {
+    std::string piece = read_text(session->stdout_fd(), 65536);
+    if (piece.empty()) break;
+    got += piece.size();
+    timespec slow{0, 2'000'000};
+    nanosleep(&slow, nullptr);
+  }
+  EXPECT_EQ(got, much.size());
+  ASSERT_TRUE(os::wait_for(session->exit_fd(), POLLIN, std::chrono::seconds(10)).value());
+  EXPECT_EQ(session->exit_code().value(), 4);
+}
+
 TEST_F(JoinTest, ATerminalIsResizedAndHungUp) {
   client::NodeApi* api = connected();
   client::ExecOptions options{.command = {"sh"}, .stdin_on = true, .stderr_on = false, .tty = true};
