@@ -205,6 +205,16 @@ func metadataClient(ctx context.Context, e *env) error {
 }
 
 // Aggregated discovery in one request and the old way say the same; each group has its OpenAPI.
+// Kinds that can be made and not listed, reviews aside: those have one verb.
+func isRetired(list *metav1.APIResourceList) bool {
+	for _, resource := range list.APIResources {
+		if len(resource.Verbs) == 1 || strings.Contains(strings.Join(resource.Verbs, " "), "list") {
+			return false
+		}
+	}
+	return true
+}
+
 func discoveryClient(ctx context.Context, e *env) error {
 	client, err := discovery.NewDiscoveryClientForConfig(e.config)
 	if err != nil {
@@ -246,6 +256,10 @@ func discoveryClient(ctx context.Context, e *env) error {
 		return err
 	}
 	for _, list := range lists {
+		// Versions that are retired are for old manifests: nothing is listed in them.
+		if isRetired(list) {
+			continue
+		}
 		path := "apis/" + list.GroupVersion
 		if !strings.Contains(list.GroupVersion, "/") {
 			path = "api/" + list.GroupVersion
