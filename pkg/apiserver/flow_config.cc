@@ -108,13 +108,13 @@ FlowSchema parse_flow_schema(const api::Object& object) {
     FlowRule& rule = out.rules.emplace_back();
     for (json::Value subject : from["subjects"].items()) {
       std::string_view kind = subject["kind"].as_string();
-      if (kind == "User") {
+      if (kind == "User") {  // tidy: allow(kind): of a subject
         rule.subjects.push_back(
             {FlowSubject::Kind::kUser, std::string(subject["user"]["name"].as_string()), {}});
-      } else if (kind == "Group") {
+      } else if (kind == "Group") {  // tidy: allow(kind): of a subject
         rule.subjects.push_back(
             {FlowSubject::Kind::kGroup, std::string(subject["group"]["name"].as_string()), {}});
-      } else if (kind == "ServiceAccount") {
+      } else if (kind == "ServiceAccount") {  // tidy: allow(kind): of a subject
         json::Value account = subject["serviceAccount"];
         rule.subjects.push_back({FlowSubject::Kind::kServiceAccount,
                                  std::string(account["name"].as_string()),

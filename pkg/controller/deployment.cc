@@ -317,10 +317,9 @@ Result<void> DeploymentController::mirror_revision(State& state) {
   json::Draft patch;
   patch.root().set_object("metadata").set_object("annotations").set(kRevision, wanted);
   json::Document document = patch.freeze();
-  state.object =
-      TRY(context_.client.patch(api::resource("deployments.apps"), state.object->ns(),
-                                state.object->name(), client::PatchType::kMerge, document.root(),
-                                {.subresource = "status"}));
+  state.object = TRY(context_.client.patch(api::resource("deployments.apps"), state.object->ns(),
+                                           state.object->name(), client::PatchType::kMerge,
+                                           document.root(), {.subresource = "status"}));
   state.document = state.object->document();
   return {};
 }

@@ -97,7 +97,7 @@ class MadeUpNode final : public client::NodeApi {
     while (options.follow && !stopped()) {
       if (!write("again\n")) break;
       timespec little{0, 2'000'000};
-      nanosleep(&little, nullptr);
+      nanosleep(&little, nullptr);  // tidy: allow(sleep): a log that grows
     }
     ++logs_ended;
     return {};
@@ -327,14 +327,14 @@ TEST_F(JoinTest, WhatAProcessSaidIsNotLostWhenItEnds) {
     node.process.errors.reset();
   });
   timespec late{0, 300'000'000};
-  nanosleep(&late, nullptr);
+  nanosleep(&late, nullptr);  // tidy: allow(sleep): a reader that comes late
   size_t got = 0;
   while (true) {
     std::string piece = read_text(session->stdout_fd(), 65536);
     if (piece.empty()) break;
     got += piece.size();
     timespec slow{0, 2'000'000};
-    nanosleep(&slow, nullptr);
+    nanosleep(&slow, nullptr);  // tidy: allow(sleep): and reads slowly
   }
   EXPECT_EQ(got, much.size());
   ASSERT_TRUE(os::wait_for(session->exit_fd(), POLLIN, std::chrono::seconds(10)).value());
