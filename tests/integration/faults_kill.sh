@@ -6,7 +6,7 @@ case_kill_rounds() {
 # Two servers side by side, different folders; a second one on the same folder is refused.
 case_second_server() {
   plane_start
-  fails_with 'another server runs on' "$WHERRY" server --disable-agent --data-dir "$FOLDER/d" \
+  fails_with 'another server or agent runs on' "$WHERRY" server --disable-agent --data-dir "$FOLDER/d" \
     --https-listen-port 0 --write-kubeconfig "$FOLDER/other.yaml"
   plane_ready
 }
