@@ -86,6 +86,21 @@ Result<void> remove_groups(const std::string& folder) {
   return {};
 }
 
+// Version 1 counts swap in a second limit that is never below the first: where one was set (the
+// runtime sets both to the same), it makes way first and follows after.
+Result<void> set_memory_v1(const std::string& folder, int64_t bytes) {
+  const std::string both = folder + "/memory.memsw.limit_in_bytes";
+  std::optional<int64_t> with_swap;
+  if (Result<std::string> text = read_file(both); text.ok()) with_swap = parse_int(trim(*text));
+  constexpr int64_t kNoLimit = int64_t{1} << 62;
+  bool limited = with_swap && *with_swap < kNoLimit;
+  std::string value = bytes > 0 ? std::to_string(bytes) : "-1";
+  if (limited && (bytes <= 0 || bytes > *with_swap)) TRY(write_file_plain(both, value));
+  TRY(write_file_plain(folder + "/memory.limit_in_bytes", value));
+  if (limited && bytes > 0 && bytes < *with_swap) TRY(write_file_plain(both, value));
+  return {};
+}
+
 }  // namespace
 
 uint64_t shares_to_weight(uint64_t shares) {
@@ -192,8 +207,7 @@ Result<void> Cgroups::set_limits(const std::string& path, const CgroupLimits& li
       TRY(write_file_plain(folder("memory", path) + "/memory.max",
                            *limits.memory_bytes > 0 ? value : "max"));
     } else {
-      TRY(write_file_plain(folder("memory", path) + "/memory.limit_in_bytes",
-                           *limits.memory_bytes > 0 ? value : "-1"));
+      TRY(set_memory_v1(folder("memory", path), *limits.memory_bytes));
     }
   }
   if (limits.cpu_shares && has("cpu")) {
