@@ -89,7 +89,7 @@ void EventRecorder::record(const Reference& about, std::string_view type, std::s
 // The object's name and 16 hexadecimal digits, which upstream takes from the clock in nanoseconds.
 std::string EventRecorder::make_name(const Reference& about) const {
   auto stamp = static_cast<uint64_t>(clock_.now().time_since_epoch().count()) * 1000;
-  return fmt::format("{}.{:x}", about.name, stamp + random_u64() % 1000);
+  return fmt::format("{}.{:x}", about.name, stamp + random_u64() % 1'000'000);
 }
 
 json::Draft EventRecorder::skeleton(const Reference& about, std::string_view type,
