@@ -68,10 +68,14 @@ ifneq ($(SAN),)
 WARNINGS += -Wno-maybe-uninitialized -Wno-tsan
 OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN)
 endif
-# What runs once a pod or a change and not once a request is compiled for size: less than half the
-# code, so fewer pages in memory too, and sooner done.
-SMALL := cmd/wherry $(addprefix pkg/,agent cluster container controller network os proxy scheduler)
-small = $(if $(SAN)$(filter clang,$(COMPILER)),,$(if $(filter $(1),$(SMALL)),-Os))
+# Code is compiled for size, less than half the bytes and so fewer pages in memory, except what runs
+# for each request or each event a watcher is told.
+QUICK := base json store http \
+  $(addprefix api/,apply cells decode decode_json decode_text defaults field_set json_patch managed_fields meta object \
+    printing protobuf_decode protobuf_encode protobuf_wire quantity schema selector status strategic_patch strict table typed) \
+  $(addprefix apiserver/,authenticate authorise encode flow_level handler handler_verbs local_client machinery_commit \
+    machinery_read machinery_write negotiate parameters rbac_index request routes server store_cache token turns watch)
+small = $(if $(SAN)$(filter clang,$(COMPILER)),,$(if $(filter $(QUICK:%=pkg/%/%) $(QUICK:%=pkg/%.cc),$(1)),,-Os))
 CODE := $(OPTIMISE) -ffunction-sections -fdata-sections -fstack-protector-strong
 override CXXFLAGS += -std=c++20 $(CODE) $(WARNINGS) $(DEFINES) $(INCLUDES)
 
@@ -156,7 +160,7 @@ EARLY := $(call closure,schemac)
 define folder_rules
 $$(call objects,$$(wildcard $(1)/*.cc)): $$(BUILD)/obj/%.o: %.cc | $$(THIRD_PARTY)/.done $(2)
 	$$(call say,C++ )
-	$$(call compile,$$<,$$(GXX) $$(CXXFLAGS) $(call small,$(1)) $$(call version_flags,$$<))
+	$$(call compile,$$<,$$(GXX) $$(CXXFLAGS) $$(call small,$$<) $$(call version_flags,$$<))
 endef
 $(foreach f,$(PRESENT),$(eval $(call folder_rules,pkg/$(f),$(if $(filter $(LOW) $(EARLY),$(f)),,$(GEN_STAMP)))))
 $(eval $(call folder_rules,cmd/schemac,))
