@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 #include "apiserver/bootstrap_roles.h"
 #include "base/strings.h"
 
@@ -10,6 +12,10 @@ namespace {
 
 constexpr std::string_view kNamespaces[] = {"kube-system", "kube-public", "kube-node-lease",
                                             "default"};
+
+constexpr std::string_view kRanges = "servicecidrs.networking.k8s.io";
+constexpr std::string_view kSlices = "endpointslices.discovery.k8s.io";
+constexpr std::string_view kName = "kubernetes";  // Of the range, the Service and its endpoints.
 
 constexpr std::string_view kPriorityClasses[] = {
     R"({"metadata":{"name":"system-node-critical"},"value":2000001000,"preemptionPolicy":)"
@@ -63,11 +69,10 @@ std::string first_address(const std::string& cidr) {
 
 // The range that Services get their addresses from, as an object.
 Result<void> publish_range(Machinery& machinery, const std::string& service_cidr) {
-  constexpr std::string_view kRanges = "servicecidrs.networking.k8s.io";
   TRY(ensure(machinery, kRanges, "",
              fmt::format(R"({{"metadata":{{"name":"kubernetes"}},"spec":{{"cidrs":["{}"]}}}})",
                          service_cidr)));
-  Target target{&api::resource(kRanges), "", "kubernetes", "status"};
+  Target target{&api::resource(kRanges), "", std::string(kName), "status"};
   ObjectPtr range = TRY(machinery.get({target.resource, "", target.name, {}}));
   json::Document document = range->document();
   if (!document.root()["status"]["conditions"].empty()) return {};
@@ -80,13 +85,27 @@ Result<void> publish_range(Machinery& machinery, const std::string& service_cidr
   return {};
 }
 
-}  // namespace
-
-Result<void> make_bootstrap_objects(Machinery& machinery) {
+Result<void> make_namespaces(Machinery& machinery) {
   for (std::string_view name : kNamespaces) {
     TRY(ensure(machinery, "namespaces", "",
                fmt::format(R"({{"metadata":{{"name":"{}"}}}})", name)));
   }
+  return {};
+}
+
+bool concerns_api_service(const store::Event& event) {
+  const api::Object& object = *event.object;
+  if (event.resource != "namespaces") {
+    return object.name() == kName && (object.ns() == "default" || event.resource == kRanges);
+  }
+  return event.type == store::EventType::kDeleted &&
+         std::ranges::find(kNamespaces, object.name()) != std::end(kNamespaces);
+}
+
+}  // namespace
+
+Result<void> make_bootstrap_objects(Machinery& machinery) {
+  TRY(make_namespaces(machinery));
   for (std::string_view json : kPriorityClasses) {
     TRY(ensure(machinery, "priorityclasses.scheduling.k8s.io", "", json));
   }
@@ -94,8 +113,8 @@ Result<void> make_bootstrap_objects(Machinery& machinery) {
   return make_bootstrap_roles(machinery, context);
 }
 
-Result<void> publish_api_service(Machinery& machinery, const std::string& service_cidr,
-                                 const std::string& address, uint16_t port) {
+Result<void> publish_api_service(Machinery& machinery, const ApiService& service) {
+  const auto& [service_cidr, address, port] = service;
   TRY(publish_range(machinery, service_cidr));
   TRY(ensure(machinery, "services", "default",
              fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver",)"
@@ -111,12 +130,24 @@ Result<void> publish_api_service(Machinery& machinery, const std::string& servic
                       R"("addresses":[{{"ip":"{}"}}],"ports":[{{"name":"https","port":{},)"
                       R"("protocol":"TCP"}}]}}]}})",
                       address, port)));
-  return put(machinery, "endpointslices.discovery.k8s.io", "default",
+  return put(machinery, kSlices, "default",
              fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{)"
                          R"("kubernetes.io/service-name":"kubernetes"}}}},"addressType":"IPv4",)"
                          R"("endpoints":[{{"addresses":["{}"],"conditions":{{"ready":true}}}}],)"
                          R"("ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}})",
                          address, port));
+}
+
+std::unique_ptr<Keeper> keep_api_service(Machinery& machinery, ApiService service) {
+  auto keep = [&machinery, service = std::move(service)]() -> Result<void> {
+    TRY(make_namespaces(machinery));
+    return publish_api_service(machinery, service);
+  };
+  Keeper::Options options{.name = "api-service",
+                          .resources = {"namespaces", "services", "endpoints", kSlices, kRanges},
+                          .concerns = &concerns_api_service,
+                          .keep = std::move(keep)};
+  return std::make_unique<Keeper>(machinery.store(), std::move(options));
 }
 
 }  // namespace wherry::apiserver

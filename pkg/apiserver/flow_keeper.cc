@@ -1,13 +1,9 @@
 #include "apiserver/flow_keeper.h"
 
-#include "base/log.h"
 #include "base/strings.h"
-#include "base/thread.h"
 
 namespace wherry::apiserver {
 namespace {
-
-constexpr std::chrono::seconds kRetry{10};
 
 Context keeper_context() {
   Context context;
@@ -34,25 +30,12 @@ Result<void> settled(const Result<Written>& written) {
 
 }  // namespace
 
-class FlowKeeper::Follower final : public store::Watcher {
- public:
-  explicit Follower(FlowKeeper& keeper) : keeper_(keeper) {}
-
-  Result<void> follow(store::Store& store) {
-    Revision revision = store.revision();
-    schemas_ = TRY(store.watch(api::kFlowSchemaResource, revision, *this));
-    levels_ = TRY(store.watch(api::kPriorityLevelResource, revision, *this));
-    return {};
-  }
-  void on_events(std::span<const store::EventPtr>) override { keeper_.note_change(); }
-
- private:
-  FlowKeeper& keeper_;
-  std::unique_ptr<store::Subscription> schemas_, levels_;
-};
-
-FlowKeeper::FlowKeeper(Machinery& machinery) : machinery_(machinery) {}
-FlowKeeper::~FlowKeeper() = default;
+FlowKeeper::FlowKeeper(Machinery& machinery)
+    : machinery_(machinery),
+      keeper_(machinery.store(),
+              {.name = "flow-keeper",
+               .resources = {api::kFlowSchemaResource, api::kPriorityLevelResource},
+               .keep = [this] { return keep(); }}) {}
 
 Result<void> FlowKeeper::keep() {
   TRY(keep_defaults(api::kPriorityLevelResource, api::default_priority_levels()));
@@ -126,36 +109,6 @@ Result<void> FlowKeeper::keep_status(const ObjectPtr& schema) {
                 "status"};
   return settled(
       machinery_.patch(context, target, PatchType::kApply, applied.freeze().root(), options));
-}
-
-Result<void> FlowKeeper::start() {
-  follower_ = std::make_unique<Follower>(*this);
-  TRY(follower_->follow(machinery_.store()));
-  thread_ = start_thread("flow-keeper", [this](const std::stop_token& stop) { run(stop); });
-  return {};
-}
-
-void FlowKeeper::note_change() {
-  MutexLock lock(mutex_);
-  dirty_ = true;
-  changed_.notify_one();
-}
-
-void FlowKeeper::run(const std::stop_token& stop) {
-  while (!stop.stop_requested()) {
-    {
-      MutexLock lock(mutex_);
-      changed_.wait(mutex_, stop, [this]() NO_THREAD_SAFETY_ANALYSIS { return dirty_; });
-      if (stop.stop_requested()) return;
-      dirty_ = false;
-    }
-    Result<void> kept = keep();
-    if (kept.ok()) continue;
-    log::warn("flow schemas and priority levels: {}", kept.error().message());
-    MutexLock lock(mutex_);
-    changed_.wait_for(mutex_, stop, kRetry, [] { return false; });
-    dirty_ = true;
-  }
 }
 
 }  // namespace wherry::apiserver

@@ -65,6 +65,7 @@ struct ApiServer::Parts {
   FlowKeeper flow_keeper;
   Handler handler;
   std::unique_ptr<http::Server> server;
+  std::unique_ptr<Keeper> api_service;
 };
 
 ApiServer::ApiServer(Options options) {
@@ -104,10 +105,14 @@ Result<void> ApiServer::start() {
     parts_->discovery.set_address(fmt::format("{}:{}", address, port));
   }
   parts_->server = std::move(server);
-  return publish_api_service(parts_->machinery, parts_->options.service_cidr, address, port);
+  ApiService service{parts_->options.service_cidr, address, port};
+  TRY(publish_api_service(parts_->machinery, service));
+  parts_->api_service = keep_api_service(parts_->machinery, std::move(service));
+  return parts_->api_service->start();
 }
 
 void ApiServer::stop() {
+  parts_->api_service.reset();
   if (parts_->server != nullptr) parts_->server->stop();
   parts_->server.reset();
 }
