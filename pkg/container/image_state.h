@@ -21,6 +21,7 @@ struct ImageRecord {
   std::set<std::string> digests;
   std::string fingerprint;  // Of a local image: what it was made from.
   ConfigDocument document;
+  std::vector<std::string> layers;  // What LayerStore knows them by, lowest first.
   Time last_used{};
 };
 

@@ -23,9 +23,15 @@ std::string blob_path(const std::string& directory, const std::string& digest) {
   return directory + "/blobs/sha256/" + digest.substr(digest.find(':') + 1);
 }
 
-void put_set(const json::Node& node, std::string_view key, const std::set<std::string>& values) {
+void put_list(const json::Node& node, std::string_view key, const auto& values) {
   json::Node list = node.set_array(key);
   for (const std::string& value : values) list.push(value);
+}
+
+std::vector<std::string> get_list(json::Value list) {
+  std::vector<std::string> out;
+  for (json::Value item : list.items()) out.emplace_back(item.as_string());
+  return out;
 }
 
 std::set<std::string> get_set(json::Value list) {
@@ -43,14 +49,16 @@ std::string write_index(const std::map<std::string, ImageRecord>& images,
     node.set("diffID", layer.diff_id);
     node.set("number", static_cast<int64_t>(layer.number));
     node.set("bytes", static_cast<int64_t>(layer.bytes));
+    if (!layer.implied.empty()) put_list(node, "implied", layer.implied);
   }
   list = draft.root().set_array("images");
   for (const auto& [id, record] : images) {
     json::Node node = list.push_object();
     node.set("id", id);
     node.set("digest", record.digest);
-    put_set(node, "tags", record.tags);
-    put_set(node, "digests", record.digests);
+    put_list(node, "tags", record.tags);
+    put_list(node, "digests", record.digests);
+    if (record.layers != record.document.diff_ids) put_list(node, "layers", record.layers);
     if (!record.fingerprint.empty()) node.set("fingerprint", record.fingerprint);
     node.set("lastUsedUs", record.last_used.time_since_epoch().count());
   }
@@ -68,9 +76,9 @@ Image to_image(const ImageRecord& record, const LayerStore& layers) {
   std::map<std::string, uint64_t> bytes;
   for (const Layer& layer : layers.list()) bytes[layer.diff_id] = layer.bytes;
   // overlayfs refuses the same folder twice; of equal layers only the uppermost shows anyway.
-  const std::vector<std::string>& diff_ids = record.document.diff_ids;
-  for (auto at = diff_ids.begin(); at != diff_ids.end(); ++at) {
-    if (std::find(at + 1, diff_ids.end(), *at) != diff_ids.end()) continue;
+  const std::vector<std::string>& ids = record.layers;
+  for (auto at = ids.begin(); at != ids.end(); ++at) {
+    if (std::find(at + 1, ids.end(), *at) != ids.end()) continue;
     out.layers.push_back(layers.path(*at));
     out.size_bytes += bytes[*at];
   }
@@ -80,7 +88,7 @@ Image to_image(const ImageRecord& record, const LayerStore& layers) {
 std::set<std::string> used_layers(const std::map<std::string, ImageRecord>& images) {
   std::set<std::string> used;
   for (const auto& [id, record] : images) {
-    used.insert(record.document.diff_ids.begin(), record.document.diff_ids.end());
+    used.insert(record.layers.begin(), record.layers.end());
   }
   return used;
 }
@@ -95,6 +103,51 @@ bool names(const ImageRecord& record, const std::string& text) {
   if (!reference.ok()) return false;
   std::string full = reference->full();
   return record.tags.count(full) != 0 || record.digests.count(full) != 0;
+}
+
+// Lets go of layers at the end.
+struct Pins {
+  explicit Pins(LayerStore& store) : layers(store) {}
+  Pins(const Pins&) = delete;
+  ~Pins() {
+    for (const std::string& id : ids) layers.unpin(id);
+  }
+  LayerStore& layers;
+  std::vector<std::string> ids;
+};
+
+// The layers as they lie upon each other; what is missing is unpacked, several at a time.
+Result<std::vector<Layer>> unpack_all(LayerStore& layers, const std::vector<std::string>& diff_ids,
+                                      const std::vector<LayerStore::Provide>& provided, Pins& pins,
+                                      const std::stop_token& stop) {
+  size_t count = provided.size();
+  std::vector<std::optional<Result<Layer>>> results(count);
+  std::atomic<size_t> next{0};
+  std::atomic<bool> failed{false};
+  auto work = [&](const std::stop_token&) {
+    for (size_t i = next++; i < count && !failed; i = next++) {
+      results[i] = layers.ensure(diff_ids[i], provided[i], stop);
+      if (!results[i]->ok()) failed = true;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 1; i < std::min(count, kUnpackThreads); ++i) {
+      threads.push_back(start_thread("unpack", work));
+    }
+    work(stop);
+  }
+  for (const std::optional<Result<Layer>>& result : results) {
+    if (result && result->ok()) pins.ids.push_back((*result)->diff_id);
+  }
+  std::vector<Layer> stack;
+  for (const std::optional<Result<Layer>>& result : results) {
+    if (!result) continue;  // Another one failed first.
+    Layer layer = TRY(layers.onto(TRY(Result<Layer>(*result)), stack, stop));
+    if (layer.diff_id != (*result)->diff_id) pins.ids.push_back(layer.diff_id);
+    stack.push_back(std::move(layer));
+  }
+  return stack;
 }
 
 }  // namespace
@@ -136,6 +189,7 @@ Result<void> ImageStore::load() {
     layer.diff_id = value["diffID"].as_string();
     layer.number = static_cast<uint64_t>(value["number"].as_int());
     layer.bytes = static_cast<uint64_t>(value["bytes"].as_int());
+    layer.implied = get_list(value["implied"]);
     layers.push_back(std::move(layer));
   }
   state_ = std::make_unique<State>(directory_ + "/l", layers, geteuid() == 0);
@@ -153,54 +207,31 @@ Result<void> ImageStore::load() {
     Result<ConfigDocument> config = parse_config(*text);
     if (!config.ok()) continue;
     record.document = std::move(config).value();
-    bool whole =
-        std::all_of(record.document.diff_ids.begin(), record.document.diff_ids.end(),
-                    [&](const std::string& diff_id) { return state_->layers.has(diff_id); });
+    record.layers = get_list(value["layers"]);
+    if (record.layers.empty()) record.layers = record.document.diff_ids;
+    bool whole = std::all_of(record.layers.begin(), record.layers.end(),
+                             [&](const std::string& layer) { return state_->layers.has(layer); });
     if (whole) state_->images[record.id] = std::move(record);
   }
   return {};
 }
 
-// Unpacks what is missing, several layers at a time, then makes the image known.
 Result<Image> ImageStore::install(const Install& request, const std::stop_token& stop) {
   ConfigDocument document = TRY(parse_config(request.config_text));
-  if (document.diff_ids.size() != request.layers.size()) {
+  const std::vector<std::string>& diff_ids = document.diff_ids;
+  if (diff_ids.size() != request.layers.size()) {
     return Error::invalid("mismatched image: {} layers, {} diff ids", request.layers.size(),
-                          document.diff_ids.size());
+                          diff_ids.size());
   }
-  size_t count = request.layers.size();
-  std::vector<std::optional<Result<Layer>>> results(count);
-  std::atomic<size_t> next{0};
-  std::atomic<bool> failed{false};
-  bool unpacked =
-      std::any_of(document.diff_ids.begin(), document.diff_ids.end(),
-                  [&](const std::string& diff_id) { return !state_->layers.has(diff_id); });
-  auto work = [&](const std::stop_token&) {
-    for (size_t i = next++; i < count && !failed; i = next++) {
-      results[i] = state_->layers.ensure(document.diff_ids[i], request.layers[i], stop);
-      if (!results[i]->ok()) failed = true;
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (size_t i = 1; i < std::min(count, kUnpackThreads); ++i) {
-      threads.push_back(start_thread("unpack", work));
-    }
-    work(stop);
-  }
-  auto unpin = [&] {
-    for (size_t i = 0; i < count; ++i) {
-      if (results[i] && results[i]->ok()) state_->layers.unpin(document.diff_ids[i]);
-    }
-  };
-  for (const std::optional<Result<Layer>>& result : results) {
-    if (!result || result->ok()) continue;
-    Error error = result->error();
-    unpin();
-    return error;
-  }
+  LayerStore& layers = state_->layers;
+  std::set<std::string> before;
+  for (const Layer& layer : layers.list()) before.insert(layer.diff_id);
+  Pins pins(layers);
+  std::vector<Layer> stack = TRY(unpack_all(layers, diff_ids, request.layers, pins, stop));
   // Before the index says that the layers are there, they are.
-  if (unpacked) state_->layers.sync();
+  bool fresh = std::any_of(stack.begin(), stack.end(),
+                           [&](const Layer& layer) { return before.count(layer.diff_id) == 0; });
+  if (fresh) layers.sync();
 
   std::string id = "sha256:" + pki::sha256_hex(request.config_text);
   auto publish = [&]() -> Result<Image> {
@@ -217,15 +248,15 @@ Result<Image> ImageStore::install(const Install& request, const std::stop_token&
     record.digests.insert(request.digests.begin(), request.digests.end());
     record.fingerprint = request.fingerprint;
     record.document = document;
+    record.layers.clear();
+    for (const Layer& layer : stack) record.layers.push_back(layer.diff_id);
     record.last_used = clock_.now();
     std::string text = write_index(images, state_->layers.list());
     TRY(os::write_file_atomic(directory_ + "/index.json", text, 0600));
     state_->images = std::move(images);
     return to_image(state_->images[id], state_->layers);
   };
-  Result<Image> image = publish();
-  unpin();
-  return image;
+  return publish();
 }
 
 Result<Image> ImageStore::find(const std::string& reference) const {
@@ -313,16 +344,15 @@ Result<Image> ImageStore::add_local(const std::string& name, const std::vector<L
   }
   // There is no tar to hash: the fingerprint stands for the content.
   std::string diff_id = "sha256:" + pki::sha256_hex(reference.full() + "\n" + fingerprint);
-  auto fill = [&](const std::string& folder) -> Result<uint64_t> {
-    uint64_t bytes = 0;
+  auto fill = [&](const std::string& folder, Layer& layer) -> Result<void> {
     for (const LocalFile& file : files) {
       std::string target = folder + "/" + file.target;
       TRY(os::make_directories(target.substr(0, target.rfind('/')), 0755));
       TRY(os::duplicate_file(file.source, target, file.mode));
       struct stat info {};
-      if (stat(target.c_str(), &info) == 0) bytes += static_cast<uint64_t>(info.st_size);
+      if (stat(target.c_str(), &info) == 0) layer.bytes += static_cast<uint64_t>(info.st_size);
     }
-    return bytes;
+    return {};
   };
   std::stop_token never;  // Without a source: nothing stops this.
   TRY(state_->layers.build(diff_id, fill, never));

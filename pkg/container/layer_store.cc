@@ -7,8 +7,10 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "container/layer_graft.h"
 #include "container/unpack.h"
 #include "os/file.h"
+#include "pki/pki.h"
 
 namespace wherry::container {
 
@@ -42,24 +44,41 @@ void LayerStore::remove_leftovers() {
 
 Result<Layer> LayerStore::ensure(const std::string& diff_id, const Provide& provide,
                                  const std::stop_token& stop) {
-  auto fill = [&](const std::string& target) -> Result<uint64_t> {
-    uint64_t bytes = 0;
-    TRY(provide([&](ByteSource& compressed) -> Result<void> {
+  auto fill = [&](const std::string& target, Layer& layer) -> Result<void> {
+    return provide([&](ByteSource& compressed) -> Result<void> {
       std::unique_ptr<ByteSource> plain = TRY(inflate(compressed));
       HashingSource hashing(*plain);
       UnpackOptions options;
       options.privileged = privileged_;
-      bytes = TRY(unpack_layer(hashing, target, options));
+      Unpacked unpacked = TRY(unpack_layer(hashing, target, options));
+      layer.bytes = unpacked.bytes;
+      layer.implied = std::move(unpacked.implied);
       std::string have = TRY(hashing.finish());
       if (have != diff_id) {
         return Error::invalid("the layer's content has digest {}, its image says {}", have,
                               diff_id);
       }
       return {};
-    }));
-    return bytes;
+    });
   };
   return build(diff_id, fill, stop);
+}
+
+Result<Layer> LayerStore::onto(const Layer& layer, const std::vector<Layer>& below,
+                               const std::stop_token& stop) {
+  if (layer.implied.empty()) return layer;
+  Folders folders;
+  std::string chain;
+  for (const Layer& lower : below) {
+    folders.insert(folders.begin(), folder(lower.number));
+    chain += lower.diff_id + " ";
+  }
+  if (!wants_graft(layer.implied, folders)) return layer;
+  auto fill = [&](const std::string& target, Layer& made) -> Result<void> {
+    made.bytes = layer.bytes;  // Although they are shared while both are there.
+    return graft_layer(folder(layer.number), layer.implied, folders, target);
+  };
+  return build(layer.diff_id + "+" + pki::sha256_hex(chain).substr(0, 16), fill, stop);
 }
 
 Result<Layer> LayerStore::build(const std::string& diff_id, const Fill& fill,
@@ -83,7 +102,7 @@ Result<Layer> LayerStore::build(const std::string& diff_id, const Fill& fill,
   auto make = [&]() -> Result<void> {
     TRY(os::make_directories(temporary, 0755));
     TRY(os::change_mode(temporary, 0755));
-    layer.bytes = TRY(fill(temporary));
+    TRY(fill(temporary, layer));
     return os::rename_path(temporary, target);
   };
   Result<void> made = make();

@@ -1,7 +1,8 @@
 #pragma once
 // Unpacked layers, one folder each, shared by all images that have them. A layer is known by the
-// digest of its uncompressed tar (diff id), which is checked while unpacking. Any thread; a layer
-// wanted by several at once is unpacked once.
+// digest of its uncompressed tar (diff id), which is checked while unpacking; one that had to be
+// made for the layers below it by that and theirs. Any thread; a layer wanted by several at once is
+// unpacked once.
 
 #include <cstdint>
 #include <functional>
@@ -21,6 +22,7 @@ struct Layer {
   std::string diff_id;
   uint64_t number = 0;  // Its folder's name.
   uint64_t bytes = 0;
+  std::vector<std::string> implied;  // See layer_graft.h.
 };
 
 class LayerStore {
@@ -36,9 +38,14 @@ class LayerStore {
   // until unpin(diff_id).
   Result<Layer> ensure(const std::string& diff_id, const Provide& provide,
                        const std::stop_token& stop);
-  // For one built by other means: `fill` puts the files into a new folder and gives their bytes.
-  using Fill = std::function<Result<uint64_t>(const std::string& folder)>;
-  Result<Layer> build(const std::string& diff_id, const Fill& fill, const std::stop_token& stop);
+  // For one built by other means: `fill` puts the files into a new folder, and notes what is known
+  // of them.
+  using Fill = std::function<Result<void>(const std::string& folder, Layer& layer)>;
+  Result<Layer> build(const std::string& id, const Fill& fill, const std::stop_token& stop);
+  // The layer as it has to be above `below` (what ensure() and onto() gave, lowest first): itself,
+  // or another one, also pinned.
+  Result<Layer> onto(const Layer& layer, const std::vector<Layer>& below,
+                     const std::stop_token& stop);
   void unpin(const std::string& diff_id);
 
   bool has(const std::string& diff_id) const;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <set>
 #include <vector>
 
 #include "base/strings.h"
@@ -38,7 +39,7 @@ class Unpacker {
   Unpacker(ByteSource& tar, os::Fd root, const UnpackOptions& options)
       : reader_(tar), root_(std::move(root)), options_(options) {}
 
-  Result<uint64_t> run() {
+  Result<Unpacked> run() {
     while (true) {
       std::optional<TarEntry> entry = TRY(reader_.next());
       if (!entry) break;
@@ -50,7 +51,7 @@ class Unpacker {
       Result<os::Fd> folder = open_inside(entry->path, O_RDONLY | O_DIRECTORY);
       if (folder.ok()) futimens(folder->get(), entry->times);
     }
-    return bytes_;
+    return Unpacked{bytes_, {implied_.begin(), implied_.end()}};
   }
 
  private:
@@ -69,10 +70,15 @@ class Unpacker {
     return fd;
   }
 
+  static std::string path_of(const std::vector<std::string>& parts, size_t count) {
+    std::string path;
+    for (size_t i = 0; i < count; ++i) path += (i > 0 ? "/" : "") + parts[i];
+    return path;
+  }
+
   // The folder of an entry; missing ones are made. Links on the way are followed inside the root.
   Result<int> open_parent(const std::vector<std::string>& parts) {
-    std::string path;
-    for (size_t i = 0; i + 1 < parts.size(); ++i) path += (i > 0 ? "/" : "") + parts[i];
+    std::string path = path_of(parts, parts.size() - 1);
     if (parent_ && path == parent_path_) return parent_.get();
     Result<os::Fd> found = open_inside(path, O_PATH | O_DIRECTORY);
     if (!found.ok() && found.error().is(Code::kNotFound)) {
@@ -89,10 +95,12 @@ class Unpacker {
     std::string path;
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
       os::Fd above = TRY(open_inside(path, O_PATH | O_DIRECTORY));
-      if (mkdirat(above.get(), parts[i].c_str(), 0755) != 0 && errno != EEXIST) {
+      path = path_of(parts, i + 1);
+      if (mkdirat(above.get(), parts[i].c_str(), 0755) == 0) {
+        implied_.insert(path);
+      } else if (errno != EEXIST) {
         return Error::from_errno(errno, parts[i]);
       }
-      path += (i > 0 ? "/" : "") + parts[i];
     }
     return {};
   }
@@ -106,9 +114,19 @@ class Unpacker {
     }
     int parent = TRY(open_parent(parts));
     const std::string& name = parts.back();
-    if (name == kOpaque) return make_opaque(parent);
+    if (name == kOpaque) {
+      implied_.erase(path_of(parts, parts.size() - 1));
+      return make_opaque(parent);
+    }
     if (name.starts_with(kWhiteoutMeta)) return {};
-    if (name.starts_with(kWhiteout)) return make_whiteout(parent, name.substr(kWhiteout.size()));
+    if (name.starts_with(kWhiteout)) {
+      std::string gone = name.substr(kWhiteout.size());
+      TRY(make_whiteout(parent, gone));
+      parts.back() = gone;
+      implied_.erase(path_of(parts, parts.size()));
+      return {};
+    }
+    if (entry.type == TarType::kDirectory) implied_.erase(path_of(parts, parts.size()));
     switch (entry.type) {
       case TarType::kFile: return make_file(parent, name, entry);
       case TarType::kDirectory: return make_folder(parent, name, entry);
@@ -217,8 +235,7 @@ class Unpacker {
   Result<void> make_hard_link(int parent, const std::string& name, const TarEntry& entry) {
     std::vector<std::string> target = TRY(parts_of(entry.link));
     if (target.empty()) return Error::invalid("hard link to the root");
-    std::string folder_path;
-    for (size_t i = 0; i + 1 < target.size(); ++i) folder_path += (i > 0 ? "/" : "") + target[i];
+    std::string folder_path = path_of(target, target.size() - 1);
     os::Fd folder = TRY(open_inside(folder_path, O_PATH | O_DIRECTORY));
     if (linkat(folder.get(), target.back().c_str(), parent, name.c_str(), 0) == 0) return {};
     if (errno != EEXIST) return Error::from_errno(errno, "linking to " + entry.link);
@@ -303,12 +320,13 @@ class Unpacker {
   std::string parent_path_ = "\n";
   std::vector<char> buffer_;
   std::vector<FolderTime> folder_times_;
+  std::set<std::string> implied_;
   uint64_t bytes_ = 0;
 };
 
 }  // namespace
 
-Result<uint64_t> unpack_layer(ByteSource& tar, const std::string& target,
+Result<Unpacked> unpack_layer(ByteSource& tar, const std::string& target,
                               const UnpackOptions& options) {
   os::Fd root = TRY(os::open_file(target, O_PATH | O_DIRECTORY));
   return Unpacker(tar, std::move(root), options).run();

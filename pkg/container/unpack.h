@@ -4,6 +4,7 @@
 // that asks for more is refused. One thread a layer; several layers may unpack at the same time.
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "container/byte_source.h"
@@ -15,9 +16,13 @@ struct UnpackOptions {
   bool privileged = true;
 };
 
-// Reads the tar to its end; gives the bytes of file content. kInvalid: a damaged archive or a path
-// that leaves the folder.
-Result<uint64_t> unpack_layer(ByteSource& tar, const std::string& target,
+struct Unpacked {
+  uint64_t bytes = 0;                // Of file content.
+  std::vector<std::string> implied;  // Folders without an entry of their own; see layer_graft.h.
+};
+
+// Reads the tar to its end. kInvalid: a damaged archive or a path that leaves the folder.
+Result<Unpacked> unpack_layer(ByteSource& tar, const std::string& target,
                               const UnpackOptions& options);
 
 }  // namespace wherry::container

@@ -23,7 +23,7 @@ class UnpackTest : public ::testing::Test {
     entry.mtime_seconds = 1600000000;
     append_tar(tar_, entry, content);
   }
-  Result<uint64_t> unpack() {
+  Result<Unpacked> unpack() {
     std::string whole = tar_;
     finish_tar(whole);
     std::unique_ptr<ByteSource> source = make_text_source(whole);
@@ -44,7 +44,7 @@ TEST_F(UnpackTest, FilesFoldersLinksModesAndTimes) {
   add(TarType::kHardLink, "h", "", 0644, "d/f");
   add(TarType::kFile, "deep/without/folders", "x");
   add(TarType::kFifo, "p", "", 0600);
-  ASSERT_EQ(unpack().value(), 8u);
+  ASSERT_EQ(unpack().value().bytes, 8u);
   EXPECT_EQ(os::read_file(at("h")).value(), "content");
   EXPECT_EQ(os::read_link(at("d/s")).value(), "f");
   struct stat info {};
@@ -72,6 +72,16 @@ TEST_F(UnpackTest, WhiteoutsBecomeOverlays) {
   EXPECT_EQ(os::list_directory(at("a")).value(), std::vector<std::string>{"gone"});
 }
 
+TEST_F(UnpackTest, FoldersWithoutAnEntryAreImplied) {
+  add(TarType::kFile, "usr/bin/tool", "x");
+  add(TarType::kDirectory, "usr/", "", 0711);
+  add(TarType::kFile, "opt/x", "x");
+  add(TarType::kFile, ".wh.opt", "");
+  add(TarType::kFile, "srv/x", "x");
+  add(TarType::kFile, "srv/.wh..wh..opq", "");
+  EXPECT_EQ(unpack().value().implied, std::vector<std::string>{"usr/bin"});
+}
+
 TEST_F(UnpackTest, LaterEntriesReplaceEarlierOnes) {
   add(TarType::kFile, "x", "file");
   add(TarType::kDirectory, "x/", "", 0700);
@@ -88,7 +98,7 @@ TEST_F(UnpackTest, NothingLeavesTheFolder) {
   for (const char* name : {"../evil", "a/../../evil", "/../evil", "a/.wh...", "a/.wh.."}) {
     tar_.clear();
     add(TarType::kFile, name, "x");
-    Result<uint64_t> result = unpack();
+    Result<Unpacked> result = unpack();
     ASSERT_FALSE(result.ok()) << name;
     EXPECT_NE(result.error().message().find("escapes the root"), std::string::npos);
   }
@@ -103,7 +113,7 @@ TEST_F(UnpackTest, NothingLeavesTheFolder) {
   add(TarType::kSymlink, "up", "", 0777, "../../../../../../tmp");
   add(TarType::kDirectory, "tmp/", "", 0755);
   add(TarType::kFile, "up/wherry-evil", "x");
-  Result<uint64_t> result = unpack();
+  Result<Unpacked> result = unpack();
   EXPECT_FALSE(os::exists(folder_.path() + "/evil"));
   EXPECT_FALSE(os::exists("/tmp/wherry-evil"));
 }

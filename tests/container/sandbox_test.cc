@@ -353,6 +353,43 @@ TEST_F(ContainerTest, MountsUsageLogsAndSysctls) {
   EXPECT_FALSE(os::exists(driver_->cgroups().folder("memory", pod.cgroup)));
 }
 
+// Layers without entries for the folders of their files, as some image builders write them.
+TEST_F(ContainerTest, LayersWithImpliedFolders) {
+  std::string base, tools = busybox_layer();
+  for (const char* name : {"usr/", "usr/sbin/"}) append_tar(base, tar_folder(name, 0755), "");
+  append_tar(base, tar_link("sbin", "usr/sbin"), "");
+  append_tar(base, tar_folder("private/", 0700), "");
+  finish_tar(base);
+  std::string own;
+  append_tar(own, tar_file("sbin/own", 0755), "own");
+  append_tar(own, tar_file("tmp/own", 0644), "own");
+  append_tar(own, tar_file("private/own", 0644), "own");
+  finish_tar(own);
+  std::string file = folder_->path() + "/implied.tar";
+  for (const char* name : {"implied:one", "implied:two"}) {  // The second finds it all made.
+    std::string archive = docker_archive(name, {base, tools, own}, "{}");
+    ASSERT_TRUE(os::write_file_plain(file, archive).ok());
+    Result<std::vector<Image>> images = store_->import_file(file);
+    ASSERT_TRUE(images.ok()) << images.error().message();
+  }
+  // Alone, the same layer is what its archive says.
+  ASSERT_TRUE(os::write_file_plain(file, docker_archive("implied:alone", {own}, "{}")).ok());
+  ASSERT_TRUE(store_->import_file(file).ok());
+  EXPECT_TRUE(os::exists(store_->find("implied:alone")->layers[0] + "/sbin/own"));
+
+  std::unique_ptr<Sandbox> sandbox = driver_->create(sandbox_config("implied")).value();
+  ContainerConfig config = container_config(
+      "implied-1", "cat /usr/sbin/own /sbin/own /private/own; echo; ls -ld /sbin /tmp /private");
+  config.image = store_->find("implied:two").value();
+  run(*sandbox, config);
+  EXPECT_EQ(wait_exit(*sandbox, "implied-1").exit_code, 0);
+  std::string lines = lines_of("implied-1");
+  for (const char* text : {"ownownown", "drwxrwxrwt", "drwx------", "/sbin -> usr/sbin"}) {
+    EXPECT_NE(lines.find(text), std::string::npos) << text << " in " << lines;
+  }
+  ASSERT_TRUE(sandbox->remove().ok());
+}
+
 TEST_F(ContainerTest, HostNamespaces) {
   SandboxConfig pod = sandbox_config("host");
   pod.host_network = pod.host_pid = pod.host_ipc = true;

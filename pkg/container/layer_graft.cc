@@ -1,0 +1,205 @@
+#include "container/layer_graft.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <set>
+
+#include "base/strings.h"
+#include "os/file.h"
+
+namespace wherry::container {
+namespace {
+
+constexpr unsigned kPlainMode = 0755;
+constexpr int kLinksMax = 40;  // As the kernel.
+
+struct Found {
+  std::string path;  // On the disk.
+  struct stat info;
+};
+
+std::string join(const std::string& folder, const std::string& name) {
+  return folder.empty() ? name : folder + "/" + name;
+}
+
+bool is_whiteout(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == 0; }
+
+bool is_opaque(const std::string& path) {
+  for (const char* name : {"trusted.overlay.opaque", "user.overlay.opaque"}) {
+    char value = 0;
+    if (lgetxattr(path.c_str(), name, &value, 1) == 1 && value == 'y') return true;
+  }
+  return false;
+}
+
+// What the layers together have at `path`, whose folders are no links; the way overlayfs looks.
+std::optional<Found> look(const Folders& below, const std::string& path) {
+  for (const std::string& layer : below) {
+    Found found{layer, {}};
+    bool here = true, last = is_opaque(layer);
+    std::vector<std::string_view> parts = split(path, '/');
+    for (size_t i = 0; i < parts.size(); ++i) {
+      found.path += "/" + std::string(parts[i]);
+      here = lstat(found.path.c_str(), &found.info) == 0;
+      if (!here) break;
+      if (is_whiteout(found.info)) return {};
+      if (i + 1 == parts.size()) break;
+      if (!S_ISDIR(found.info.st_mode)) return {};
+      last = last || is_opaque(found.path);
+    }
+    if (here) return found;
+    if (last) return {};
+  }
+  return {};
+}
+
+// Where a path leads when links are followed inside the root. What is not there stays as it is.
+Result<std::string> resolve(const Folders& below, const std::string& path) {
+  std::vector<std::string> left;  // The next part last.
+  auto push = [&](const std::string& more) {
+    std::vector<std::string_view> parts = split(more, '/');
+    for (auto part = parts.rbegin(); part != parts.rend(); ++part) left.emplace_back(*part);
+  };
+  push(path);
+  std::string at;
+  int links = 0;
+  while (!left.empty()) {
+    std::string part = std::move(left.back());
+    left.pop_back();
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      size_t slash = at.rfind('/');
+      at.resize(slash == std::string::npos ? 0 : slash);
+      continue;
+    }
+    std::string next = join(at, part);
+    std::optional<Found> found = look(below, next);
+    if (!found || !S_ISLNK(found->info.st_mode)) {
+      at = std::move(next);
+      continue;
+    }
+    if (++links > kLinksMax) return Error::invalid("{}: too many symbolic links", path);
+    std::string link = TRY(os::read_link(found->path));
+    if (link.starts_with('/')) at.clear();
+    push(link);
+  }
+  return at;
+}
+
+// Owner, mode, attributes and times; the times are lost when something is made in the folder.
+Result<void> copy_metadata(const std::string& from, const struct stat& info,
+                           const std::string& to) {
+  if (geteuid() == 0) TRY(os::change_owner(to, info.st_uid, info.st_gid));
+  TRY(os::change_mode(to, info.st_mode & 07777));
+  char names[4096];
+  ssize_t length = llistxattr(from.c_str(), names, sizeof names);
+  for (ssize_t at = 0; at < length;
+       at += static_cast<ssize_t>(std::string_view(names + at).size()) + 1) {
+    char value[4096];
+    ssize_t size = lgetxattr(from.c_str(), names + at, value, sizeof value);
+    if (size >= 0) lsetxattr(to.c_str(), names + at, value, static_cast<size_t>(size), 0);
+  }
+  const timespec times[2] = {info.st_atim, info.st_mtim};
+  utimensat(AT_FDCWD, to.c_str(), times, AT_SYMLINK_NOFOLLOW);
+  return {};
+}
+
+class Graft {
+ public:
+  Graft(const std::string& layer, const std::vector<std::string>& implied, const Folders& below,
+        const std::string& target)
+      : layer_(layer), implied_(implied.begin(), implied.end()), below_(below), target_(target) {}
+
+  Result<void> folder(const std::string& from, const std::string& to) {
+    for (const std::string& name : TRY(os::list_directory(layer_ + "/" + from))) {
+      std::string inner = join(from, name);
+      std::string path = layer_ + "/" + inner;
+      struct stat info {};
+      if (lstat(path.c_str(), &info) != 0) return Error::from_errno(errno, path);
+      if (S_ISDIR(info.st_mode)) {
+        TRY(implied_.count(inner) != 0 ? implied(inner, join(to, name))
+                                       : explicit_folder(inner, join(to, name), info));
+      } else {
+        TRY(place(path, target_ + "/" + join(to, name)));
+      }
+    }
+    return {};
+  }
+
+ private:
+  Result<void> implied(const std::string& from, const std::string& to) {
+    std::string real = TRY(resolve(below_, to));
+    TRY(make(real));
+    return folder(from, real);
+  }
+
+  Result<void> explicit_folder(const std::string& from, const std::string& to,
+                               const struct stat& info) {
+    TRY(make(to));
+    TRY(folder(from, to));
+    return copy_metadata(layer_ + "/" + from, info, target_ + "/" + to);
+  }
+
+  // The folder and those above it, as they are below.
+  Result<void> make(const std::string& path) {
+    std::string at;
+    for (std::string_view part : split(path, '/')) {
+      at = join(at, std::string(part));
+      std::string here = target_ + "/" + at;
+      if (mkdir(here.c_str(), kPlainMode) != 0) {
+        if (errno == EEXIST && os::is_directory(here)) continue;
+        return Error::from_errno(errno, at);
+      }
+      std::optional<Found> found = look(below_, at);
+      if (found && S_ISDIR(found->info.st_mode)) {
+        TRY(copy_metadata(found->path, found->info, here));
+        // What the lower folder hides stays hidden by that folder itself.
+        for (const char* name : {"trusted.overlay.opaque", "user.overlay.opaque"}) {
+          lremovexattr(here.c_str(), name);
+        }
+      }
+    }
+    return {};
+  }
+
+  static Result<void> place(const std::string& from, const std::string& to) {
+    if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0) == 0) return {};
+    if (errno != EEXIST) return Error::from_errno(errno, to);
+    TRY(os::remove_file(to));
+    if (linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0) == 0) return {};
+    return Error::from_errno(errno, to);
+  }
+
+  const std::string& layer_;
+  const std::set<std::string> implied_;
+  const Folders& below_;
+  const std::string& target_;
+};
+
+}  // namespace
+
+bool wants_graft(const std::vector<std::string>& implied, const Folders& below) {
+  return std::any_of(implied.begin(), implied.end(), [&](const std::string& path) {
+    std::optional<Found> found = look(below, path);
+    if (!found) return false;
+    if (!S_ISDIR(found->info.st_mode)) return S_ISLNK(found->info.st_mode) != 0;
+    bool plain = (found->info.st_mode & 07777) == kPlainMode;
+    return !plain || (geteuid() == 0 && (found->info.st_uid != 0 || found->info.st_gid != 0));
+  });
+}
+
+Result<void> graft_layer(const std::string& layer, const std::vector<std::string>& implied,
+                         const Folders& below, const std::string& target) {
+  TRY(Graft(layer, implied, below, target).folder("", ""));
+  struct stat info {};
+  if (lstat(layer.c_str(), &info) != 0) return Error::from_errno(errno, layer);
+  return copy_metadata(layer, info, target);
+}
+
+}  // namespace wherry::container
