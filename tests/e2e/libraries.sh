@@ -1,6 +1,6 @@
 #!/bin/bash
 # Puts the client libraries of other languages, and the programs here that use them, into a cache:
-# client-go compiled, client-node and client-python with the packages that their lock files pin.
+# client-go and helm compiled, client-node and client-python with the packages that their lock files pin.
 #
 #   libraries.sh          prints "NAME COMMAND..." for each that is there now
 #
@@ -35,18 +35,21 @@ make() {
 # at_least WANTED HAVE: versions.
 at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
-compile_go() { (cd "$here/client-go" && go build -trimpath -ldflags '-s -w' -o "$1/client-go" .); }
-
-library_go() {
-  local folder wanted
-  wanted=$(sed -n 's/^go //p' "$here/client-go/go.mod")
-  command -v go > /dev/null || { leave_out client-go "no go on this machine"; return; }
+# go_program NAME PACKAGE: built in the module in NAME/, whose go.sum pins what it needs.
+go_program() {
+  local folder wanted name=$1 package=$2
+  wanted=$(sed -n 's/^go //p' "$here/$name/go.mod")
+  command -v go > /dev/null || { leave_out "$name" "no go on this machine"; return 1; }
   # Nothing may fetch another toolchain.
   export GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false"
-  at_least "$wanted" "$(go env GOVERSION | sed 's/^go//')" || { leave_out client-go "needs Go $wanted"; return; }
-  folder=$(folder_of client-go "$here"/client-go/*.go "$here"/client-go/go.*)
-  make client-go "$folder" compile_go && echo "go $folder/client-go"
+  at_least "$wanted" "$(go env GOVERSION | sed 's/^go//')" || { leave_out "$name" "needs Go $wanted"; return 1; }
+  folder=$(folder_of "$name" $(find "$here/$name" -maxdepth 1 -name 'go.*' -o -maxdepth 1 -name '*.go' | sort))
+  compile_go() { (cd "$here/$name" && go build -trimpath -ldflags '-s -w' -o "$1/$name" "$package"); }
+  make "$name" "$folder" compile_go && PROGRAM=$folder/$name
 }
+
+library_go() { go_program client-go . && echo "go $PROGRAM"; }
+library_helm() { go_program helm helm.sh/helm/v3/cmd/helm && echo "helm $PROGRAM"; }
 
 install_node() {
   cp "$here"/client-node/package*.json "$1" && cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --silent
@@ -81,4 +84,5 @@ library_python() {
 library_go
 library_node
 library_python
+library_helm
 exit 0

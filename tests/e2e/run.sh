@@ -8,7 +8,7 @@
 #
 # The cases are the functions named case_* in cases_*.sh. Those that exercise kubectl run once per
 # release, the others with the newest one; cases_library.sh adds the checks of client libraries, each
-# a case. Program to test: $WHERRY.
+# a case, cases_helm.sh the life of a chart. Program to test: $WHERRY.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.." || exit 1
@@ -57,7 +57,7 @@ wait_for_node || exit 1
 prepare_images || exit 1
 
 mapfile -t both < <(cases_named case_client_ $(printf '%s\n' "${!CLIENTS[@]}" | sort -V))
-mapfile -t once < <(cases_named case_node_; cases_named case_library_; cases_named case_plane_)
+mapfile -t once < <(cases_named case_node_; cases_named case_library_; cases_named case_helm_; cases_named case_plane_)
 mapfile -t alone < <(cases_named case_alone_)
 run_cases "${JOBS:-3}" "${both[@]}" "${once[@]}"
 run_cases 1 "${alone[@]}"
