@@ -221,6 +221,13 @@ class PodFixture {
     put(spec, meta);
     make_worker();
   }
+  ~PodFixture() {
+    // Tasks hold the worker, which needs its context to the end.
+    worker.reset();
+    tasks.held.clear();
+    pulls.held.clear();
+  }
+  PodFixture(const PodFixture&) = delete;
 
   static std::string json_of(const std::string& spec, const std::string& meta) {
     return R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"ns","uid":"u1",)" +

@@ -34,7 +34,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr int kReadyLimitMs = 10000;
+#else
 constexpr int kReadyLimitMs = 1000;
+#endif
 constexpr int kObjectsPerWriter = 8;
 constexpr char kMaps[] = "/api/v1/namespaces/default/configmaps";
 
