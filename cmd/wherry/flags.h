@@ -23,6 +23,11 @@ struct ServerFlags {
   std::string node_name;  // Empty: the host's name.
   std::string node_ip;    // Empty: that of the default route.
   std::string token;
+  std::string token_auth_file;
+  std::string audit_policy_file;
+  std::string audit_log_path;
+  int audit_log_maxsize = 100;
+  int audit_log_maxbackup = 10;
   std::string server;  // Agent: URL of the server to join.
   std::vector<std::string> tls_san;
   std::vector<std::string> disable;

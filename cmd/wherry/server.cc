@@ -97,10 +97,7 @@ Result<void> ServerParts::open_store() {
 }
 
 Result<void> ServerParts::start_api() {
-  auto tls = std::make_shared<http::TlsCredentials>();
-  tls->certificate_chain_pem = credentials_->serving.certificate_pem;
-  tls->key_pem = credentials_->serving.key_pem;
-  tls->client_ca_pem = credentials_->client_ca_pem;
+  TRY(start_audit());
   apiserver::ApiServer::Options options;
   options.store = store_.get();
   options.clock = &clock_;
@@ -115,6 +112,28 @@ Result<void> ServerParts::start_api() {
   api_ = std::make_unique<apiserver::ApiServer>(std::move(options));
   TRY(api_->prepare());
   join_client_ = api_->local_client(apiserver::component_user("system:wherry-join"));
+// Both flags or none: a policy without a place to write to would audit nothing, in silence.
+Result<void> ServerParts::start_audit() {
+  if (flags_.audit_policy_file.empty() && flags_.audit_log_path.empty()) return {};
+  if (flags_.audit_policy_file.empty() || flags_.audit_log_path.empty()) {
+    return Error::invalid("--audit-policy-file and --audit-log-path go together");
+  }
+  if (flags_.audit_log_maxsize < 1 || flags_.audit_log_maxbackup < 0) {
+    return Error::invalid("--audit-log-maxsize is at least 1, --audit-log-maxbackup at least 0");
+  }
+  std::string text = TRY(os::read_file(flags_.audit_policy_file));
+  Result<apiserver::AuditPolicy> policy = apiserver::AuditPolicy::parse(text);
+  if (!policy.ok()) return std::move(policy).error().with_prefix(flags_.audit_policy_file);
+  apiserver::AuditLog::Options options;
+  options.path = flags_.audit_log_path;
+  options.bytes_max = static_cast<uint64_t>(flags_.audit_log_maxsize) << 20;
+  options.backups_max = flags_.audit_log_maxbackup;
+  audit_log_ = std::make_unique<apiserver::AuditLog>(std::move(options), clock_);
+  TRY(audit_log_->start());
+  auditor_ = std::make_unique<apiserver::Auditor>(std::move(policy).value(), *audit_log_, clock_);
+  return {};
+}
+
   cluster::JoinServer::Options join{
       token_,
       credentials_->server_ca_pem,
@@ -125,6 +144,7 @@ Result<void> ServerParts::start_api() {
   return {};
 }
 
+  options.auditor = auditor_.get();
 Result<void> ServerParts::start_components() {
   cache_ = api_->cache();
   clients_ = std::make_unique<LocalClients>(*api_);

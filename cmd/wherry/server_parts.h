@@ -59,6 +59,7 @@ class ServerParts {
  private:
   Result<void> open_store();
   Result<void> start_api();
+  Result<void> start_audit();
   Result<void> start_components();
   Result<void> write_kubeconfig();
   cluster::CredentialSpec credential_spec() const;
@@ -80,6 +81,8 @@ class ServerParts {
   std::unique_ptr<LocalClients> clients_;
   std::unique_ptr<client::Cache> cache_;
   std::unique_ptr<client::Client> scheduler_client_;
+  std::unique_ptr<apiserver::AuditLog> audit_log_;
+  std::unique_ptr<apiserver::Auditor> auditor_;
   std::unique_ptr<client::Client> node_client_;
   std::unique_ptr<controller::Controllers> controllers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;

@@ -12,6 +12,9 @@
 namespace wherry::apiserver {
 namespace {
 
+// A client may choose it, to find its request among the audit events.
+constexpr const char* kAuditId = "Audit-Id";
+
 // The methods that no route of ours takes.
 bool known_method(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "POST" || method == "PUT" ||
@@ -31,17 +34,24 @@ std::string deprecation(const Resource& resource) {
 }  // namespace
 
 void Handler::handle(http::Request& request, http::Response& response) {
-  response.headers.set("Audit-Id", random_uuid());
+  std::string_view given = request.headers.get(kAuditId);
+  std::string audit_id = given.empty() ? random_uuid() : std::string(given);
+  response.headers.set(kAuditId, audit_id);
   response.headers.set("Cache-Control", "no-cache, private");
   Route route = find_route(request);
-  Result<void> done = answer(request, response, route);
-  if (response.waits()) return;  // It comes again.
+  AuditRecord audit(parts_.auditor, request, route, audit_id);
+  Result<void> done = answer(request, response, route, audit);
+  if (response.waits()) {  // It comes again, as the same request.
+    request.headers.set(kAuditId, std::move(audit_id));
+    return;
+  }
   if (!done.ok()) {
     write_error(response, done.error(), negotiate_error(request));
     if (response.status >= 500) {
       log::warn("{} {}: {}", request.method, request.path, done.error().message());
     }
   }
+  audit.answered(response);
   std::string verb = route.is_resource ? to_upper(route.verb) : request.method;
   bool known = route.target.resource != nullptr && !route.unknown;
   metrics_.count(verb, known ? route.plural : std::string(),
@@ -53,8 +63,10 @@ void Handler::render_error(const Error& error, http::Response& response) {
   write_error(response, error, Wanted{});
 }
 
-Result<void> Handler::answer(http::Request& request, http::Response& response, const Route& route) {
+Result<void> Handler::answer(http::Request& request, http::Response& response, const Route& route,
+                             AuditRecord& audit) {
   User caller = TRY(parts_.authenticator.authenticate(request));
+  audit.asked_by(caller);
   for (const ExtraPage& page : parts_.extra_pages) {
     if (!route.is_resource && page.covers(request.path)) {
       return page.answer(caller, request, response);
@@ -62,7 +74,13 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
   }
   User user = TRY(impersonate(parts_.authoriser, std::move(caller), request, route));
   Attributes asked = attributes_of(user, route);
+  audit.acts_as(user);
   if (parts_.flows.admit(request, response, asked) != FlowControl::Verdict::kRun) return {};
+  if (audit.is_audited()) {
+    std::string reason;
+    bool allowed = parts_.authoriser.allows(asked, &reason);
+    audit.decided(allowed, std::move(reason));
+  }
   TRY(parts_.authoriser.check(asked));
   if (!route.is_resource) return answer_path(request, response, route);
   if (route.unknown) {

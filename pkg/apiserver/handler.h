@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "apiserver/audit.h"
 #include "apiserver/authenticate.h"
 #include "apiserver/authorise.h"
 #include "apiserver/discovery.h"
@@ -35,6 +36,7 @@ class Handler {
     Proxy& proxy;
     const std::vector<ExtraPage>& extra_pages;
     FlowControl& flows;
+    const Auditor* auditor = nullptr;  // Null: nothing is audited.
   };
   explicit Handler(Parts parts) : parts_(parts) {}
 
@@ -50,7 +52,8 @@ class Handler {
     Context context;
   };
 
-  Result<void> answer(http::Request& request, http::Response& response, const Route& route);
+  Result<void> answer(http::Request& request, http::Response& response, const Route& route,
+                      AuditRecord& audit);
   Result<void> answer_path(http::Request& request, http::Response& response, const Route& route);
   Result<void> answer_resource(Call& call);
   Result<void> connect(Call& call);

@@ -49,7 +49,7 @@ struct ApiServer::Parts {
         flows(*options.store),
         flow_keeper(machinery),
         handler({machinery, authenticator, authoriser, discovery, pages, watches, streams, proxy,
-                 options.pages, flows}) {}
+                 options.pages, flows, options.auditor}) {}
 
   const ApiServer::Options options;
   const std::unique_ptr<TokenIssuer> issuer;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "apiserver/audit.h"
 #include "apiserver/authenticate.h"
 #include "apiserver/extra_page.h"
 #include "apiserver/local_client.h"
@@ -35,6 +36,7 @@ class ApiServer {
     std::optional<pki::Key> token_key;
     std::string token_issuer{kDefaultIssuer};
     std::vector<StaticToken> static_tokens;
+    const Auditor* auditor = nullptr;  // Null: nothing is audited.
 
     std::string service_cidr = "10.43.0.0/16";
     std::string advertise_address = "127.0.0.1";  // Where other machines and pods reach us.
