@@ -7,6 +7,7 @@ int run_server(int argc, const char* const* argv);
 int run_agent(int argc, const char* const* argv);
 int run_kubectl(int argc, const char* const* argv);
 int run_images(int argc, const char* const* argv);
+int run_certificate(int argc, const char* const* argv);
 int run_secrets_encrypt(int argc, const char* const* argv);
 int run_stop(int argc, const char* const* argv);
 int run_uninstall(int argc, const char* const* argv);

@@ -22,6 +22,7 @@ constexpr Command kCommands[] = {
     {"kubectl", &run_kubectl,
      "Small built-in client: get, apply, delete, logs, exec, wait, version"},
     {"images", &run_images, "Images of this node: ls, import, rm"},
+    {"certificate", &run_certificate, "The cluster's own certificates: check, rotate, rotate-ca"},
     {"secrets-encrypt", &run_secrets_encrypt, "Encryption of Secrets at rest: status, rotate"},
     {"stop", &run_stop, "Stop the service; with --workloads the pods too"},
     {"uninstall", &run_uninstall, "Remove everything that Wherry made on this machine"},

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "apiserver/token_file.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "cluster/node_address.h"
@@ -62,7 +63,25 @@ int fail(const Error& error) {
   return 1;
 }
 
+std::shared_ptr<const http::TlsCredentials> tls_of(const cluster::Credentials& from) {
+  auto tls = std::make_shared<http::TlsCredentials>();
+  tls->certificate_chain_pem = from.serving.certificate_pem;
+  tls->key_pem = from.serving.key_pem;
+  tls->client_ca_pem = from.client_ca_pem;
+  return tls;
+}
+
 }  // namespace
+
+// Connections that are open keep what they have; the next ones get the new certificates.
+void ServerParts::use_renewed(const cluster::Credentials& fresh) {
+  Result<void> used = api_->set_credentials(tls_of(fresh));
+  if (used.ok()) used = write_kubeconfig(fresh);
+  Result<std::string> token = cluster::prepare_token(token_path(), {}, fresh.server_ca_pem);
+  if (used.ok() && !token.ok()) used = std::move(token).error();
+  api_->set_token_keys(fresh.service_keys);
+  if (!used.ok()) log::error("renewed certificates: {}", used.error().message());
+}
 
 client::Client& LocalClients::client_for(std::string_view controller) {
   clients_.push_back(server_.local_client(
@@ -96,22 +115,6 @@ Result<void> ServerParts::open_store() {
   return {};
 }
 
-Result<void> ServerParts::start_api() {
-  TRY(start_audit());
-  apiserver::ApiServer::Options options;
-  options.store = store_.get();
-  options.clock = &clock_;
-  options.nodes = &nodes_;
-  options.pages = join_pages(join_, tunnels_);
-  options.listen = {fmt::format("{}:{}", flags_.bind_address, flags_.https_listen_port)};
-  options.tls = std::move(tls);
-  options.token_key = credentials_->service_account_key;
-  options.token_issuer = fmt::format("https://kubernetes.default.svc.{}", flags_.cluster_domain);
-  options.service_cidr = flags_.service_cidr;
-  options.advertise_address = flags_.node_ip;
-  api_ = std::make_unique<apiserver::ApiServer>(std::move(options));
-  TRY(api_->prepare());
-  join_client_ = api_->local_client(apiserver::component_user("system:wherry-join"));
 // Both flags or none: a policy without a place to write to would audit nothing, in silence.
 Result<void> ServerParts::start_audit() {
   if (flags_.audit_policy_file.empty() && flags_.audit_log_path.empty()) return {};
@@ -134,25 +137,56 @@ Result<void> ServerParts::start_audit() {
   return {};
 }
 
+Result<void> ServerParts::start_api() {
+  TRY(start_audit());
+  apiserver::ApiServer::Options options;
+  options.store = store_.get();
+  options.clock = &clock_;
+  options.nodes = &nodes_;
+  options.pages = join_pages(join_, tunnels_);
+  options.auditor = auditor_.get();
+  options.listen = {fmt::format("{}:{}", flags_.bind_address, flags_.https_listen_port)};
+  options.tls = tls_of(*credentials_);
+  options.token_keys = credentials_->service_keys;
+  if (!flags_.token_auth_file.empty()) {
+    std::string text = TRY(os::read_file(flags_.token_auth_file));
+    Result<std::vector<apiserver::StaticToken>> parsed = apiserver::parse_token_file(text);
+    if (!parsed.ok()) return std::move(parsed).error().with_prefix(flags_.token_auth_file);
+    options.static_tokens = std::move(parsed).value();
+  }
+  options.token_issuer = fmt::format("https://kubernetes.default.svc.{}", flags_.cluster_domain);
+  options.service_cidr = flags_.service_cidr;
+  options.advertise_address = flags_.node_ip;
+  api_ = std::make_unique<apiserver::ApiServer>(std::move(options));
+  TRY(api_->prepare());
+  join_client_ = api_->local_client(apiserver::component_user("system:wherry-join"));
   cluster::JoinServer::Options join{
       token_,
-      credentials_->server_ca_pem,
-      credentials_->client_authority,
+      [this] { return certificates_->root_ca_pem(); },
+      [this] { return certificates_->client_authority(); },
       {flags_.cluster_cidr, flags_.service_cidr, flags_.cluster_dns, flags_.cluster_domain}};
   join_ = std::make_unique<cluster::JoinServer>(
       TRY(cluster::JoinServer::make(std::move(join), *join_client_, clock_)));
   return {};
 }
 
-  options.auditor = auditor_.get();
 Result<void> ServerParts::start_components() {
   cache_ = api_->cache();
   clients_ = std::make_unique<LocalClients>(*api_);
   scheduler_client_ = api_->local_client(apiserver::component_user("system:kube-scheduler"));
   controllers_ = std::make_unique<controller::Controllers>(
       controller::all_controllers(), *clients_, *cache_, clock_,
-      controller::ClusterFacts{.root_ca_pem = credentials_->server_ca_pem,
-                               .cluster_cidr = flags_.cluster_cidr});
+      controller::ClusterFacts{
+          .root_ca_pem = [this] { return certificates_->root_ca_pem(); },
+          .cluster_cidr = flags_.cluster_cidr,
+          .client_authority = [this] { return certificates_->client_authority(); },
+          .serving_authority = [this] { return certificates_->serving_authority(); },
+          .legacy_token =
+              [this](std::string_view ns, std::string_view name, std::string_view uid,
+                     std::string_view secret) {
+                return api_->issue_legacy_token(
+                    {std::string(ns), std::string(name), std::string(uid)}, secret);
+              }});
   scheduler_ = std::make_unique<scheduler::Scheduler>(*scheduler_client_, *cache_, clock_);
   if (!flags_.disable_agent) {
     NodeParts::Role role;
@@ -173,7 +207,7 @@ Result<void> ServerParts::start_components() {
   return {};
 }
 
-Result<void> ServerParts::write_kubeconfig() {
+Result<void> ServerParts::write_kubeconfig(const cluster::Credentials& from) {
   unsigned mode = 0;
   for (char digit : flags_.write_kubeconfig_mode) {
     if (digit < '0' || digit > '7') {
@@ -184,7 +218,7 @@ Result<void> ServerParts::write_kubeconfig() {
   }
   std::string host = flags_.bind_address == "0.0.0.0" ? "127.0.0.1" : flags_.bind_address;
   std::string text = cluster::kubeconfig(fmt::format("https://{}:{}", host, api_->port()),
-                                         credentials_->server_ca_pem, credentials_->admin);
+                                         from.server_ca_pem, from.admin);
   Result<std::string> there = os::read_file(flags_.write_kubeconfig);
   if (there.ok() && *there == text) return {};
   TRY(os::make_directories(parent_of(flags_.write_kubeconfig), 0755));
@@ -196,13 +230,16 @@ Result<void> ServerParts::start() {
   lock_ = TRY(lock_data_dir(flags_.data_dir));
   credentials_ = std::make_unique<cluster::Credentials>(
       TRY(cluster::prepare_credentials(credential_spec(), clock_)));
-  token_ = TRY(cluster::prepare_token(flags_.data_dir + "/server/token", flags_.token,
-                                      credentials_->server_ca_pem));
+  token_ = TRY(cluster::prepare_token(token_path(), flags_.token, credentials_->server_ca_pem));
+  certificates_ = std::make_unique<cluster::CertificateKeeper>(
+      credential_spec(), *credentials_, clock_,
+      [this](const cluster::Credentials& fresh) { use_renewed(fresh); });
   TRY(open_store());
   TRY(start_api());
   TRY(api_->start());
-  TRY(write_kubeconfig());
-  control_door_ = make_control_door({*secrets_}, flags_.data_dir);
+  TRY(write_kubeconfig(*credentials_));
+  TRY(certificates_->start());
+  control_door_ = make_control_door({*secrets_, *certificates_}, flags_.data_dir);
   TRY(control_door_->start());
   TRY(start_components());
   log::info("wherry {} serves on port {}; kubeconfig: {}", version(), api_->port(),
@@ -212,6 +249,7 @@ Result<void> ServerParts::start() {
 
 ServerParts::~ServerParts() {
   control_door_.reset();
+  if (certificates_ != nullptr) certificates_->stop();
   local_node_.set({}, nullptr);
   tunnels_.stop();
   if (api_ != nullptr) api_->stop();

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "client/client.h"
+#include "cluster/certificate_keeper.h"
 #include "cluster/credentials.h"
 #include "cluster/join.h"
 #include "cluster/secrets_encryption.h"
@@ -58,11 +59,13 @@ class ServerParts {
 
  private:
   Result<void> open_store();
-  Result<void> start_api();
   Result<void> start_audit();
+  Result<void> start_api();
   Result<void> start_components();
-  Result<void> write_kubeconfig();
+  Result<void> write_kubeconfig(const cluster::Credentials& from);
+  void use_renewed(const cluster::Credentials& fresh);
   cluster::CredentialSpec credential_spec() const;
+  std::string token_path() const { return flags_.data_dir + "/server/token"; }
 
   ServerFlags flags_;
   SystemClock clock_;
@@ -71,18 +74,19 @@ class ServerParts {
   std::unique_ptr<cluster::Credentials> credentials_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<cluster::SecretsEncryption> secrets_;
+  std::unique_ptr<cluster::CertificateKeeper> certificates_;
   std::unique_ptr<Door> control_door_;
   LocalNode local_node_;
   cluster::TunnelServer tunnels_;
   AllNodes nodes_{local_node_, tunnels_};
   std::unique_ptr<client::Client> join_client_;
   std::unique_ptr<cluster::JoinServer> join_;
+  std::unique_ptr<apiserver::AuditLog> audit_log_;
+  std::unique_ptr<apiserver::Auditor> auditor_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<LocalClients> clients_;
   std::unique_ptr<client::Cache> cache_;
   std::unique_ptr<client::Client> scheduler_client_;
-  std::unique_ptr<apiserver::AuditLog> audit_log_;
-  std::unique_ptr<apiserver::Auditor> auditor_;
   std::unique_ptr<client::Client> node_client_;
   std::unique_ptr<controller::Controllers> controllers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;

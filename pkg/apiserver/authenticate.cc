@@ -1,6 +1,7 @@
 #include "apiserver/authenticate.h"
 
 #include "api/status.h"
+#include "apiserver/bootstrap_token.h"
 #include "base/encoding.h"
 #include "base/strings.h"
 
@@ -37,12 +38,19 @@ Result<User> Authenticator::check_token(std::string_view token,
     if (!user.in_group(kAuthenticated)) user.groups.emplace_back(kAuthenticated);
     return user;
   }
+  if (looks_like_bootstrap_token(token)) {
+    return check_bootstrap_token(store_, token, clock_.now());
+  }
   if (tokens_ == nullptr) return api::unauthorized();
   return tokens_->verify(token, audiences, store_, clock_.now());
 }
 
 Result<User> Authenticator::authenticate(const http::Request& request) const {
-  if (request.certificate != nullptr && !request.certificate->common_name.empty()) {
+  bool still_valid =
+      request.certificate != nullptr && clock_.now() < request.certificate->not_after;
+  // A connection may outlive the certificate it was opened with.
+  if (request.certificate != nullptr && !still_valid) return api::unauthorized();
+  if (still_valid && !request.certificate->common_name.empty()) {
     User user;
     user.name = request.certificate->common_name;
     user.groups = request.certificate->organizations;
@@ -58,6 +66,8 @@ Result<User> Authenticator::authenticate(const http::Request& request) const {
     if (!user.ok()) return api::unauthorized();
     return user;
   }
+  // One that was shown and is not good is not overlooked.
+  if (!request.certificate_problem.empty()) return api::unauthorized();
   User anonymous;
   anonymous.name = kAnonymous;
   anonymous.groups.emplace_back(kUnauthenticated);

@@ -1,7 +1,7 @@
 #pragma once
-// Authenticator: who sends a request. Client certificate first, then a bearer token (ServiceAccount
-// or static); neither is system:anonymous, a token that is not good is refused. Immutable after
-// construction; any thread.
+// Authenticator: who sends a request. Client certificate first, then a bearer token (static,
+// bootstrap or ServiceAccount); neither is system:anonymous, a token that is not good is refused.
+// Immutable after construction; any thread.
 
 #include <string>
 #include <vector>

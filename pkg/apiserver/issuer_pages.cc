@@ -1,5 +1,8 @@
 #include "apiserver/issuer_pages.h"
 
+#include <set>
+
+#include "base/strings.h"
 #include "json/json.h"
 
 namespace wherry::apiserver {
@@ -14,9 +17,17 @@ std::string configuration(const TokenIssuer& tokens, std::string_view address) {
   root.set("jwks_uri", fmt::format("https://{}/openid/v1/jwks", address));
   root.set_array("response_types_supported").push("id_token");
   root.set_array("subject_types_supported").push("public");
-  root.set_array("id_token_signing_alg_values_supported")
-      .push(tokens.key().is_rsa() ? "RS256" : "ES256");
+  std::set<std::string> algorithms;
+  for (const pki::Key& key : *tokens.keys()) algorithms.insert(key.is_rsa() ? "RS256" : "ES256");
+  json::Node list = root.set_array("id_token_signing_alg_values_supported");
+  for (const std::string& algorithm : algorithms) list.push(algorithm);
   return draft.dump();
+}
+
+std::string key_set(const TokenIssuer& tokens) {
+  std::vector<std::string> keys;
+  for (const pki::Key& key : *tokens.keys()) keys.push_back(key.public_jwk());
+  return fmt::format(R"({{"keys":[{}]}})", join(keys, ","));
 }
 
 }  // namespace
@@ -32,8 +43,7 @@ bool answer_issuer_page(const http::Request& request, http::Response& response,
   }
   if (request.path == "/openid/v1/jwks") {
     response.headers.set("Cache-Control", kMaxAge);
-    response.set_body("application/jwk-set+json",
-                      fmt::format(R"({{"keys":[{}]}})", tokens.key().public_jwk()));
+    response.set_body("application/jwk-set+json", key_set(tokens));
     return true;
   }
   return false;

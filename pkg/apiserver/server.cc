@@ -35,9 +35,9 @@ MachineryOptions machinery_options(const ApiServer::Options& options, const Toke
 struct ApiServer::Parts {
   explicit Parts(ApiServer::Options wish)
       : options(std::move(wish)),
-        issuer(options.token_key
-                   ? std::make_unique<TokenIssuer>(*options.token_key, options.token_issuer)
-                   : nullptr),
+        issuer(options.token_keys.empty()
+                   ? nullptr
+                   : std::make_unique<TokenIssuer>(options.token_keys, options.token_issuer)),
         authoriser(*options.store),
         machinery(*options.store, *options.clock,
                   machinery_options(options, issuer.get(), authoriser)),
@@ -52,7 +52,7 @@ struct ApiServer::Parts {
                  options.pages, flows, options.auditor}) {}
 
   const ApiServer::Options options;
-  const std::unique_ptr<TokenIssuer> issuer;
+  const std::unique_ptr<TokenIssuer> issuer;  // Null: there are no tokens.
   Authoriser authoriser;
   Machinery machinery;
   const Authenticator authenticator;
@@ -120,7 +120,8 @@ void ApiServer::stop() {
 uint16_t ApiServer::port() const { return parts_->server == nullptr ? 0 : parts_->server->port(); }
 
 std::unique_ptr<client::Client> ApiServer::local_client(User user) {
-  return make_local_client(parts_->machinery, std::move(user));
+  return make_local_client(parts_->machinery, {parts_->authenticator, parts_->authoriser, "wherry"},
+                           std::move(user));
 }
 
 std::unique_ptr<client::Cache> ApiServer::cache() {
@@ -128,6 +129,17 @@ std::unique_ptr<client::Cache> ApiServer::cache() {
 }
 
 Machinery& ApiServer::machinery() { return parts_->machinery; }
+
+void ApiServer::set_token_keys(std::vector<pki::Key> keys) {
+  CHECK(parts_->issuer != nullptr);
+  parts_->issuer->set_keys(std::move(keys));
+}
+
+std::string ApiServer::issue_legacy_token(const TokenSubject& subject,
+                                          std::string_view secret_name) const {
+  CHECK(parts_->issuer != nullptr);
+  return parts_->issuer->issue_legacy(subject, secret_name);
+}
 
 Result<void> ApiServer::set_credentials(std::shared_ptr<const http::TlsCredentials> tls) {
   CHECK(parts_->server != nullptr);

@@ -33,7 +33,7 @@ class ApiServer {
     std::vector<std::string> listen{"127.0.0.1:0"};
     std::shared_ptr<const http::TlsCredentials> tls;  // Null: plain HTTP (tests).
     // Signs and checks ServiceAccount tokens; empty: there are none.
-    std::optional<pki::Key> token_key;
+    std::vector<pki::Key> token_keys;  // See TokenIssuer.
     std::string token_issuer{kDefaultIssuer};
     std::vector<StaticToken> static_tokens;
     const Auditor* auditor = nullptr;  // Null: nothing is audited.
@@ -62,6 +62,8 @@ class ApiServer {
   std::unique_ptr<client::Cache> cache();
   Machinery& machinery();
   Result<void> set_credentials(std::shared_ptr<const http::TlsCredentials> tls);
+  void set_token_keys(std::vector<pki::Key> keys);
+  std::string issue_legacy_token(const TokenSubject& subject, std::string_view secret_name) const;
   http::Server::Counters counters() const;
 
  private:

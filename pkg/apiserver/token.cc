@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/status.h"
+#include "base/encoding.h"
 #include "base/random.h"
 
 namespace wherry::apiserver {
@@ -19,12 +20,58 @@ void name_and_uid(json::Node in, std::string_view key, std::string_view name,
   node.set("uid", uid);
 }
 
+// What is being deleted counts as there for as long as clocks may differ.
+constexpr std::chrono::seconds kDeletionLeeway{60};
+
+bool deleted_before(const api::Object& object, Time now) {
+  if (!object.deleting()) return false;
+  json::Document document = object.document();
+  std::optional<Time> at = parse_time(document.root()["metadata"]["deletionTimestamp"].as_string());
+  return at && now > *at + kDeletionLeeway;
+}
+
 // Whether an object the token names is still the one it was.
 bool still_there(const store::Store& store, std::string_view resource, std::string_view ns,
-                 json::Value claim) {
+                 json::Value claim, Time now) {
   if (!claim) return true;
   ObjectPtr object = store.get(resource, ns, claim["name"].as_string());
-  return object != nullptr && object->uid() == claim["uid"].as_string();
+  return object != nullptr && object->uid() == claim["uid"].as_string() &&
+         !deleted_before(*object, now);
+}
+
+User account_user(std::string_view ns, std::string_view name, std::string_view uid) {
+  User user;
+  user.name = fmt::format("system:serviceaccount:{}:{}", ns, name);
+  user.uid = uid;
+  user.groups = {"system:serviceaccounts", fmt::format("system:serviceaccounts:{}", ns),
+                 "system:authenticated"};
+  return user;
+}
+
+constexpr std::string_view kLegacyIssuer = "kubernetes/serviceaccount";
+constexpr std::string_view kLegacyPrefix = "kubernetes.io/serviceaccount/";
+
+std::string legacy_claim(json::Value claims, std::string_view name) {
+  return std::string(claims[std::string(kLegacyPrefix) + std::string(name)].as_string());
+}
+
+Result<User> verify_legacy(json::Value claims, std::string_view token, const store::Store& store,
+                           Time now) {
+  std::string ns = legacy_claim(claims, "namespace");
+  std::string name = legacy_claim(claims, "service-account.name");
+  std::string uid = legacy_claim(claims, "service-account.uid");
+  std::string secret_name = legacy_claim(claims, "secret.name");
+  ObjectPtr secret = store.get("secrets", ns, secret_name);
+  ObjectPtr account = store.get("serviceaccounts", ns, name);
+  if (ns.empty() || secret == nullptr || account == nullptr || account->uid() != uid ||
+      deleted_before(*secret, now) || deleted_before(*account, now)) {
+    return api::unauthorized();
+  }
+  json::Document document = secret->document();
+  std::string kept =
+      base64_decode(document.root()["data"]["token"].as_string()).value_or(std::string());
+  if (!pki::constant_time_equal(kept, token)) return api::unauthorized();
+  return account_user(ns, name, uid);
 }
 
 bool audience_fits(json::Value claim, const std::vector<std::string>& wanted) {
@@ -39,6 +86,48 @@ bool audience_fits(json::Value claim, const std::vector<std::string>& wanted) {
 }
 
 }  // namespace
+
+TokenIssuer::TokenIssuer(Keys keys, std::string issuer)
+    : issuer_(std::move(issuer)), keys_(std::make_shared<const Keys>(std::move(keys))) {}
+
+std::shared_ptr<const TokenIssuer::Keys> TokenIssuer::keys() const {
+  MutexLock lock(mutex_);
+  return keys_;
+}
+
+void TokenIssuer::set_keys(Keys keys) {
+  CHECK(!keys.empty() && keys.front().is_private());
+  auto fresh = std::make_shared<const Keys>(std::move(keys));
+  MutexLock lock(mutex_);
+  keys_ = std::move(fresh);
+}
+
+bool TokenIssuer::signed_by_us(const pki::Token& token) const {
+  Result<json::Document> header = json::Document::parse(token.header_json);
+  if (!header.ok()) return false;
+  // The key says which algorithm is used; a token that names another one is up to something.
+  std::string algorithm(header->root()["alg"].as_string());
+  std::shared_ptr<const Keys> known = keys();
+  return std::any_of(known->begin(), known->end(), [&](const pki::Key& key) {
+    return algorithm == (key.is_rsa() ? "RS256" : "ES256") && pki::verify_token(token, key);
+  });
+}
+
+std::string TokenIssuer::issue_legacy(const TokenSubject& subject,
+                                      std::string_view secret_name) const {
+  json::Draft claims;
+  json::Node root = claims.root();
+  auto set = [&root](std::string_view name, std::string_view value) {
+    root.set(std::string(kLegacyPrefix) + std::string(name), value);
+  };
+  root.set("iss", kLegacyIssuer);
+  set("namespace", subject.ns);
+  set("secret.name", secret_name);
+  set("service-account.name", subject.name);
+  set("service-account.uid", subject.uid);
+  root.set("sub", fmt::format("system:serviceaccount:{}:{}", subject.ns, subject.name));
+  return pki::sign_token(keys()->front(), claims.dump());
+}
 
 std::string TokenIssuer::issue(const TokenSubject& subject, const TokenBinding& binding,
                                const std::vector<std::string>& audiences, Time now,
@@ -59,16 +148,20 @@ std::string TokenIssuer::issue(const TokenSubject& subject, const TokenBinding& 
   name_and_uid(own, "serviceaccount", subject.name, subject.uid);
   root.set("nbf", seconds_of(now));
   root.set("sub", fmt::format("system:serviceaccount:{}:{}", subject.ns, subject.name));
-  return pki::sign_token(key_, claims.dump());
+  return pki::sign_token(keys()->front(), claims.dump());
 }
 
 Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::string>& audiences,
                                  const store::Store& store, Time now) const {
   pki::Token token = TRY(pki::parse_token(text));
-  if (!pki::verify_token(token, key_)) return api::unauthorized();
+  if (!signed_by_us(token)) return api::unauthorized();
   Result<json::Document> parsed = json::Document::parse(token.payload_json);
   if (!parsed.ok()) return api::unauthorized();
   json::Value claims = parsed->root();
+  if (claims["iss"].as_string() == kLegacyIssuer) {
+    bool for_us = audiences.empty() || std::ranges::find(audiences, issuer_) != audiences.end();
+    return for_us ? verify_legacy(claims, text, store, now) : Result<User>(api::unauthorized());
+  }
   if (claims["iss"].as_string() != issuer_) return api::unauthorized();
   int64_t at = seconds_of(now);
   if (at >= claims["exp"].as_int() || at < claims["nbf"].as_int()) return api::unauthorized();
@@ -80,15 +173,15 @@ Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::s
   json::Value own = claims["kubernetes.io"];
   std::string ns(own["namespace"].as_string());
   json::Value account = own["serviceaccount"];
-  if (ns.empty() || !account || !still_there(store, "serviceaccounts", ns, account) ||
-      !still_there(store, "pods", ns, own["pod"]) ||
-      !still_there(store, "secrets", ns, own["secret"])) {
+  // With a Pod the node is only told, not checked: the Pod stands and falls with it.
+  json::Value node = own["pod"] ? json::Value() : own["node"];
+  if (ns.empty() || !account || !still_there(store, "serviceaccounts", ns, account, now) ||
+      !still_there(store, "pods", ns, own["pod"], now) ||
+      !still_there(store, "secrets", ns, own["secret"], now) ||
+      !still_there(store, "nodes", "", node, now)) {
     return api::unauthorized();
   }
-  User user;
-  user.name = fmt::format("system:serviceaccount:{}:{}", ns, account["name"].as_string());
-  user.uid = account["uid"].as_string();
-  user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"};
+  User user = account_user(ns, account["name"].as_string(), account["uid"].as_string());
   auto extra = [&user](const char* key, std::string_view value) {
     if (!value.empty()) {
       user.extra.push_back(

@@ -6,15 +6,23 @@
 //    "node":{"name","uid"},"pod":{"name","uid"},"serviceaccount":{"name","uid"}},"nbf":n,
 //    "sub":"system:serviceaccount:ns:name"}
 //
-// Immutable after construction; any thread.
+// Legacy ones never expire, and live as long as the Secret that holds them:
+//
+//   {"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"ns",
+//    ".../secret.name":"...",".../service-account.name":"...",".../service-account.uid":"...",
+//    "sub":"system:serviceaccount:ns:name"}
+//
+// Any thread. The keys may be changed at any time: the first one signs, all of them verify.
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "apiserver/request.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "pki/pki.h"
 #include "store/store.h"
 
@@ -38,12 +46,14 @@ struct TokenBinding {
 
 class TokenIssuer {
  public:
-  TokenIssuer(pki::Key key, std::string issuer = std::string(kDefaultIssuer))
-      : key_(std::move(key)), issuer_(std::move(issuer)) {}
+  using Keys = std::vector<pki::Key>;
+  // `keys` has at least one; the first is private.
+  explicit TokenIssuer(Keys keys, std::string issuer = std::string(kDefaultIssuer));
 
   std::string issue(const TokenSubject& subject, const TokenBinding& binding,
                     const std::vector<std::string>& audiences, Time now,
                     std::chrono::seconds lifetime) const;
+  std::string issue_legacy(const TokenSubject& subject, std::string_view secret_name) const;
   // The user a token stands for. kUnauthorized when it is forged, expired, meant for another
   // audience, or when what it is bound to has gone. With `audiences` empty the issuer is the
   // audience.
@@ -51,11 +61,15 @@ class TokenIssuer {
                       const store::Store& store, Time now) const;
 
   const std::string& issuer() const { return issuer_; }
-  const pki::Key& key() const { return key_; }
+  std::shared_ptr<const Keys> keys() const EXCLUDES(mutex_);
+  void set_keys(Keys keys) EXCLUDES(mutex_);
 
  private:
-  const pki::Key key_;
+  bool signed_by_us(const pki::Token& token) const;
+
   const std::string issuer_;
+  mutable Mutex mutex_;
+  std::shared_ptr<const Keys> keys_ GUARDED_BY(mutex_);
 };
 
 }  // namespace wherry::apiserver

@@ -1,13 +1,15 @@
 #pragma once
 // The cluster's keys and certificates under <data-dir>/server/tls: made on the first start, read on
-// every later one, leaf certificates renewed when two thirds of their life are over or when they
-// lack a name. Files of keys are 0600, the folder 0700. One thread.
+// every later one, certificates renewed when two thirds of their life are over, when they lack a
+// name, or when the clock has gone back before them. Files of keys are 0600, the folder 0700. One
+// thread; certificate_keeper.h does it while a server runs.
 //
-//   server-ca.crt/.key   signs what servers show (API server, agents)
+//   server-ca.crt/.key   signs what servers show (API server, agents); see authority.h
 //   client-ca.crt/.key   signs who clients are
 //   serving.crt/.key     the API server's own
 //   admin.crt/.key       kubernetes-admin in system:masters, for the kubeconfig
-//   service.key          signs ServiceAccount tokens
+//   service.key          signs ServiceAccount tokens; after it the public halves of earlier ones,
+//                        whose tokens stay good
 
 #include <string>
 #include <vector>
@@ -30,16 +32,37 @@ struct KeyPair {
   std::string key_pem;
 };
 
-struct Credentials {
-  std::string server_ca_pem;
-  std::string client_ca_pem;
-  KeyPair serving;  // With the authority appended.
-  KeyPair admin;
-  pki::Key service_account_key;
-  pki::Authority client_authority;  // Signs who joins.
+// What `wherry certificate check` shows of one.
+struct CertificateFact {
+  std::string name;
+  std::string subject;
+  Time from;
+  Time until;
+  Time renewal;
 };
 
-Result<Credentials> prepare_credentials(const CredentialSpec& spec, const Clock& clock);
+CertificateFact fact_of(std::string name, const pki::Certificate& certificate);
+
+struct Credentials {
+  std::string server_ca_pem;  // All that are trusted, the current one first; so is client_ca_pem.
+  std::string client_ca_pem;
+  pki::Authority server_ca;
+  pki::Authority client_ca;
+  KeyPair serving;  // With the authority appended.
+  KeyPair admin;
+  std::vector<pki::Key> service_keys;  // The first signs, the others only verify.
+  std::vector<CertificateFact> facts;
+};
+
+enum class Renewal {
+  kWhenDue,
+  kLeaves,
+  kAuthorities,
+  kServiceKey
+};  // What is to be made anew in any case.
+
+Result<Credentials> prepare_credentials(const CredentialSpec& spec, const Clock& clock,
+                                        Renewal renewal = Renewal::kWhenDue);
 
 // The token that agents join with: <data-dir>/server/token, made when absent. `given` replaces it.
 Result<std::string> prepare_token(const std::string& path, const std::string& given,

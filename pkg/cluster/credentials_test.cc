@@ -23,7 +23,7 @@ TEST_F(CredentialsTest, AreMadeOnceAndReadAgain) {
   Credentials again = prepare_credentials(spec(), clock_).value();
   EXPECT_EQ(first.server_ca_pem, again.server_ca_pem);
   EXPECT_EQ(first.serving.certificate_pem, again.serving.certificate_pem);
-  EXPECT_EQ(first.service_account_key.id(), again.service_account_key.id());
+  EXPECT_EQ(first.service_keys[0].id(), again.service_keys[0].id());
   struct stat info {};
   ASSERT_EQ(stat((spec().directory + "/serving.key").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);

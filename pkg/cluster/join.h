@@ -1,17 +1,19 @@
 #pragma once
 // How a machine joins: what passes between agent and server, and the server's side of it.
 //
-//   GET  /v1-wherry/ca     the CA certificate (PEM), to anybody; its digest is in the token
+//   GET  /v1-wherry/ca     the CA certificates (PEM), to anybody; the digest of one is in the token
 //   POST /v1-wherry/join   {"node", "password", "nodeRequest", "proxyRequest"}: the requests are
 //                          PKCS#10, of which only the keys are used. Answered by
-//                          {"nodeCertificate", "proxyCertificate", "cluster": {"clusterCidr",
-//                          "serviceCidr", "clusterDns", "clusterDomain"}}
+//                          {"nodeCertificate", "proxyCertificate", "serverCa" (PEM, all that are
+//                          trusted), "cluster": {"clusterCidr", "serviceCidr", "clusterDns",
+//                          "clusterDomain"}}
 //
 // Who joins shows the token (HTTP Basic) or, to renew, the certificate of that node. The node's
 // password is chosen by the machine that takes the name first; its digest is kept in the Secret
 // kube-system/<node>.node-password.wherry. Another machine cannot take the name until the Node and
 // that Secret's claim are gone: a claim lapses when its Node has been deleted.
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +47,9 @@ ClusterNetwork read_network(json::Value from);
 class JoinServer {
  public:
   struct Options {
-    std::string token;  // As text.
-    std::string server_ca_pem;
-    pki::Authority client_authority;
+    std::string token;                           // As text.
+    std::function<std::string()> server_ca_pem;  // All that are trusted, the current one first.
+    std::function<pki::Authority()> client_authority;
     ClusterNetwork network;
   };
   // `client` keeps the passwords and outlives the server.

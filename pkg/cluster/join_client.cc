@@ -67,16 +67,19 @@ Result<std::string> fetch_ca(const JoinOptions& options, const JoinToken& token,
   request.body_bytes_max = kCaBytesMax;
   http::ClientResponse response = TRY(client.request(request, stop));
   if (response.status != 200) return answer_error(response, options.server);
-  Result<pki::Certificate> ca = pki::Certificate::from_pem(response.body);
-  if (!ca.ok()) return Error::invalid("{} is not a Wherry server", options.server);
+  Result<pki::Certificate> first = pki::Certificate::from_pem(response.body);
+  if (!first.ok()) return Error::invalid("{} is not a Wherry server", options.server);
   if (token.ca_sha256.empty()) {
     log::warn("the token has no digest of the server's CA; {} is trusted as it is", options.server);
-  } else if (!pki::constant_time_equal(ca->sha256(), token.ca_sha256)) {
+    return first->pem();
+  }
+  std::optional<pki::Certificate> pinned = TRY(pinned_authority(response.body, token.ca_sha256));
+  if (!pinned) {
     return Error(Code::kForbidden,
                  fmt::format("{} is not the server that the token is of: its CA has another digest",
                              options.server));
   }
-  return ca->pem();
+  return pinned->pem();  // The others come with the answer to who trusts this one.
 }
 
 struct Wish {
@@ -97,15 +100,14 @@ std::string join_body(const JoinOptions& options, const std::string& password, c
 }
 
 // The keys go first: a certificate without its key is not taken for good, and joined for again.
-Result<void> keep(const JoinOptions& options, const std::string& ca, const Wish& wish,
-                  json::Value answer) {
+Result<void> keep(const JoinOptions& options, const Wish& wish, json::Value answer) {
   struct Piece {
     std::string_view name;
     std::string content;
     unsigned mode;
   };
   const Piece pieces[] = {
-      {"server-ca.crt", ca, 0644},
+      {"server-ca.crt", std::string(answer["serverCa"].as_string()), 0644},
       {"node.key", wish.node_key.private_pem(), kSecretMode},
       {"proxy.key", wish.proxy_key.private_pem(), kSecretMode},
       {"cluster.json", answer["cluster"].dump(), 0644},
@@ -124,10 +126,9 @@ Result<Joined> load_joined(const JoinOptions& options, const Clock& clock) {
   Joined out;
   out.renew_at = Time::max();
   out.server_ca_pem = TRY(os::read_file(file(options, "server-ca.crt")));
-  pki::Certificate ca = TRY(pki::Certificate::from_pem(out.server_ca_pem));
   if (!options.token.empty()) {
     JoinToken token = TRY(JoinToken::parse(options.token));
-    if (!token.ca_sha256.empty() && token.ca_sha256 != ca.sha256()) {
+    if (!token.ca_sha256.empty() && !TRY(pinned_authority(out.server_ca_pem, token.ca_sha256))) {
       return Error::not_found("the token is of another cluster than the one joined before");
     }
   }
@@ -170,7 +171,7 @@ Result<Joined> join(const JoinOptions& options, const Joined* renewed, const Clo
   http::ClientResponse response = TRY(client.request(request, stop));
   if (response.status != 200) return answer_error(response, options.server);
   json::Document answer = TRY(json::Document::parse(response.body));
-  TRY(keep(options, trust.ca_pem, wish, answer.root()));
+  TRY(keep(options, wish, answer.root()));
   return load_joined(options, clock);
 }
 

@@ -44,7 +44,7 @@ Result<JoinServer> JoinServer::make(Options options, client::Client& client, con
 }
 
 Result<void> JoinServer::answer_ca(http::Response& response) const {
-  response.set_body("application/x-pem-file", options_.server_ca_pem);
+  response.set_body("application/x-pem-file", options_.server_ca_pem());
   return {};
 }
 
@@ -79,6 +79,7 @@ Result<void> JoinServer::answer_join(std::string_view user, const std::vector<st
                               {std::string(kNodeUserPrefix) + node, {std::string(kNodesGroup)}})));
   answer.root().set("proxyCertificate", TRY(issue(body.root()["proxyRequest"].as_string(),
                                                   {std::string(kProxyUser), {}})));
+  answer.root().set("serverCa", options_.server_ca_pem());
   write_network(options_.network, answer.root().set_object("cluster"));
   response.set_body("application/json", answer.dump());
   log::info("node {} {} from {}", node, renews ? "renewed its certificates" : "joins",
@@ -93,7 +94,7 @@ Result<std::string> JoinServer::issue(std::string_view request_pem, pki::Subject
   spec.subject = std::move(subject);
   spec.client_auth = true;
   spec.now = clock_.now();
-  pki::Certificate made = TRY(options_.client_authority.issue(request->key, spec));
+  pki::Certificate made = TRY(options_.client_authority().issue(request->key, spec));
   return made.pem();
 }
 

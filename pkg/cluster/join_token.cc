@@ -39,4 +39,12 @@ std::string JoinToken::text() const {
   return fmt::format("{}{}::{}:{}", kPrefix, ca_sha256, user, secret);
 }
 
+Result<std::optional<pki::Certificate>> pinned_authority(std::string_view bundle_pem,
+                                                         std::string_view sha256) {
+  for (pki::Certificate& certificate : TRY(pki::Certificate::all_from_pem(bundle_pem))) {
+    if (pki::constant_time_equal(certificate.sha256(), sha256)) return std::optional(certificate);
+  }
+  return std::optional<pki::Certificate>();
+}
+
 }  // namespace wherry::cluster

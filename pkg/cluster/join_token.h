@@ -3,10 +3,12 @@
 // digest lets a machine know the server before it trusts it. A secret alone is a token too, without
 // that protection. Pure.
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "pki/pki.h"
 
 namespace wherry::cluster {
 
@@ -19,5 +21,9 @@ struct JoinToken {
   static Result<JoinToken> parse(std::string_view text);
   std::string text() const;
 };
+
+// The certificate of a bundle that has this digest.
+Result<std::optional<pki::Certificate>> pinned_authority(std::string_view bundle_pem,
+                                                         std::string_view sha256);
 
 }  // namespace wherry::cluster

@@ -20,7 +20,9 @@ constexpr const ControllerSpec* kAll[] = {
     &kRootCaPublisher,
     &kServiceAccount,
     &kTaintEviction,
+    &kServiceAccountTokens,
 };
+    &kTokenCleaner,
 
 }  // namespace
 

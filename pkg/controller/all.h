@@ -21,5 +21,7 @@ extern const ControllerSpec kResourceQuota;
 extern const ControllerSpec kRootCaPublisher;
 extern const ControllerSpec kServiceAccount;
 extern const ControllerSpec kTaintEviction;
+extern const ControllerSpec kServiceAccountTokens;
 
+extern const ControllerSpec kTokenCleaner;
 }  // namespace wherry::controller

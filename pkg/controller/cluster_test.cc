@@ -21,7 +21,7 @@ TEST(ServiceAccount, EveryNamespaceGetsItsDefaultBack) {
 
 TEST(RootCa, IsPublishedAndRepaired) {
   ControllerTest test(kRootCaPublisher);
-  test.facts.root_ca_pem = "PEM";
+  test.facts.root_ca_pem = [] { return "PEM"; };
   test.cluster.put(api::resource("namespaces"), "metadata: {name: a}");
   test.settle();
   test.cluster.change(api::resource("configmaps"), "a", "kube-root-ca.crt",

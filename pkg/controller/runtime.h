@@ -9,6 +9,7 @@
 // writes: in the server the listers are the store's own maps, which a write has reached when it
 // returns.
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,6 +24,7 @@
 #include "client/client.h"
 #include "client/event_recorder.h"
 #include "controller/work_queue.h"
+#include "pki/pki.h"
 
 namespace wherry::controller {
 
@@ -44,8 +46,14 @@ class Requeue {
 
 // What controllers must know of the cluster itself.
 struct ClusterFacts {
-  std::string root_ca_pem;   // What kube-root-ca.crt publishes.
-  std::string cluster_cidr;  // Pods' addresses; nodes get slices of it.
+  std::function<std::string()> root_ca_pem;  // What kube-root-ca.crt publishes.
+  std::string cluster_cidr;                  // Pods' addresses; nodes get slices of it.
+  // Who signs the certificates of clients and of servers now; null: nobody does.
+  std::function<pki::Authority()> client_authority, serving_authority;
+  // A token without an end for a ServiceAccount, kept in a Secret; null: there are none.
+  std::function<std::string(std::string_view ns, std::string_view name, std::string_view uid,
+                            std::string_view secret)>
+      legacy_token;
 };
 
 // What a controller works with. Lives as long as the controller.

@@ -80,7 +80,7 @@ class RootCaPublisher final : public Reconciler {
     }
     json::Document document = there->document();
     json::Value data = document.root()["data"];
-    bool right = data.size() == 1 && data["ca.crt"].as_string() == context_.facts.root_ca_pem &&
+    bool right = data.size() == 1 && data["ca.crt"].as_string() == context_.facts.root_ca_pem() &&
                  document.root()["metadata"]["annotations"]["kubernetes.io/description"];
     if (right) return Requeue::never();
     json::Draft draft(document.root());
@@ -99,7 +99,7 @@ class RootCaPublisher final : public Reconciler {
              "endpoints such as the internal service IP or kubernetes.default.svc. No other usage "
              "is "
              "guaranteed across distributions of Kubernetes clusters.");
-    map.set_object("data").set("ca.crt", context_.facts.root_ca_pem);
+    map.set_object("data").set("ca.crt", context_.facts.root_ca_pem());
   }
 
   const Context& context_;

@@ -99,9 +99,13 @@ Result<SigningRequest> SigningRequest::from_pem(std::string_view pem) {
   if (raw_key == nullptr || X509_REQ_verify(request.get(), raw_key) != 1) {
     return Error::invalid("the certificate request is not signed by its own key");
   }
-  BioPtr key_text = bio_for_output();
-  PEM_write_bio_PUBKEY(key_text.get(), raw_key);
-  Key key = TRY(Key::from_pem(text_of(key_text.get())));
+  EVP_PKEY_up_ref(raw_key);
+  Key key(std::shared_ptr<EVP_PKEY>(raw_key, &EVP_PKEY_free), false);
+  unsigned char* name_der = nullptr;
+  int name_size = i2d_X509_NAME(X509_REQ_get_subject_name(request.get()), &name_der);
+  CHECK(name_size > 0);
+  std::string subject_der(reinterpret_cast<char*>(name_der), static_cast<size_t>(name_size));
+  OPENSSL_free(name_der);
 
   std::unique_ptr<STACK_OF(X509_EXTENSION), void (*)(STACK_OF(X509_EXTENSION)*)> extensions(
       X509_REQ_get_extensions(request.get()),
@@ -111,6 +115,7 @@ Result<SigningRequest> SigningRequest::from_pem(std::string_view pem) {
   AlternativeNames alternatives = read_alternative_names(names.get());
   ERR_clear_error();
   return SigningRequest{read_name(X509_REQ_get_subject_name(request.get())),
+                        std::move(subject_der),
                         std::move(alternatives.dns),
                         std::move(alternatives.ip),
                         std::move(alternatives.email),

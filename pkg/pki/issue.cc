@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "base/strings.h"
 #include "pki/names.h"
 #include "pki/openssl.h"
 #include "pki/pki.h"
@@ -33,7 +34,7 @@ void set_serial(X509* certificate) {
   BN_free(number);
 }
 
-// By OpenSSL's own text form of extensions; all values are constants of this file.
+// By OpenSSL's own text form of extensions; what does not parse is a mistake of ours.
 void add_extension(X509* certificate, X509* issuer, int nid, const char* value) {
   X509V3_CTX context;
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
@@ -55,9 +56,25 @@ X509Ptr begin(EVP_PKEY* key, const Subject& subject, Time from, Time until) {
   return certificate;
 }
 
+Result<void> set_subject(X509* certificate, const std::string& der) {
+  const unsigned char* at = bytes_of(der);
+  X509_NAME* name = d2i_X509_NAME(nullptr, &at, static_cast<long>(der.size()));
+  if (name == nullptr) return Error::invalid("the subject is malformed: {}", openssl_error());
+  X509_set_subject_name(certificate, name);
+  X509_NAME_free(name);
+  return {};
+}
+
 void sign(X509* certificate, const Key& key) {
   CHECK(key.is_private());
   CHECK(X509_sign(certificate, key.raw(), EVP_sha256()) > 0);
+}
+
+void add_authority_extensions(X509* certificate, X509* issuer) {
+  add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:TRUE");
+  add_extension(certificate, issuer, NID_key_usage,
+                "critical,digitalSignature,keyEncipherment,keyCertSign");
+  add_extension(certificate, issuer, NID_subject_key_identifier, "hash");
 }
 
 }  // namespace
@@ -68,9 +85,7 @@ Authority Authority::create(std::string_view common_name, Time now, std::chrono:
       begin(key.raw(), {std::string(common_name), {}}, now - kBackdate, now + lifetime);
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get()));
   X509* self = certificate.get();
-  add_extension(self, self, NID_basic_constraints, "critical,CA:TRUE");
-  add_extension(self, self, NID_key_usage, "critical,digitalSignature,keyEncipherment,keyCertSign");
-  add_extension(self, self, NID_subject_key_identifier, "hash");
+  add_authority_extensions(self, self);
   sign(self, key);
   return {Issuing::wrap(std::move(certificate)), std::move(key)};
 }
@@ -85,20 +100,39 @@ Result<Authority> Authority::from_pem(std::string_view certificate_pem, std::str
   return Authority{std::move(certificate), std::move(key)};
 }
 
+Certificate Authority::cross_sign(const Authority& other) const {
+  Time until = std::min(certificate.not_after(), other.certificate.not_after());
+  X509Ptr made = begin(other.key.raw(), other.certificate.subject(),
+                       std::max(certificate.not_before(), other.certificate.not_before()), until);
+  X509_set_issuer_name(made.get(), X509_get_subject_name(certificate.raw()));
+  add_authority_extensions(made.get(), certificate.raw());
+  if (X509_get0_subject_key_id(certificate.raw()) != nullptr) {
+    add_extension(made.get(), certificate.raw(), NID_authority_key_identifier, "keyid");
+  }
+  sign(made.get(), key);
+  ERR_clear_error();
+  return Issuing::wrap(std::move(made));
+}
+
 Result<Certificate> Authority::issue(const Key& subject_key, const CertificateSpec& spec) const {
-  NamesPtr names = TRY(make_alternative_names(spec.dns_names, spec.ip_addresses));
+  AlternativeNames wanted{spec.dns_names, spec.ip_addresses, spec.email_addresses, spec.uris};
+  NamesPtr names = TRY(make_alternative_names(wanted));
   Time from = std::max(spec.now - kBackdate, certificate.not_before());
   Time until = std::min<Time>(spec.now + spec.lifetime, certificate.not_after());
   X509Ptr made = begin(subject_key.raw(), spec.subject, from, until);
+  if (!spec.subject_der.empty()) TRY(set_subject(made.get(), spec.subject_der));
   X509_set_issuer_name(made.get(), X509_get_subject_name(certificate.raw()));
   add_extension(made.get(), certificate.raw(), NID_basic_constraints, "critical,CA:FALSE");
-  add_extension(made.get(), certificate.raw(), NID_key_usage,
-                "critical,digitalSignature,keyEncipherment");
-  if (spec.server_auth || spec.client_auth) {
-    add_extension(made.get(), certificate.raw(), NID_ext_key_usage,
-                  spec.server_auth && spec.client_auth ? "serverAuth,clientAuth"
-                  : spec.server_auth                   ? "serverAuth"
-                                                       : "clientAuth");
+  std::vector<std::string> extended = spec.extended_key_usages;
+  if (spec.server_auth) extended.emplace_back("serverAuth");
+  if (spec.client_auth) extended.emplace_back("clientAuth");
+  if (!spec.key_usages.empty() || spec.extended_key_usages.empty()) {
+    std::string usages =
+        spec.key_usages.empty() ? "digitalSignature,keyEncipherment" : join(spec.key_usages, ",");
+    add_extension(made.get(), certificate.raw(), NID_key_usage, ("critical," + usages).c_str());
+  }
+  if (!extended.empty()) {
+    add_extension(made.get(), certificate.raw(), NID_ext_key_usage, join(extended, ",").c_str());
   }
   // An authority brought along may have no identifier to point to.
   if (X509_get0_subject_key_id(certificate.raw()) != nullptr) {
@@ -120,7 +154,7 @@ std::string SigningRequest::create(const Key& key, const Subject& subject,
   CHECK(request != nullptr && key.is_private());
   write_name(X509_REQ_get_subject_name(request.get()), subject);
   X509_REQ_set_pubkey(request.get(), key.raw());
-  Result<NamesPtr> names = make_alternative_names(dns_names, ip_addresses);
+  Result<NamesPtr> names = make_alternative_names({dns_names, ip_addresses, {}, {}});
   CHECK(names.ok());
   if (sk_GENERAL_NAME_num(names->get()) > 0) {
     STACK_OF(X509_EXTENSION)* extensions = nullptr;

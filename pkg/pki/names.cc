@@ -68,19 +68,26 @@ AlternativeNames read_alternative_names(const GENERAL_NAMES* names) {
   return out;
 }
 
-Result<NamesPtr> make_alternative_names(const std::vector<std::string>& dns,
-                                        const std::vector<std::string>& ip) {
+namespace {
+
+void add_text_name(GENERAL_NAMES* names, int type, const std::string& text) {
+  ASN1_IA5STRING* value = ASN1_IA5STRING_new();
+  CHECK(value != nullptr &&
+        ASN1_STRING_set(value, text.data(), static_cast<int>(text.size())) == 1);
+  GENERAL_NAME* name = GENERAL_NAME_new();
+  GENERAL_NAME_set0_value(name, type, value);
+  sk_GENERAL_NAME_push(names, name);
+}
+
+}  // namespace
+
+Result<NamesPtr> make_alternative_names(const AlternativeNames& wanted) {
   NamesPtr names(sk_GENERAL_NAME_new_null());
   CHECK(names != nullptr);
-  for (const std::string& text : dns) {
-    ASN1_IA5STRING* value = ASN1_IA5STRING_new();
-    CHECK(value != nullptr &&
-          ASN1_STRING_set(value, text.data(), static_cast<int>(text.size())) == 1);
-    GENERAL_NAME* name = GENERAL_NAME_new();
-    GENERAL_NAME_set0_value(name, GEN_DNS, value);
-    sk_GENERAL_NAME_push(names.get(), name);
-  }
-  for (const std::string& text : ip) {
+  for (const std::string& text : wanted.dns) add_text_name(names.get(), GEN_DNS, text);
+  for (const std::string& text : wanted.email) add_text_name(names.get(), GEN_EMAIL, text);
+  for (const std::string& text : wanted.uri) add_text_name(names.get(), GEN_URI, text);
+  for (const std::string& text : wanted.ip) {
     unsigned char bytes[16];
     int size = inet_pton(AF_INET, text.c_str(), bytes) == 1    ? 4
                : inet_pton(AF_INET6, text.c_str(), bytes) == 1 ? 16

@@ -20,7 +20,6 @@ Subject read_name(const X509_NAME* name);
 void write_name(X509_NAME* name, const Subject& subject);
 AlternativeNames read_alternative_names(const GENERAL_NAMES* names);  // Null is allowed.
 // kInvalid when an address does not parse.
-Result<NamesPtr> make_alternative_names(const std::vector<std::string>& dns,
-                                        const std::vector<std::string>& ip);
+Result<NamesPtr> make_alternative_names(const AlternativeNames& wanted);
 
 }  // namespace wherry::pki

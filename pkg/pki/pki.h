@@ -38,6 +38,7 @@ class Key {
 
  private:
   friend class Certificate;
+  friend struct SigningRequest;
   Key(std::shared_ptr<evp_pkey_st> key, bool is_private)
       : key_(std::move(key)), private_(is_private) {}
   std::shared_ptr<evp_pkey_st> key_;
@@ -86,7 +87,14 @@ struct CertificateSpec {
   bool server_auth = false;
   bool client_auth = false;
   Time now{};
-  std::chrono::hours lifetime{365 * 24};
+  std::chrono::seconds lifetime = std::chrono::hours(365 * 24);
+  // For a signing request: its subject as it stands there, names of other sorts, and usages, named
+  // as RFC 5280 has them ("digitalSignature", "clientAuth").
+  std::string subject_der;
+  std::vector<std::string> email_addresses;
+  std::vector<std::string> uris;
+  std::vector<std::string> key_usages;
+  std::vector<std::string> extended_key_usages;
 };
 constexpr std::chrono::minutes kBackdate{60};
 
@@ -101,16 +109,20 @@ struct Authority {
   // A certificate for the public half of `key`. kInvalid when an address does not parse. It never
   // outlives the authority.
   Result<Certificate> issue(const Key& key, const CertificateSpec& spec) const;
+  // The other authority's name and key under this one's signature: who trusts this one then trusts
+  // what the other one issues.
+  Certificate cross_sign(const Authority& other) const;
 };
 
 // A certificate signing request (PKCS#10).
 struct SigningRequest {
   Subject subject;
+  std::string subject_der;
   std::vector<std::string> dns_names;
   std::vector<std::string> ip_addresses;
   std::vector<std::string> email_addresses;
   std::vector<std::string> uris;
-  Key key;
+  Key key;  // Of any sort.
 
   // kInvalid when malformed or not signed by its own key.
   static Result<SigningRequest> from_pem(std::string_view pem);

@@ -39,7 +39,7 @@ inline Result<std::unique_ptr<Running>> start_server(const std::string& path,
   options.store = running->store.get();
   options.clock = &running->clock;
   options.nodes = &running->nodes;
-  options.token_key = pki::Key::generate();
+  options.token_keys = {pki::Key::generate()};
   apiserver::User admin{.name = "admin", .uid = {}, .groups = {"system:masters"}, .extra = {}};
   apiserver::User other{.name = "other", .uid = {}, .groups = {}, .extra = {}};
   options.static_tokens = {{kAdminToken, admin}, {kOtherToken, other}};

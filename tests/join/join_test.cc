@@ -144,8 +144,8 @@ class JoinTest : public ::testing::Test {
         }) {
     cluster::JoinServer::Options wish{
         token,
-        plane.credentials().server_ca_pem,
-        plane.credentials().client_authority,
+        [this] { return plane.credentials().server_ca_pem; },
+        [this] { return plane.credentials().client_ca; },
         {"10.42.0.0/16", "10.43.0.0/16", "10.43.0.10", "cluster.local"}};
     server = std::make_unique<cluster::JoinServer>(
         cluster::JoinServer::make(std::move(wish), *plane.admin, plane.clock()).value());

@@ -56,7 +56,7 @@ class ControlPlane {
     options.clock = &clock_;
     options.listen = {"127.0.0.1:" + std::to_string(port_)};
     options.tls = std::move(tls);
-    options.token_key = credentials_->service_account_key;
+    options.token_keys = credentials_->service_keys;
     if (change_) change_(*this, options);
     server_ = std::make_unique<apiserver::ApiServer>(std::move(options));
     server_->prepare().value();
