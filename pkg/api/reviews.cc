@@ -1,92 +1,13 @@
-// Kinds that are asked, not stored (authentication.k8s.io/v1, authorization.k8s.io/v1), and
-// CertificateSigningRequest. Rules from the Kubernetes API reference.
+// Kinds that are asked, not stored (authentication.k8s.io/v1, authorization.k8s.io/v1). Rules from
+// the Kubernetes API reference.
 
-#include "api/cells.h"
-#include "api/names.h"
-#include "api/pod_rules.h"
 #include "api/rows.h"
 #include "api/schema_authentication_v1.h"
 #include "api/schema_authorization_v1.h"
-#include "api/schema_certificates_v1.h"
 #include "api/table.h"
-#include "api/workload_rules.h"
-#include "base/strings.h"
 
 namespace wherry::api {
 namespace {
-
-constexpr std::string_view kRequestShortNames[] = {"csr"};
-constexpr Subresource kRequestSubresources[] = {
-    {.name = "approval", .kind = "CertificateSigningRequest", .verbs = kReadWriteVerbs},
-    status_of("CertificateSigningRequest"),
-};
-constexpr SelectableField kRequestFields[] = {{.path = "spec.signerName"}};
-
-void signer_cell(json::Value request, Time, json::Node cells) {
-  cells.push(text_or(request["spec"]["signerName"], "<none>"));
-}
-void requestor_cell(json::Value request, Time, json::Node cells) {
-  cells.push(request["spec"]["username"].as_string());
-}
-void duration_cell(json::Value request, Time, json::Node cells) {
-  json::Value seconds = request["spec"]["expirationSeconds"];
-  cells.push(seconds ? human_duration(std::chrono::seconds(seconds.as_int()))
-                     : std::string("<none>"));
-}
-void condition_cell(json::Value request, Time, json::Node cells) {
-  std::string text;
-  bool denied = false;
-  bool approved = false;
-  bool failed = false;
-  for (json::Value condition : request["status"]["conditions"].items()) {
-    std::string_view type = condition["type"].as_string();
-    denied = denied || type == "Denied";
-    approved = approved || type == "Approved";
-    failed = failed || type == "Failed";
-  }
-  text = denied ? "Denied" : approved ? "Approved" : "Pending";
-  if (failed) text += ",Failed";
-  if (!request["status"]["certificate"].as_string().empty()) text += ",Issued";
-  cells.push(text);
-}
-
-constexpr Column kRequestColumns[] = {
-    kNameColumn,
-    kAgeColumn,
-    {.name = "SignerName", .description = "Who is to sign.", .cell = &signer_cell},
-    {.name = "Requestor", .description = "Who asks.", .cell = &requestor_cell},
-    {.name = "RequestedDuration",
-     .description = "How long it is to be good.",
-     .cell = &duration_cell},
-    {.name = "Condition",
-     .description = "Whether it was approved and issued.",
-     .cell = &condition_cell},
-};
-
-void validate_request(json::Value request, FieldErrors& errors) {
-  json::Value spec = request["spec"];
-  Path path("spec");
-  if (spec["request"].as_string().empty()) {
-    errors.invalid(path.child("request"), "", "PEM block type must be CERTIFICATE REQUEST");
-  }
-  if (spec["usages"].empty()) errors.required(path.child("usages"), "");
-  std::string_view signer = spec["signerName"].as_string();
-  if (signer.empty()) {
-    errors.required(path.child("signerName"), "");
-  } else if (signer.find('/') == std::string_view::npos) {
-    errors.invalid(
-        path.child("signerName"), signer,
-        "must be a fully qualified domain and path of the form 'example.com/signer-name'");
-  }
-  if (json::Value seconds = spec["expirationSeconds"]; seconds && seconds.as_int() < 600) {
-    errors.invalid(path.child("expirationSeconds"), seconds.as_int(),
-                   "may not specify a duration less than 600 seconds (10 minutes)");
-  }
-}
-
-void validate_request_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"], after["spec"], Path("spec"), errors);
-}
 
 constexpr Resource review(std::string_view group, std::string_view kind, std::string_view plural,
                           std::string_view singular, Scope scope, const Struct* schema) {
@@ -125,22 +46,5 @@ constinit const Resource kSelfSubjectRulesReviews = review(
 constinit const Resource kSubjectAccessReviews =
     review(kAuthorization, "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview",
            Scope::kCluster, &schema::authorization_v1::kSubjectAccessReview);
-
-constinit const Resource kCertificateSigningRequests = {
-    .group = "certificates.k8s.io",
-    .version = "v1",
-    .kind = "CertificateSigningRequest",
-    .plural = "certificatesigningrequests",
-    .singular = "certificatesigningrequest",
-    .short_names = kRequestShortNames,
-    .scope = Scope::kCluster,
-    .schema = &schema::certificates_v1::kCertificateSigningRequest,
-    .columns = kRequestColumns,
-    .subresources = kRequestSubresources,
-    .selectable_fields = kRequestFields,
-    .status_subresource = true,
-    .validate = &validate_request,
-    .validate_update = &validate_request_update,
-};
 
 }  // namespace wherry::api

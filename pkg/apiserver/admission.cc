@@ -16,6 +16,7 @@ std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& s
   all.push_back(runtime_class(store));
   all.push_back(node_taint());
   all.push_back(role_escalation(authoriser));
+  all.push_back(certificate_requests(authoriser));
   all.push_back(resource_quota(store, clock));  // Last: what is refused elsewhere costs nothing.
   return all;
 }

@@ -74,6 +74,9 @@ std::unique_ptr<Admission> node_restriction(const store::Store& store,
 // Nobody grants by a role or a binding what they do not hold, unless they may `escalate` the role
 // or `bind` it. Without an authoriser everybody may.
 std::unique_ptr<Admission> role_escalation(const Authoriser* authoriser);
+// Requests for certificates: who asks is who asks; who approves or signs has the right to, of that
+// signer. Without an authoriser everybody has.
+std::unique_ptr<Admission> certificate_requests(const Authoriser* authoriser);
 
 bool is_pod_create(const AdmissionRequest& request);
 // The object's name, or while it has none what it will be made from.

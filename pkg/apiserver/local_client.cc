@@ -1,5 +1,7 @@
 #include "apiserver/local_client.h"
 
+#include "apiserver/bookkeeping.h"
+
 namespace wherry::apiserver {
 namespace {
 
@@ -21,7 +23,8 @@ Target target_of(const Resource& resource, std::string_view ns, std::string_view
 
 class LocalClient final : public client::Client {
  public:
-  LocalClient(Machinery& machinery, User user) : machinery_(machinery), user_(std::move(user)) {}
+  LocalClient(Machinery& machinery, Reviewers reviewers, User user)
+      : machinery_(machinery), reviewers_(std::move(reviewers)), user_(std::move(user)) {}
 
   Result<ObjectPtr> get(const Resource& resource, std::string_view ns,
                         std::string_view name) override {
@@ -38,9 +41,15 @@ class LocalClient final : public client::Client {
 
   Result<ObjectPtr> create(const Resource& resource, std::string_view ns,
                            json::Value object) override {
+    Target target = target_of(resource, ns, {});
+    std::optional<Result<json::Draft>> review =
+        answer_review(user_, target, object, reviewers_, machinery_.clock().now());
+    if (review) {
+      json::Draft answer = TRY(std::move(*review));
+      return loose_object(answer, 0);
+    }
     Context context = begin();
-    Written written =
-        TRY(machinery_.create(context, target_of(resource, ns, {}), object, options()));
+    Written written = TRY(machinery_.create(context, target, object, options()));
     return written.object;
   }
 
@@ -95,13 +104,15 @@ class LocalClient final : public client::Client {
   }
 
   Machinery& machinery_;
+  const Reviewers reviewers_;
   const User user_;
 };
 
 }  // namespace
 
-std::unique_ptr<client::Client> make_local_client(Machinery& machinery, User user) {
-  return std::make_unique<LocalClient>(machinery, std::move(user));
+std::unique_ptr<client::Client> make_local_client(Machinery& machinery, Reviewers reviewers,
+                                                  User user) {
+  return std::make_unique<LocalClient>(machinery, std::move(reviewers), std::move(user));
 }
 
 }  // namespace wherry::apiserver

@@ -5,13 +5,15 @@
 #include <memory>
 
 #include "apiserver/machinery.h"
+#include "apiserver/reviews.h"
 #include "client/client.h"
 #include "store/store.h"
 
 namespace wherry::apiserver {
 
-// `machinery` outlives the client.
-std::unique_ptr<client::Client> make_local_client(Machinery& machinery, User user);
+// `machinery`, and who answers reviews, outlive the client.
+std::unique_ptr<client::Client> make_local_client(Machinery& machinery, Reviewers reviewers,
+                                                  User user);
 
 // `store` outlives the cache.
 std::unique_ptr<client::Cache> make_store_cache(store::Store& store);

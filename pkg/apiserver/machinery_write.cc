@@ -25,10 +25,25 @@ bool writes_status(const Target& target) {
 }
 
 // Who approves decides the conditions, and nothing else of the status.
-void keep_to_conditions(json::Value before, json::Node after) {
+void keep_to_conditions(json::Value before, json::Node after, Time now) {
   json::Draft sent(after["status"]);
   after.set("status", before["status"]);
   after.ensure_object("status").set("conditions", sent.root()["conditions"]);
+  // Times that were not sent: of the change of its status, and of this update.
+  for (json::Node condition : after["status"]["conditions"].items()) {
+    json::Value was;
+    for (json::Value old : before["status"]["conditions"].items()) {
+      if (old["type"].as_string() == condition["type"].as_string()) was = old;
+    }
+    if (condition["lastUpdateTime"].as_string().empty()) {
+      condition.set("lastUpdateTime", format_time(now));
+    }
+    if (!condition["lastTransitionTime"].as_string().empty()) continue;
+    bool steady = was["status"].as_string() == condition["status"].as_string() &&
+                  !was["lastTransitionTime"].as_string().empty();
+    condition.set("lastTransitionTime",
+                  steady ? std::string(was["lastTransitionTime"].as_string()) : format_time(now));
+  }
 }
 
 void fill_defaults(const Resource& resource, json::Node object) {
@@ -435,7 +450,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   carry_over(before, root);
   const api::Subresource* part = resource.subresource(target.subresource);
   if (how.part == Part::kPart) part->narrow(before, root);
-  if (target.subresource == "approval") keep_to_conditions(before, root);
+  if (target.subresource == "approval") keep_to_conditions(before, root, clock_.now());
   if (how.part != Part::kWhole && !how.applied) {
     Target tracked = target;
     if (!how.tracked_as.empty()) tracked.subresource = how.tracked_as;
@@ -470,9 +485,11 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
 
   put_in_order(resource.schema, object);
   json::Document frozen = object.freeze();
-  if (how.part == Part::kStatus) {
+  // Some parts of the status have rules of their own.
+  bool own_rules = part != nullptr && part->validate_update != nullptr;
+  if (how.part == Part::kStatus && !own_rules) {
     TRY(api::validate_status_update(resource, before, frozen.root()));
-  } else if (how.part == Part::kPart) {
+  } else if (how.part == Part::kStatus || how.part == Part::kPart) {
     TRY(api::validate_part_update(resource, *part, before, frozen.root()));
   } else if (how.part == Part::kMain) {
     TRY(api::validate_update(resource, before, frozen.root()));

@@ -138,7 +138,10 @@ Result<ObjectPtr> FakeCluster::create(const Resource& resource, std::string_view
     return Error::make(Code::kAlreadyExists, "{} \"{}\" already exists", resource.group_resource(),
                        name);
   }
-  ObjectPtr made = store(resource, json::Draft(object));
+  json::Draft draft(object);
+  auto complete = completions.find(resource.group_resource());
+  if (complete != completions.end()) complete->second(draft.root());
+  ObjectPtr made = store(resource, std::move(draft));
   note("create", resource, ns, made->name());
   return made;
 }

@@ -3,6 +3,7 @@
 // effect at once, changes are delivered to subscribers inside the call, and every call is noted. No
 // defaults, no validation, no admission. One thread.
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -28,6 +29,8 @@ class FakeCluster final : public Client, public Cache {
 
   // "create pods default/web-1", "patch deployments.apps default/web status", ...
   std::vector<std::string> calls;
+  // What the server adds to an object of that resource when it is created (a review's status).
+  std::map<std::string, std::function<void(json::Node)>> completions;
   // The next create of that resource fails with this error.
   std::map<std::string, Error> create_errors;
 

@@ -4,6 +4,7 @@ namespace wherry::controller {
 namespace {
 
 constexpr const ControllerSpec* kAll[] = {
+    &kCertificateRequests,
     &kClusterRoleAggregation,
     &kDeployment,
     &kDisruption,
@@ -19,10 +20,10 @@ constexpr const ControllerSpec* kAll[] = {
     &kResourceQuota,
     &kRootCaPublisher,
     &kServiceAccount,
-    &kTaintEviction,
     &kServiceAccountTokens,
-};
+    &kTaintEviction,
     &kTokenCleaner,
+};
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 
 namespace wherry::controller {
 
+extern const ControllerSpec kCertificateRequests;
 extern const ControllerSpec kClusterRoleAggregation;
 extern const ControllerSpec kDeployment;
 extern const ControllerSpec kDisruption;
@@ -20,8 +21,8 @@ extern const ControllerSpec kReplicationController;
 extern const ControllerSpec kResourceQuota;
 extern const ControllerSpec kRootCaPublisher;
 extern const ControllerSpec kServiceAccount;
-extern const ControllerSpec kTaintEviction;
 extern const ControllerSpec kServiceAccountTokens;
-
+extern const ControllerSpec kTaintEviction;
 extern const ControllerSpec kTokenCleaner;
+
 }  // namespace wherry::controller

@@ -494,3 +494,32 @@ case_client_create_forms() {
   fails_with 'unknown field "spec.replica' k create --validate=strict -f - <<< \
     '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"},"spec":{"replica":1}}'
 }
+
+# A user's certificate, from the request to its use, and one that is refused.
+case_client_certificate() {
+  local name
+  openssl ecparam -name prime256v1 -genkey -noout -out "$FILES/user.key"
+  openssl req -new -key "$FILES/user.key" -subj /O=dev/CN=jane -out "$FILES/user.csr"
+  for name in "$SPACE-yes" "$SPACE-no"; do
+    k create -f - << YAML
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: $name}
+spec:
+  request: $(base64 -w0 < "$FILES/user.csr")
+  signerName: kubernetes.io/kube-apiserver-client
+  expirationSeconds: 3600
+  usages: [client auth]
+YAML
+  done
+  has "$(k get csr "$SPACE-yes")" ' kubernetes.io/kube-apiserver-client +system:admin +60m +Pending$'
+  has "$(k certificate approve "$SPACE-yes")" "certificatesigningrequest.certificates.k8s.io/$SPACE-yes approved"
+  has "$(k certificate deny "$SPACE-no")" "certificatesigningrequest.certificates.k8s.io/$SPACE-no denied"
+  certificate_issued() { [ -n "$(get "csr/$SPACE-yes" '{.status.certificate}')" ]; }
+  eventually 10 certificate_issued
+  has "$(k get csr "$SPACE-yes")" ' Approved,Issued$'
+  has "$(k get csr "$SPACE-no")" ' Denied$'
+  get "csr/$SPACE-yes" '{.status.certificate}' | base64 -d > "$FILES/user.crt"
+  has "$(in_node curl -sk --cert "$FILES/user.crt" --key "$FILES/user.key" https://127.0.0.1:6443/api/v1/nodes)" 'User .{1,2}jane.{1,2} cannot list'
+  k delete csr "$SPACE-yes" "$SPACE-no"
+}

@@ -1,0 +1,212 @@
+// CertificateSigningRequest, certificates.k8s.io/v1. Rules from the Kubernetes API reference and
+// from what upstream answers.
+
+#include <algorithm>
+#include <set>
+
+#include "api/cells.h"
+#include "api/names.h"
+#include "api/pod_rules.h"
+#include "api/rows.h"
+#include "api/schema_certificates_v1.h"
+#include "api/table.h"
+#include "base/encoding.h"
+#include "base/strings.h"
+#include "pki/pki.h"
+
+namespace wherry::api {
+namespace {
+
+constexpr std::string_view kApproved = "Approved";
+constexpr std::string_view kDenied = "Denied";
+constexpr std::string_view kFailed = "Failed";
+
+bool has_condition(json::Value request, std::string_view type) {
+  for (json::Value condition : request["status"]["conditions"].items()) {
+    if (condition["type"].as_string() == type) return true;
+  }
+  return false;
+}
+
+void validate_conditions(json::Value request, FieldErrors& errors) {
+  Path path = Path("status").child("conditions");
+  std::set<std::string_view> seen;
+  size_t at = 0;
+  for (json::Value condition : request["status"]["conditions"].items()) {
+    Path here = path.index(at++);
+    std::string_view type = condition["type"].as_string();
+    std::string_view status = condition["status"].as_string();
+    bool decision = type == kApproved || type == kDenied || type == kFailed;
+    static constexpr std::string_view kTrue[] = {"True"};
+    static constexpr std::string_view kAny[] = {"False", "True", "Unknown"};
+    if (type.empty()) errors.required(here.child("type"), "");
+    if (status.empty()) {
+      errors.required(here.child("status"), "");
+    } else if (decision && status != "True") {
+      errors.not_supported(here.child("status"), status, kTrue);
+    } else if (std::find(std::begin(kAny), std::end(kAny), status) == std::end(kAny)) {
+      errors.not_supported(here.child("status"), status, kAny);
+    }
+    if ((type == kApproved && seen.contains(kDenied)) ||
+        (type == kDenied && seen.contains(kApproved))) {
+      errors.invalid(path, type, "Approved and Denied conditions are mutually exclusive");
+    }
+    if (!seen.insert(type).second) errors.duplicate(here.child("type"), type);
+  }
+}
+
+// A decision stands; and only who may approve can make it.
+void validate_decisions(json::Value before, json::Value after, bool approving,
+                        FieldErrors& errors) {
+  Path path = Path("status").child("conditions");
+  for (std::string_view type : {kApproved, kDenied, kFailed}) {
+    bool was = has_condition(before, type);
+    bool is = has_condition(after, type);
+    if (was && !is) {
+      errors.forbidden(path,
+                       fmt::format("updates may not remove a condition of type \"{}\"", type));
+    }
+    if (!was && is && !approving && type != kFailed) {
+      errors.forbidden(path, fmt::format("updates may not add a condition of type \"{}\"", type));
+    }
+  }
+}
+
+void validate_approval(json::Value before, json::Value after, FieldErrors& errors) {
+  validate_conditions(after, errors);
+  validate_decisions(before, after, true, errors);
+}
+
+void validate_certificate(json::Value before, json::Value after, FieldErrors& errors) {
+  Path path = Path("status").child("certificate");
+  std::string_view was = before["status"]["certificate"].as_string();
+  std::string_view is = after["status"]["certificate"].as_string();
+  if (was == is) return;
+  constexpr std::string_view kShown = "<certificate data>";  // Certificates are long.
+  if (!was.empty()) return errors.invalid(path, kShown, "field is immutable");
+  std::string pem = base64_decode(is).value_or("");
+  if (pem.find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
+    return errors.invalid(path, kShown, "must contain at least one CERTIFICATE PEM block");
+  }
+  Result<std::vector<pki::Certificate>> parsed = pki::Certificate::all_from_pem(pem);
+  if (!parsed.ok()) errors.invalid(path, kShown, parsed.error().message());
+}
+
+void validate_request_status(json::Value before, json::Value after, FieldErrors& errors) {
+  validate_conditions(after, errors);
+  validate_decisions(before, after, false, errors);
+  validate_certificate(before, after, errors);
+}
+
+constexpr std::string_view kRequestShortNames[] = {"csr"};
+constexpr Subresource kRequestSubresources[] = {
+    {.name = "approval",
+     .kind = "CertificateSigningRequest",
+     .verbs = kReadWriteVerbs,
+     .validate_update = &validate_approval},
+    status_of("CertificateSigningRequest"),
+};
+constexpr SelectableField kRequestFields[] = {{.path = "spec.signerName"}};
+
+void signer_cell(json::Value request, Time, json::Node cells) {
+  cells.push(text_or(request["spec"]["signerName"], "<none>"));
+}
+void requestor_cell(json::Value request, Time, json::Node cells) {
+  cells.push(request["spec"]["username"].as_string());
+}
+void duration_cell(json::Value request, Time, json::Node cells) {
+  json::Value seconds = request["spec"]["expirationSeconds"];
+  cells.push(seconds ? human_duration(std::chrono::seconds(seconds.as_int()))
+                     : std::string("<none>"));
+}
+void condition_cell(json::Value request, Time, json::Node cells) {
+  std::string text;
+  bool denied = false;
+  bool approved = false;
+  bool failed = false;
+  for (json::Value condition : request["status"]["conditions"].items()) {
+    std::string_view type = condition["type"].as_string();
+    denied = denied || type == "Denied";
+    approved = approved || type == "Approved";
+    failed = failed || type == "Failed";
+  }
+  text = denied ? "Denied" : approved ? "Approved" : "Pending";
+  if (failed) text += ",Failed";
+  if (!request["status"]["certificate"].as_string().empty()) text += ",Issued";
+  cells.push(text);
+}
+
+constexpr Column kRequestColumns[] = {
+    kNameColumn,
+    kAgeColumn,
+    {.name = "SignerName", .description = "Who is to sign.", .cell = &signer_cell},
+    {.name = "Requestor", .description = "Who asks.", .cell = &requestor_cell},
+    {.name = "RequestedDuration",
+     .description = "How long it is to be good.",
+     .cell = &duration_cell},
+    {.name = "Condition",
+     .description = "Whether it was approved and issued.",
+     .cell = &condition_cell},
+};
+
+// "example.com/name" or "example.com/path.name": a domain with a dot, then what may be a label or a
+// dotted name.
+bool valid_signer_name(std::string_view signer) {
+  auto parts = split_once(signer, "/");
+  return parts && parts->first.find('.') != std::string_view::npos &&
+         is_dns_subdomain(parts->first) && is_dns_subdomain(parts->second);
+}
+
+void validate_request(json::Value request, FieldErrors& errors) {
+  json::Value spec = request["spec"];
+  Path path("spec");
+  std::string_view encoded = spec["request"].as_string();
+  std::string pem = base64_decode(encoded).value_or("");
+  if (pem.find("-----BEGIN CERTIFICATE REQUEST-----") == std::string::npos) {
+    errors.invalid(path.child("request"), encoded, "PEM block type must be CERTIFICATE REQUEST");
+  } else if (Result<pki::SigningRequest> parsed = pki::SigningRequest::from_pem(pem);
+             !parsed.ok()) {
+    errors.invalid(path.child("request"), encoded, parsed.error().message());
+  }
+  if (spec["usages"].empty()) errors.required(path.child("usages"), "");
+  std::string_view signer = spec["signerName"].as_string();
+  if (signer.empty()) {
+    errors.required(path.child("signerName"), "");
+  } else if (signer == "kubernetes.io/legacy-unknown") {
+    errors.invalid(path.child("signerName"), signer,
+                   "the legacy signerName is not allowed via this API version");
+  } else if (!valid_signer_name(signer)) {
+    errors.invalid(
+        path.child("signerName"), signer,
+        "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+  }
+  if (json::Value seconds = spec["expirationSeconds"]; seconds && seconds.as_int() < 600) {
+    errors.invalid(path.child("expirationSeconds"), seconds.as_int(),
+                   "may not specify a duration less than 600 seconds (10 minutes)");
+  }
+}
+
+// What is asked for never changes; an attempt is ignored.
+void keep_request(json::Value before, json::Node after, Time) { after.set("spec", before["spec"]); }
+
+}  // namespace
+
+constinit const Resource kCertificateSigningRequests = {
+    .group = "certificates.k8s.io",
+    .version = "v1",
+    .kind = "CertificateSigningRequest",
+    .plural = "certificatesigningrequests",
+    .singular = "certificatesigningrequest",
+    .short_names = kRequestShortNames,
+    .scope = Scope::kCluster,
+    .schema = &schema::certificates_v1::kCertificateSigningRequest,
+    .columns = kRequestColumns,
+    .subresources = kRequestSubresources,
+    .selectable_fields = kRequestFields,
+    .status_subresource = true,
+    .prepare_update = &keep_request,
+    .validate = &validate_request,
+    .validate_status_update = &validate_request_status,
+};
+
+}  // namespace wherry::api

@@ -1,0 +1,114 @@
+// Who asks for a certificate, who approves the request and who signs it. Wording: Kubernetes,
+// CertificateSubjectRestriction, CertificateApproval and CertificateSigning admission.
+
+#include "api/status.h"
+#include "apiserver/admission.h"
+#include "apiserver/authorise.h"
+#include "base/encoding.h"
+#include "base/strings.h"
+#include "pki/pki.h"
+
+namespace wherry::apiserver {
+namespace {
+
+constexpr std::string_view kResource = "certificatesigningrequests";
+constexpr std::string_view kGroup = "certificates.k8s.io";
+constexpr std::string_view kClientSigner = "kubernetes.io/kube-apiserver-client";
+
+void set_list(json::Node in, std::string_view key, const std::vector<std::string>& items) {
+  in.remove(key);
+  if (items.empty()) return;
+  json::Node list = in.set_array(key);
+  for (const std::string& item : items) list.push(item);
+}
+
+// Whether the update is one that only a signer makes.
+bool signs(const AdmissionRequest& request) {
+  auto part = [&](const char* field) {
+    json::Value a = request.before["status"][field], b = request.after["status"][field];
+    return (a.empty() && b.empty()) || json::equal(a, b);
+  };
+  bool same_certificate = request.before["status"]["certificate"].as_string() ==
+                          request.after["status"]["certificate"].as_string();
+  return !same_certificate || !part("conditions");
+}
+
+class CertificateRequests final : public Admission {
+ public:
+  explicit CertificateRequests(const Authoriser* authoriser) : authoriser_(authoriser) {}
+
+  // Who asks is who the request says asks, whatever was sent.
+  Result<void> mutate(const AdmissionRequest& request) const override {
+    if (!is_ours(request) || request.operation != Operation::kCreate) return {};
+    json::Node spec = request.object.ensure_object("spec");
+    const User& user = request.user;
+    for (const char* field : {"username", "uid", "extra"}) spec.remove(field);
+    spec.set("username", user.name);
+    if (!user.uid.empty()) spec.set("uid", user.uid);
+    set_list(spec, "groups", user.groups);
+    for (const auto& [key, values] : user.extra) {
+      set_list(spec.ensure_object("extra"), key, values);
+    }
+    return {};
+  }
+
+  Result<void> validate(const AdmissionRequest& request, Companions&) const override {
+    if (!is_ours(request) || request.operation == Operation::kDelete) return {};
+    if (request.operation == Operation::kCreate) return check_subject(request);
+    const std::string& part = request.target.subresource;
+    if (part == "approval") return check_right(request, "approve");
+    return part == "status" && signs(request) ? check_right(request, "sign") : Result<void>();
+  }
+
+ private:
+  static bool is_ours(const AdmissionRequest& request) {
+    const Resource& resource = *request.target.resource;
+    return resource.plural == kResource && resource.group == kGroup;
+  }
+
+  static Error refused(const AdmissionRequest& request, std::string_view why) {
+    return api::forbidden(request.target.resource->group_resource(), name_of(request), why);
+  }
+
+  // A certificate cannot make an administrator: there would be no taking it back.
+  static Result<void> check_subject(const AdmissionRequest& request) {
+    json::Value spec = request.after["spec"];
+    if (spec["signerName"].as_string() != kClientSigner) return {};
+    Result<pki::SigningRequest> asked = pki::SigningRequest::from_pem(
+        base64_decode(spec["request"].as_string()).value_or(std::string()));
+    if (!asked.ok()) return refused(request, asked.error().message());
+    for (const std::string& group : asked->subject.organizations) {
+      if (group != kMasters) continue;
+      return refused(request, fmt::format("use of {} signer with {} group is not allowed",
+                                          kClientSigner, kMasters));
+    }
+    return {};
+  }
+
+  // Of the signer itself, or of all of its domain.
+  Result<void> check_right(const AdmissionRequest& request, std::string_view verb) const {
+    std::string signer(request.before["spec"]["signerName"].as_string());
+    Attributes asked{.user = request.user, .verb = verb};
+    asked.is_resource = true;
+    asked.group = kGroup;
+    asked.resource = "signers";
+    asked.name = signer;
+    if (authoriser_ == nullptr || authoriser_->allows(asked)) return {};
+    auto parts = split_once(signer, "/");
+    std::string domain = parts ? fmt::format("{}/*", parts->first) : signer;
+    asked.name = domain;
+    if (authoriser_->allows(asked)) return {};
+    return refused(request, fmt::format("user not permitted to {} requests with signerName {}",
+                                        verb, quote(signer)));
+  }
+
+  const Authoriser* const authoriser_;
+};
+
+}  // namespace
+
+std::unique_ptr<Admission> certificate_requests(const Authoriser* authoriser) {
+  return std::make_unique<CertificateRequests>(authoriser);
+}
+
+}  // namespace wherry::apiserver
