@@ -17,11 +17,13 @@ std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& s
   all.push_back(node_taint());
   all.push_back(role_escalation(authoriser));
   all.push_back(certificate_requests(authoriser));
+  all.push_back(pod_topology(store));
   all.push_back(resource_quota(store, clock));  // Last: what is refused elsewhere costs nothing.
   return all;
 }
 
 std::string name_of(const AdmissionRequest& request) {
+  if (!request.target.name.empty()) return request.target.name;
   auto name_in = [](auto meta) {
     std::string_view name = meta["name"].as_string();
     return std::string(name.empty() ? meta["generateName"].as_string() : name);

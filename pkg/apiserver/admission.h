@@ -77,6 +77,8 @@ std::unique_ptr<Admission> role_escalation(const Authoriser* authoriser);
 // Requests for certificates: who asks is who asks; who approves or signs has the right to, of that
 // signer. Without an authoriser everybody has.
 std::unique_ptr<Admission> certificate_requests(const Authoriser* authoriser);
+// Pods that have a node bear its zone and region as labels.
+std::unique_ptr<Admission> pod_topology(const store::Store& store);
 
 bool is_pod_create(const AdmissionRequest& request);
 // The object's name, or while it has none what it will be made from.

@@ -190,6 +190,12 @@ Result<ObjectPtr> Machinery::create_subresource(Context& context, const Target& 
                                                 json::Value body, const WriteOptions& options) {
   AdmissionRequest request{Operation::kCreate, target, context.user, context.warnings,
                            options.dry_run};
+  json::Draft draft(body);
+  request.object = draft.root();
+  TRY(mutate(request));
+  json::Document frozen = draft.freeze();
+  body = frozen.root();
+  request.object = json::Node();
   request.after = body;
   Companions none;
   TRY(validate(request, none));
@@ -243,8 +249,10 @@ Result<ObjectPtr> Machinery::bind(Context& context, const Target& target, json::
     }
     json::Draft pod(live);
     pod.root()["spec"].set("nodeName", node);
-    for (auto [key, value] : body["metadata"]["annotations"].members()) {
-      pod.root()["metadata"].ensure_object("annotations").set(key, value);
+    for (const char* field : {"labels", "annotations"}) {
+      for (auto [key, value] : body["metadata"][field].members()) {
+        pod.root()["metadata"].ensure_object(field).set(key, value);
+      }
     }
     set_scheduled(pod.root(), clock_.now());
     return pod;
