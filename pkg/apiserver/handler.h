@@ -10,6 +10,7 @@
 #include "apiserver/discovery.h"
 #include "apiserver/extra_page.h"
 #include "apiserver/flow_control.h"
+#include "apiserver/forms.h"
 #include "apiserver/machinery.h"
 #include "apiserver/negotiate.h"
 #include "apiserver/proxy.h"
@@ -71,6 +72,7 @@ class Handler {
 
   const Parts parts_;
   RequestMetrics metrics_;  // Self-synchronised.
+  Forms forms_;             // Too.
 };
 
 }  // namespace wherry::apiserver
