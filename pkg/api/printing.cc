@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 
 #include "api/conversion.h"
@@ -12,8 +13,7 @@ void copy_list_meta(json::Node target, json::Value list_meta) {
   for (auto [key, value] : list_meta.members()) target.set(key, value);
 }
 
-void add_columns(json::Node root, std::span<const Column> all) {
-  json::Node columns = root.set_array("columnDefinitions");
+void add_columns(json::Node columns, std::span<const Column> all) {
   for (const Column& column : all) {
     json::Node out = columns.push_object();
     out.set("name", column.name);
@@ -22,6 +22,30 @@ void add_columns(json::Node root, std::span<const Column> all) {
     out.set("description", column.description);
     out.set("priority", column.priority);
   }
+}
+
+void add_cells(json::Node row, const Resource& stored, json::Value item, Time now) {
+  json::Node cells = row.set_array("cells");
+  for (const Column& column : stored.columns) column.cell(item, now, cells);
+  if (stored.row_conditions != nullptr) stored.row_conditions(item, row);
+}
+
+// How long the ages printed on this thread since it was set stay what they are.
+thread_local Duration ages_good_for{};
+
+// The steps in which an age is shown.
+std::chrono::seconds age_step(int64_t seconds) {
+  if (seconds < 60 * 10) return std::chrono::seconds(1);
+  if (seconds < 3600 * 8) return std::chrono::minutes(1);
+  if (seconds < 86400 * 8) return std::chrono::hours(1);
+  return std::chrono::hours(24);
+}
+
+void note_age(Duration age) {
+  Duration step = age_step(std::chrono::duration_cast<std::chrono::seconds>(age).count());
+  Duration into = age % step;
+  Duration left = into < Duration::zero() ? -into : step - into;
+  ages_good_for = std::min(ages_good_for, left);
 }
 
 // What PartialObjectMetadata consists of.
@@ -49,16 +73,14 @@ json::Draft make_table(const Resource& resource, std::span<const json::Value> it
   copy_list_meta(root.set_object("metadata"), list_meta);
   const Resource& stored = stored_rules(resource);
   if (options.headers) {
-    add_columns(root, stored.columns);
+    add_columns(root.set_array("columnDefinitions"), stored.columns);
   } else {
     root.set_null("columnDefinitions");
   }
   json::Node rows = root.set_array("rows");
   for (json::Value item : items) {
     json::Node row = rows.push_object();
-    json::Node cells = row.set_array("cells");
-    for (const Column& column : stored.columns) column.cell(item, now, cells);
-    if (stored.row_conditions != nullptr) stored.row_conditions(item, row);
+    add_cells(row, stored, item, now);
     json::Document converted;
     if (!is_stored_form(resource) && options.include_object != IncludeObject::kNone) {
       converted = from_stored(resource, item).freeze();
@@ -75,32 +97,29 @@ json::Draft make_table(const Resource& resource, std::span<const json::Value> it
   return draft;
 }
 
+RowText row_text(const Resource& resource, json::Value stored, Time now) {
+  ages_good_for = Duration::max();
+  json::Draft row;
+  add_cells(row.root(), stored_rules(resource), stored, now);
+  std::string text = row.dump();
+  return {text.substr(1, text.size() - 2), ages_good_for};
+}
+
+std::string columns_text(const Resource& resource) {
+  json::Draft columns = json::Draft::array();
+  add_columns(columns.root(), stored_rules(resource).columns);
+  return columns.dump();
+}
+
 json::Draft partial_metadata(json::Value object, std::string_view version) {
   json::Draft draft;
   set_metadata(draft.root(), object, version);
   return draft;
 }
 
-json::Draft partial_metadata_list(std::span<const json::Value> items, json::Value list_meta,
-                                  std::string_view version) {
-  json::Draft draft;
-  json::Node root = draft.root();
-  root.set("kind", "PartialObjectMetadataList");
-  root.set("apiVersion", "meta.k8s.io/" + std::string(version));
-  copy_list_meta(root.set_object("metadata"), list_meta);
-  // Clients have always seen null here, not [], when nothing matches.
-  if (items.empty()) root.set_null("items");
-  if (items.empty()) return draft;
-  json::Node out = root.set_array("items");
-  for (json::Value item : items) {
-    // Items of a list do not repeat their kind.
-    out.push_object().set("metadata", item["metadata"]);
-  }
-  return draft;
-}
-
 // Two units where the larger one is still small, one where it says enough.
 std::string human_duration(Duration age) {
+  note_age(age);
   int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
   if (seconds < -1) return "<invalid>";
   if (seconds < 0) return "0s";

@@ -12,7 +12,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "api/schema.h"
 #include "base/result.h"
@@ -46,11 +45,17 @@ Result<json::Draft> protobuf_decode_body(const Struct& type, std::string_view bo
 // A whole body: the envelope takes kind and apiVersion from `object`.
 std::string protobuf_encode_body(const Struct& type, json::Value object);
 
-// A list body ({metadata: ListMeta = 1, items = 2}) from items that are encoded already, so that an
-// object's bytes are made once and shared. `items` are messages without envelope.
-std::string protobuf_list_body(std::string_view api_version, std::string_view list_kind,
-                               json::Value list_metadata,
-                               const std::vector<std::string_view>& items);
+// A list body ({metadata: ListMeta = 1, items = 2}) in parts, which are sent one after the other:
+// `before`, the items (`items_size` bytes in all) and `after`, so that an object's bytes are made
+// once and shared.
+struct ProtobufListFrame {
+  std::string before;
+  std::string after;
+};
+ProtobufListFrame protobuf_list_frame(std::string_view api_version, std::string_view list_kind,
+                                      json::Value list_metadata, size_t items_size);
+// An item with its tag and length.
+std::string protobuf_list_item(const Struct& type, json::Value object);
 
 // One frame of application/vnd.kubernetes.protobuf;stream=watch: four bytes of big-endian length,
 // then WatchEvent { 1: type, 2: RawExtension { 1: body } } where `body` has its own envelope.

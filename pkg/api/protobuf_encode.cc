@@ -181,16 +181,33 @@ std::string protobuf_encode_body(const Struct& type, json::Value object) {
                        encode_struct(type, object));
 }
 
-std::string protobuf_list_body(std::string_view api_version, std::string_view list_kind,
-                               json::Value list_metadata,
-                               const std::vector<std::string_view>& items) {
+ProtobufListFrame protobuf_list_frame(std::string_view api_version, std::string_view list_kind,
+                                      json::Value list_metadata, size_t items_size) {
   static const Struct* const kListMeta =
       find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta");
   CHECK(kListMeta != nullptr);
-  std::string raw;
-  wire::put_bytes(raw, 1, encode_struct(*kListMeta, list_metadata));
-  for (std::string_view item : items) wire::put_bytes(raw, 2, item);
-  return protobuf_wrap(api_version, list_kind, raw);
+  std::string metadata;
+  wire::put_bytes(metadata, 1, encode_struct(*kListMeta, list_metadata));
+  std::string type_meta;
+  wire::put_bytes(type_meta, 1, api_version);
+  wire::put_bytes(type_meta, 2, list_kind);
+  ProtobufListFrame frame;
+  frame.before = kMagic;
+  wire::put_bytes(frame.before, 1, type_meta);
+  wire::put_tag(frame.before, 2, wire::Type::kBytes);
+  wire::put_varint(frame.before, metadata.size() + items_size);
+  frame.before += metadata;
+  wire::put_bytes(frame.after, 3, "");
+  wire::put_bytes(frame.after, 4, "");
+  return frame;
+}
+
+std::string protobuf_list_item(const Struct& type, json::Value object) {
+  std::string message = encode_struct(type, object);
+  std::string out;
+  out.reserve(message.size() + 6);
+  wire::put_bytes(out, 2, message);
+  return out;
 }
 
 std::string protobuf_watch_frame(std::string_view event_type, std::string_view body) {

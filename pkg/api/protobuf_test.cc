@@ -145,9 +145,11 @@ TEST(Protobuf, MakesListsFromEncodedItems) {
       json::Document::parse(
           R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a"},"data":{"k":"v"}})")
           .value();
-  std::string item = protobuf_encode(schema::core_v1::kConfigMap, map.root());
+  std::string item = protobuf_list_item(schema::core_v1::kConfigMap, map.root());
   json::Document meta = json::Document::parse(R"({"resourceVersion":"7"})").value();
-  std::string body = protobuf_list_body("v1", "ConfigMapList", meta.root(), {item, item});
+  ProtobufListFrame frame =
+      protobuf_list_frame("v1", "ConfigMapList", meta.root(), 2 * item.size());
+  std::string body = frame.before + item + item + frame.after;
   Result<json::Draft> list = protobuf_decode_body(schema::core_v1::kConfigMapList, body);
   ASSERT_TRUE(list.ok());
   EXPECT_EQ(

@@ -26,9 +26,17 @@ struct TableOptions {
 json::Draft make_table(const Resource& resource, std::span<const json::Value> items,
                        const TableOptions& options, Time now, json::Value list_meta);
 
+// What a row says of an object beside the object itself: "cells":[...] and the conditions, as
+// members of a JSON object, and for how long that stays so (ages grow).
+struct RowText {
+  std::string members;
+  Duration good_for{};
+};
+RowText row_text(const Resource& resource, json::Value stored, Time now);
+// The array of column definitions.
+std::string columns_text(const Resource& resource);
+
 json::Draft partial_metadata(json::Value object, std::string_view version = "v1");
-json::Draft partial_metadata_list(std::span<const json::Value> items, json::Value list_meta,
-                                  std::string_view version = "v1");
 
 // As kubectl shows ages: "5s", "2m3s", "3h", "4d5h", "2y11d"; "<invalid>" for less than -2 s.
 std::string human_duration(Duration age);

@@ -69,77 +69,12 @@ ObjectPtr shown(const Resource& resource, const ObjectPtr& object, const Wanted&
   return wanted.form == Form::kTable ? object : api::served_object(resource, object);
 }
 
-json::Draft list_meta(const ListResult& list) {
-  json::Draft meta;
-  meta.root().set("resourceVersion", std::to_string(list.revision));
-  if (!list.continue_token.empty()) meta.root().set("continue", list.continue_token);
-  if (list.remaining) meta.root().set("remainingItemCount", *list.remaining);
-  return meta;
-}
-
 api::TableOptions table_options(const Wanted& wanted, std::string_view include, bool headers) {
   api::TableOptions options;
   options.include_object = include_of(include);
   options.headers = headers;
   options.version = wanted.form_version;
   return options;
-}
-
-// Stored objects begin with kind and apiVersion, which the items of a list go without.
-std::string_view without_type(const ObjectPtr& object) {
-  std::string_view json = object->json();
-  size_t at = json.find("\"metadata\":");
-  return at == std::string_view::npos ? json.substr(1) : json.substr(at);
-}
-
-// The stored objects' own bytes, one after the other; nothing is copied before it is sent.
-void set_plain_list(http::Response& response, const Resource& resource, const ListResult& list) {
-  json::Draft meta = list_meta(list);
-  response.reserve_pieces(2 * list.items.size() + 2);
-  response.set_body("application/json",
-                    fmt::format(R"({{"kind":"{}List","apiVersion":"{}","metadata":{},"items":[)",
-                                resource.kind, resource.api_version(), meta.dump()));
-  std::string_view between = "{";
-  for (const ObjectPtr& object : list.items) {
-    response.append(http::Piece{nullptr, between});
-    response.append(http::Piece{object, without_type(object)});
-    between = ",{";
-  }
-  response.append(http::Piece{nullptr, "]}\n"});
-}
-
-std::string joined_body(const http::Response& response) {
-  std::string out;
-  out.reserve(response.body_size());
-  for (const http::Piece& piece : response.pieces()) out += piece.bytes;
-  return out;
-}
-
-std::string protobuf_list(const Resource& resource, const ListResult& list) {
-  std::vector<std::string> encoded;
-  encoded.reserve(list.items.size());
-  for (const ObjectPtr& object : list.items) {
-    encoded.push_back(api::protobuf_encode(*resource.schema, object->document().root()));
-  }
-  std::vector<std::string_view> items(encoded.begin(), encoded.end());
-  json::Document meta = list_meta(list).freeze();
-  return api::protobuf_list_body(resource.api_version(), std::string(resource.kind) + "List",
-                                 meta.root(), items);
-}
-
-// The documents stay alive as long as their roots are looked at.
-struct Parsed {
-  std::vector<json::Document> documents;
-  std::vector<json::Value> roots;
-};
-
-Parsed parse_all(const std::vector<ObjectPtr>& objects) {
-  Parsed out;
-  for (const ObjectPtr& object : objects) {
-    out.documents.push_back(object->document());
-    out.roots.push_back(out.documents.back().root());
-  }
-  return out;
 }
 
 std::shared_ptr<const std::string> frame(std::string_view type, std::string_view body,
@@ -157,22 +92,6 @@ std::shared_ptr<const std::string> frame(std::string_view type, std::string_view
   return std::make_shared<const std::string>(std::move(out));
 }
 
-// Unlike those of typed lists, these items say what they are.
-json::Draft partial_list(const std::vector<json::Value>& objects, json::Value meta,
-                         const std::string& version) {
-  json::Draft draft;
-  json::Node root = draft.root();
-  root.set("kind", "PartialObjectMetadataList");
-  root.set("apiVersion", "meta.k8s.io/" + version);
-  root.set("metadata", meta);
-  // Clients have always seen null here, not [], when nothing matches.
-  if (objects.empty()) root.set_null("items");
-  if (objects.empty()) return draft;
-  json::Node items = root.set_array("items");
-  for (json::Value object : objects) items.push(api::partial_metadata(object, version).root());
-  return draft;
-}
-
 // An object in one of the other forms, as a document with the struct it is encoded by.
 json::Draft other_form(const Resource& resource, const ObjectPtr& object, const Wanted& wanted,
                        std::string_view include, bool headers, Time now) {
@@ -187,9 +106,17 @@ json::Draft other_form(const Resource& resource, const ObjectPtr& object, const 
                          frozen.root());
 }
 
-const api::Struct* form_struct(const Wanted& wanted, bool list) {
-  if (wanted.form != Form::kPartial) return nullptr;
-  return meta_struct(list ? "PartialObjectMetadataList" : "PartialObjectMetadata");
+const api::Struct* form_struct(const Wanted& wanted) {
+  return wanted.form == Form::kPartial ? meta_struct("PartialObjectMetadata") : nullptr;
+}
+
+void set_body(http::Response& response, MediaType media, std::string body, const Wanted& wanted) {
+  if (wanted.gzip && body.size() > kCompressedBytesMin) {
+    response.headers.set("Content-Encoding", "gzip");
+    response.headers.add("Vary", "Accept-Encoding");
+    body = http::gzip(body);
+  }
+  response.set_body(std::string(media_type_name(media)), std::move(body));
 }
 
 void set_rendered(http::Response& response, json::Value document, const api::Struct* schema,
@@ -198,31 +125,7 @@ void set_rendered(http::Response& response, json::Value document, const api::Str
   if (media == MediaType::kProtobuf && schema == nullptr) media = MediaType::kJson;
   std::string body = render(document, schema, media, wanted.pretty);
   if (media == MediaType::kJson) body += "\n";
-  response.set_body(std::string(media_type_name(media)), std::move(body));
-}
-
-void write_items(http::Response& response, const Resource& resource, const ListResult& list,
-                 const Wanted& wanted, std::string_view include_object, Time now) {
-  response.status = 200;
-  if (wanted.form == Form::kObject) {
-    if (wanted.media == MediaType::kProtobuf && resource.schema != nullptr) {
-      response.set_body(std::string(media_type_name(wanted.media)), protobuf_list(resource, list));
-      return;
-    }
-    set_plain_list(response, resource, list);
-    if (!wanted.pretty && wanted.media != MediaType::kYaml) return;
-    json::Document document = json::Document::parse(joined_body(response)).value();
-    set_rendered(response, document.root(), nullptr, wanted);
-    return;
-  }
-  Parsed parsed = parse_all(list.items);
-  json::Document meta = list_meta(list).freeze();
-  json::Draft draft =
-      wanted.form == Form::kTable
-          ? api::make_table(resource, parsed.roots, table_options(wanted, include_object, true),
-                            now, meta.root())
-          : partial_list(parsed.roots, meta.root(), wanted.form_version);
-  set_rendered(response, draft.freeze().root(), form_struct(wanted, true), wanted);
+  set_body(response, media, std::move(body), wanted);
 }
 
 }  // namespace
@@ -241,7 +144,13 @@ void write_object(http::Response& response, int status, const Resource& resource
                   Time now) {
   const ObjectPtr object = shown(resource, stored, wanted);
   response.status = status;
-  if (wanted.form == Form::kObject && wanted.media == MediaType::kJson && !wanted.pretty) {
+  const bool as_stored =
+      wanted.form == Form::kObject && wanted.media == MediaType::kJson && !wanted.pretty;
+  if (as_stored && wanted.gzip && object->json().size() > kCompressedBytesMin) {
+    set_body(response, MediaType::kJson, object->json() + "\n", wanted);
+    return;
+  }
+  if (as_stored) {
     response.set_body("application/json", http::SharedBytes(object, &object->json()));
     response.append(newline());
     return;
@@ -253,18 +162,7 @@ void write_object(http::Response& response, int status, const Resource& resource
     return;
   }
   json::Draft draft = other_form(resource, object, wanted, include_object, true, now);
-  set_rendered(response, draft.freeze().root(), form_struct(wanted, false), wanted);
-}
-
-void write_list(http::Response& response, const Resource& resource, const ListResult& list,
-                const Wanted& wanted, std::string_view include_object, Time now) {
-  if (api::is_stored_form(resource) || wanted.form == Form::kTable) {
-    write_items(response, resource, list, wanted, include_object, now);
-    return;
-  }
-  ListResult converted = list;
-  for (ObjectPtr& object : converted.items) object = shown(resource, object, wanted);
-  write_items(response, resource, converted, wanted, include_object, now);
+  set_rendered(response, draft.freeze().root(), form_struct(wanted), wanted);
 }
 
 void write_document(http::Response& response, int status, json::Value document,
@@ -317,7 +215,7 @@ std::shared_ptr<const std::string> encode_event(std::string_view type, const Res
     return frame(type, object->json(), MediaType::kJson);
   }
   json::Draft draft = other_form(resource, object, wanted, include_object, headers, now);
-  const api::Struct* schema = form_struct(wanted, false);
+  const api::Struct* schema = form_struct(wanted);
   MediaType media = schema == nullptr ? MediaType::kJson : wanted.media;
   return frame(type, render(draft.freeze().root(), schema, media, false), media);
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apiserver/forms.h"
 #include "apiserver/negotiate.h"
 #include "apiserver/request.h"
 #include "base/clock.h"
@@ -14,11 +15,16 @@
 
 namespace wherry::apiserver {
 
+// Shorter answers are not worth the client's time to unpack.
+inline constexpr size_t kCompressedBytesMin = 128 << 10;
+
 void write_object(http::Response& response, int status, const Resource& resource,
                   const ObjectPtr& object, const Wanted& wanted, std::string_view include_object,
                   Time now);
+// `forms` (may be null) keeps what is made for items.
 void write_list(http::Response& response, const Resource& resource, const ListResult& list,
-                const Wanted& wanted, std::string_view include_object, Time now);
+                const Wanted& wanted, std::string_view include_object, Time now,
+                Forms* forms = nullptr);
 // Anything that is not stored: a Status, a review. `schema` may be null, then it is JSON at all
 // events.
 void write_document(http::Response& response, int status, json::Value document,

@@ -11,6 +11,7 @@
 #include "apiserver/discovery.h"
 #include "apiserver/extra_page.h"
 #include "apiserver/flow_control.h"
+#include "apiserver/forms.h"
 #include "apiserver/machinery.h"
 #include "apiserver/negotiate.h"
 #include "apiserver/proxy.h"
@@ -74,6 +75,7 @@ class Handler {
 
   const Parts parts_;
   RequestMetrics metrics_;  // Self-synchronised.
+  Forms forms_;             // Too.
 };
 
 }  // namespace wherry::apiserver

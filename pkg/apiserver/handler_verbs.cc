@@ -130,7 +130,7 @@ Result<void> Handler::list(Call& call) {
   ListResult result = TRY(parts_.machinery.list(target, options));
   TRY(check_include(call.request, wanted));
   write_list(call.response, *target.resource, result, wanted,
-             call.request.query.get("includeObject"), now());
+             call.request.query.get("includeObject"), now(), &forms_);
   return {};
 }
 

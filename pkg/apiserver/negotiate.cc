@@ -128,6 +128,7 @@ Result<Wanted> negotiate(const http::Request& request, const Offers& offers) {
     Wanted wanted;
     wanted.media = *media;
     wanted.pretty = wants_pretty(request);
+    wanted.gzip = http::accepts_gzip(request.headers);
     if (!take_form(clause, offers, wanted)) continue;
     TRY(check_number(clause, offers));
     return wanted;
@@ -135,6 +136,7 @@ Result<Wanted> negotiate(const http::Request& request, const Offers& offers) {
   if (clauses.empty()) {
     Wanted wanted;
     wanted.pretty = wants_pretty(request);
+    wanted.gzip = http::accepts_gzip(request.headers);
     return wanted;
   }
   bool some = std::any_of(clauses.begin(), clauses.end(), [&](const Clause& clause) {

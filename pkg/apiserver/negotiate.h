@@ -18,6 +18,7 @@ struct Wanted {
   Form form = Form::kObject;
   std::string form_version = "v1";  // Of meta.k8s.io.
   bool pretty = false;
+  bool gzip = false;  // The client takes it.
 
   bool operator==(const Wanted&) const = default;
 };

@@ -86,6 +86,7 @@ Io Connection::handshake() {
   handshaking_ = false;
   wanted_events_ = EPOLLIN;
   certificate_ = peer_certificate(ssl_, certificate_problem_);
+  forget_certificates(ssl_);
   return {IoState::kDone};
 }
 

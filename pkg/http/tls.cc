@@ -46,6 +46,14 @@ int choose_protocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_
 // rather than break the handshake. The verdict stays in SSL_get_verify_result.
 int let_pass(int /*verified*/, X509_STORE_CTX* /*context*/) { return 1; }
 
+// The verdict is all that is kept of a verification: the chain would stay as long as the
+// connection.
+int verify_peer(X509_STORE_CTX* context, void* /*unused*/) {
+  (void)X509_verify_cert(context);
+  X509_STORE_CTX_set0_verified_chain(context, nullptr);
+  return 1;
+}
+
 Result<void> use_chain(SSL_CTX* context, const TlsCredentials& credentials) {
   BioPtr chain = reader(credentials.certificate_chain_pem);
   X509Ptr leaf(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
@@ -78,6 +86,7 @@ Result<void> ask_for_client_certificates(SSL_CTX* context, const std::string& ca
   ERR_clear_error();
   if (count == 0) return Error::invalid("there is no certificate in the client CA text");
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, &let_pass);
+  SSL_CTX_set_cert_verify_callback(context, &verify_peer, nullptr);
   return {};
 }
 
@@ -168,6 +177,27 @@ std::shared_ptr<const PeerCertificate> peer_certificate(SSL* ssl, std::string& p
         std::chrono::system_clock::from_time_t(timegm(&until)));
   }
   return peer;
+}
+
+void forget_certificates(SSL* ssl) {
+  SSL_SESSION* session = SSL_get_session(ssl);
+  if (session == nullptr || SSL_get0_peer_certificate(ssl) == nullptr) return;
+  // A limit that the client asked for stands in the session too.
+  if (SSL_SESSION_get_max_fragment_length(session) != TLSEXT_max_fragment_length_DISABLED) return;
+  if (STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl); chain != nullptr) {
+    while (X509* issuer = sk_X509_pop(chain)) X509_free(issuer);
+  }
+  std::unique_ptr<SSL_SESSION, Freer<SSL_SESSION_free>> bare(SSL_SESSION_new());
+  CHECK(bare != nullptr);
+  SSL_SESSION_set_protocol_version(bare.get(), SSL_version(ssl));
+  SSL_SESSION_set_cipher(bare.get(), SSL_get_current_cipher(ssl));
+  unsigned char* text = nullptr;
+  int size = i2d_SSL_SESSION(bare.get(), &text);
+  const unsigned char* from = text;
+  // Read over the one that is there, which loses the certificate thereby.
+  if (size > 0) d2i_SSL_SESSION(&session, &from, size);
+  OPENSSL_free(text);
+  ERR_clear_error();
 }
 
 }  // namespace wherry::http

@@ -230,7 +230,7 @@ Result<void> SqliteStore::wait_for(Request& request) {
     queue_.push_back(&request);
   }
   queue_changed_.notify_one();
-  request.done.acquire();
+  request.done.wait();
   return {};
 }
 
@@ -321,7 +321,7 @@ void SqliteStore::process(std::vector<Request*> requests) {
     Result<void> recoded = recode_all(request->codec);
     if (!recoded.ok()) request->result = std::move(recoded).error();
   }
-  for (Request* request : requests) request->done.release();
+  for (Request* request : requests) request->done.tell();
   trim_disk_log();
 }
 
