@@ -111,7 +111,8 @@ void validate(json::Value object, FieldErrors& errors) {
   static constexpr const char* kReplicas[] = {"replicas"};
   static constexpr const char* kMinReady[] = {"minReadySeconds"};
   validate_counts(spec, path, kReplicas, errors);
-  validate_selector_and_labels(spec, path, "empty selector is invalid for deployment", errors);
+  validate_selector_and_labels(spec, path, "empty selector is invalid for deployment",
+                               UnsoundSelector::kNamed, errors);
   validate_workload_template(spec["template"], "ReplicaSet", path.child("template"), errors);
   validate_strategy(spec["strategy"], path.child("strategy"), errors);
   validate_counts(spec, path, kMinReady, errors);
@@ -171,7 +172,7 @@ constinit const Resource kDeployments = {
     .validate = &validate,
     .validate_update = &validate_update,
     .validate_status_update = &validate_status_update,
-    .warnings = &workload_warnings,
+    .warnings = &replicated_warnings,
     .pod_template = "spec.template",
 };
 

@@ -69,7 +69,8 @@ void validate_set(json::Value object, FieldErrors& errors) {
   json::Value spec = object["spec"];
   Path path("spec");
   validate_counts(spec, path, kSpecCounts, errors);
-  validate_selector_and_labels(spec, path, "empty selector is invalid for deployment", errors);
+  validate_selector_and_labels(spec, path, "empty selector is invalid for deployment",
+                               UnsoundSelector::kNamed, errors);
   validate_workload_template(spec["template"], "ReplicaSet", path.child("template"), errors);
 }
 
@@ -117,7 +118,6 @@ void validate_controller(json::Value object, FieldErrors& errors) {
   static constexpr const char* kReplicas[] = {"replicas"};
   validate_counts(spec, path, kMinReady, errors);
   json::Value selector = spec["selector"];
-  validate_labels(selector, path.child("selector"), errors);
   if (selector.empty()) errors.required(path.child("selector"), "");
   validate_counts(spec, path, kReplicas, errors);
   if (!spec["template"]) {
@@ -154,7 +154,7 @@ constinit const Resource kReplicaSets = {
     .validate = &validate_set,
     .validate_update = &validate_set_update,
     .validate_status_update = &validate_status,
-    .warnings = &workload_warnings,
+    .warnings = &replicated_warnings,
     .pod_template = "spec.template",
 };
 
@@ -176,7 +176,7 @@ constinit const Resource kReplicationControllers = {
     .prepare_create = &reset_status,
     .validate = &validate_controller,
     .validate_status_update = &validate_status,
-    .warnings = &workload_warnings,
+    .warnings = &replicated_warnings,
     .pod_template = "spec.template",
     .quota = &kQuotaByPlural,
 };

@@ -81,7 +81,8 @@ void validate_stateful_strategy(json::Value spec, const Path& path, FieldErrors&
   json::Value rolling = strategy["rollingUpdate"];
   if (type == "OnDelete") {
     if (rolling) {
-      errors.invalid(at.child("rollingUpdate"), rolling,
+      json::Document shown = go_struct(schema::apps_v1::kRollingUpdateStatefulSetStrategy, rolling);
+      errors.invalid(at.child("rollingUpdate"), shown.root(),
                      "only allowed for updateStrategy 'RollingUpdate'");
     }
   } else if (type != "RollingUpdate") {
@@ -90,9 +91,51 @@ void validate_stateful_strategy(json::Value spec, const Path& path, FieldErrors&
   } else {
     static constexpr const char* kPartition[] = {"partition"};
     validate_counts(rolling, at.child("rollingUpdate"), kPartition, errors);
-    validate_int_or_percent(rolling["maxUnavailable"], Percent::kAtMostWhole,
-                            at.child("rollingUpdate").child("maxUnavailable"), errors);
   }
+}
+
+// To have several pods down at a time is a feature that is off.
+void drop_disabled(json::Node object) {
+  object["spec"]["updateStrategy"]["rollingUpdate"].remove("maxUnavailable");
+  drop_disabled_pod_fields(object["spec"]["template"]["spec"]);
+}
+void stateful_prepare_create(json::Node object, Time) { drop_disabled(object); }
+void stateful_prepare_update(json::Value, json::Node after, Time) { drop_disabled(after); }
+
+void validate_retention(json::Value policy, const Path& path, FieldErrors& errors) {
+  static constexpr std::string_view kPolicies[] = {"Retain", "Delete"};
+  for (const char* field : {"whenDeleted", "whenScaled"}) {
+    if (policy[field]) check_enum(policy[field].as_string(), kPolicies, path.child(field), errors);
+  }
+}
+
+void validate_stateful_status(json::Value, json::Value after, FieldErrors& errors) {
+  static constexpr const char* kCounts[] = {
+      "replicas",          "readyReplicas",      "currentReplicas", "updatedReplicas",
+      "availableReplicas", "observedGeneration", "collisionCount"};
+  json::Value status = after["status"];
+  Path path("status");
+  validate_counts(status, path, kCounts, errors);
+  auto at_most = [&](const char* field, const char* limit) {
+    if (status[field].as_int() > status[limit].as_int()) {
+      errors.invalid(path.child(field), status[field].as_int(),
+                     fmt::format("cannot be greater than status.{}", limit));
+    }
+  };
+  for (const char* field :
+       {"readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"})
+    at_most(field, "replicas");
+  at_most("availableReplicas", "readyReplicas");
+}
+
+std::vector<std::string> stateful_warnings(json::Value object) {
+  std::vector<std::string> out = workload_warnings(object);
+  if (object["spec"]["revisionHistoryLimit"].as_int() < 0) {
+    out.emplace_back(
+        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= "
+        "0 is recommended");
+  }
+  return out;
 }
 
 // The spec with a template as its pods will be: a claim is a volume, in place of one of that name.
@@ -129,11 +172,21 @@ void validate_stateful(json::Value object, FieldErrors& errors) {
   validate_counts(spec, path, kReplicas, errors);
   validate_counts(spec, path, kMinReady, errors);
   validate_counts(spec["ordinals"], path.child("ordinals"), kStart, errors);
-  validate_selector_and_labels(spec, path, "empty selector is invalid for statefulset", errors);
+  validate_retention(spec["persistentVolumeClaimRetentionPolicy"],
+                     path.child("persistentVolumeClaimRetentionPolicy"), errors);
+  validate_selector_and_labels(spec, path, "empty selector is invalid for statefulset",
+                               UnsoundSelector::kShown, errors);
   bool claims = !spec["volumeClaimTemplates"].empty();
   json::Document mounted = claims ? with_claims(spec) : json::Document();
   json::Value pod_template = (claims ? mounted.root() : spec)["template"];
-  validate_workload_template(pod_template, "StatefulSet", path.child("template"), errors);
+  // Upstream goes over the template's metadata twice.
+  Path inside = path.child("template");
+  json::Value meta = pod_template["metadata"];
+  validate_labels(meta["labels"], inside.child("labels"), errors);
+  validate_annotations(meta["annotations"], inside.child("annotations"), errors);
+  validate_pod_annotations(meta["annotations"], pod_template["spec"], inside.child("annotations"),
+                           errors);
+  validate_workload_template(pod_template, "StatefulSet", inside, errors);
   if (std::string_view service = spec["serviceName"].as_string(); !service.empty()) {
     report(dns_label_problems(service), path.child("serviceName"), service, errors);
   }
@@ -219,11 +272,15 @@ constexpr std::string_view kTemplateGeneration = "deprecated.daemonset.template.
 void daemon_defaults(json::Node object) {
   json::Node strategy = object.ensure_object("spec").ensure_object("updateStrategy");
   if (strategy["type"].as_string().empty()) strategy.set("type", "RollingUpdate");
-  if (strategy["type"].as_string() == "RollingUpdate") {
-    json::Node rolling = strategy.ensure_object("rollingUpdate");
-    if (!rolling["maxUnavailable"]) rolling.set("maxUnavailable", 1);
+  bool rolls = strategy["type"].as_string() == "RollingUpdate";
+  if (rolls) strategy.ensure_object("rollingUpdate");
+  if (json::Node rolling = strategy["rollingUpdate"]; rolling.is_object()) {
+    if (!rolling["maxUnavailable"]) rolling.set("maxUnavailable", rolls ? 1 : 0);
     if (!rolling["maxSurge"]) rolling.set("maxSurge", 0);
   }
+  // It is the caller's, though the server counts.
+  json::Node annotations = object.ensure_object("metadata").ensure_object("annotations");
+  if (!annotations[kTemplateGeneration]) annotations.set(kTemplateGeneration, "0");
   default_template(object);
 }
 
@@ -251,7 +308,7 @@ void validate_daemon(json::Value object, FieldErrors& errors) {
   // Upstream leaves a missing selector to the labels' rule here.
   FieldErrors selector_errors;
   validate_selector_and_labels(spec, path, "empty selector is invalid for daemonset",
-                               selector_errors);
+                               UnsoundSelector::kNothing, selector_errors);
   for (const Cause& cause : selector_errors.causes()) {
     if (cause.reason != "FieldValueRequired" || cause.field != "spec.selector") errors.copy(cause);
   }
@@ -270,11 +327,24 @@ void validate_daemon(json::Value object, FieldErrors& errors) {
     if (is_zero_count(rolling["maxUnavailable"]) && is_zero_count(rolling["maxSurge"])) {
       errors.required(item.child("maxUnavailable"), "cannot be 0 when maxSurge is 0");
     }
+    if (!is_zero_count(rolling["maxUnavailable"]) && !is_zero_count(rolling["maxSurge"])) {
+      errors.invalid(item.child("maxSurge"), rolling["maxSurge"],
+                     "may not be set when maxUnavailable is non-zero");
+    }
   } else if (type != "OnDelete") {
     json::Document shown = go_struct(schema::apps_v1::kDaemonSetUpdateStrategy, strategy);
     errors.not_supported(at, shown.root(), kTypes);
   }
   validate_counts(spec, path, kHistory, errors);
+}
+
+void validate_daemon_status(json::Value, json::Value after, FieldErrors& errors) {
+  static constexpr const char* kCounts[] = {"currentNumberScheduled", "numberMisscheduled",
+                                            "desiredNumberScheduled", "numberReady",
+                                            "observedGeneration",     "updatedNumberScheduled",
+                                            "numberAvailable",        "numberUnavailable",
+                                            "collisionCount"};
+  validate_counts(after["status"], Path("status"), kCounts, errors);
 }
 
 void validate_daemon_update(json::Value before, json::Value after, FieldErrors& errors) {
@@ -308,7 +378,12 @@ constexpr Column kRevisionColumns[] = {
 };
 
 void validate_revision(json::Value object, FieldErrors& errors) {
-  if (!object["data"]) errors.required(Path("data"), "data is mandatory");
+  json::Value data = object["data"];
+  if (!data) {
+    errors.required(Path("data"), "data is mandatory");
+  } else if (!data.is_object()) {
+    errors.required(Path("data"), "data must be a valid JSON object");
+  }
   check_not_negative(object["revision"], Path("revision"), errors);
 }
 void validate_revision_update(json::Value before, json::Value after, FieldErrors& errors) {
@@ -331,9 +406,13 @@ constinit const Resource kStatefulSets = {
     .status_subresource = true,
     .generation = true,
     .apply_defaults = &stateful_defaults,
+    .prepare_create = &stateful_prepare_create,
+    .prepare_update = &stateful_prepare_update,
     .validate = &validate_stateful,
     .validate_update = &validate_stateful_update,
-    .warnings = &workload_warnings,
+    .validate_status_update = &validate_stateful_status,
+    .valid_name = &valid_dns_label_name,
+    .warnings = &stateful_warnings,
     .pod_template = "spec.template",
 };
 
@@ -355,6 +434,7 @@ constinit const Resource kDaemonSets = {
     .prepare_update = &daemon_prepare_update,
     .validate = &validate_daemon,
     .validate_update = &validate_daemon_update,
+    .validate_status_update = &validate_daemon_status,
     .warnings = &workload_warnings,
     .pod_template = "spec.template",
 };

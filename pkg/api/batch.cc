@@ -2,6 +2,7 @@
 
 #include "api/batch_rules.h"
 #include "api/cells.h"
+#include "api/cron.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/rows.h"
@@ -186,15 +187,24 @@ void job_prepare_create(json::Node job, Time) {
     if (unlabelled && !labels.empty()) meta.set("labels", labels);
     return;
   }
+  // What the user has set stays, to be refused.
+  auto fill = [](json::Node map, const std::string& key, const std::string& value) {
+    if (!map[key]) map.set(key, value);
+  };
   for (const char* prefix : {"", "batch.kubernetes.io/"}) {
-    labels.set(std::string(prefix) + "controller-uid", uid);
-    labels.set(std::string(prefix) + "job-name", name);
+    fill(labels, std::string(prefix) + "controller-uid", uid);
+    fill(labels, std::string(prefix) + "job-name", name);
   }
-  spec.ensure_object("selector")
-      .ensure_object("matchLabels")
-      .set("batch.kubernetes.io/controller-uid", uid);
+  fill(spec.ensure_object("selector").ensure_object("matchLabels"),
+       "batch.kubernetes.io/controller-uid", uid);
   // A job without labels of its own takes those of its pods.
   if (unlabelled) meta.set("labels", labels);
+}
+
+bool is_sound(json::Value selector) {
+  FieldErrors unsound;
+  validate_label_selector(selector, Path(), unsound);
+  return unsound.empty() && Selector::from_label_selector(selector).ok();
 }
 
 // The selector and labels that tell a job's pods from others are made by the server, unless the
@@ -202,7 +212,7 @@ void job_prepare_create(json::Node job, Time) {
 void validate_generated(json::Value job, FieldErrors& errors) {
   json::Value spec = job["spec"];
   Path path("spec");
-  if (spec["manualSelector"].as_bool()) return;
+  if (spec["manualSelector"].as_bool() || !spec["selector"]) return;
   std::string_view uid = job["metadata"]["uid"].as_string();
   json::Value labels = spec["template"]["metadata"]["labels"];
   Path at = path.child("template").child("metadata").child("labels");
@@ -218,7 +228,8 @@ void validate_generated(json::Value job, FieldErrors& errors) {
   }
   json::Value selector = spec["selector"];
   bool made = selector["matchLabels"].size() == 1 && selector["matchExpressions"].empty();
-  if (!made) errors.invalid(path.child("selector"), selector, "`selector` not auto-generated");
+  if (!made && is_sound(selector))
+    errors.invalid(path.child("selector"), selector, "`selector` not auto-generated");
 }
 
 // Jobs of a schedule have to be told apart: none picks its pods by hand.
@@ -234,38 +245,52 @@ void validate_job(json::Value job, FieldErrors& errors) {
   json::Value spec = job["spec"];
   Path path("spec");
   json::Value selector = spec["selector"];
-  if (!selector) {
-    if (spec["manualSelector"].as_bool()) errors.required(path.child("selector"), "");
-  } else {
-    validate_label_selector(selector, path.child("selector"), errors);
-    Result<Selector> parsed = Selector::from_label_selector(selector);
-    json::Value labels = spec["template"]["metadata"]["labels"];
-    if (parsed.ok() && !parsed->matches_labels(labels)) {
-      errors.invalid(path.child("template").child("metadata").child("labels"), labels,
-                     "`selector` does not match template `labels`");
-    }
-  }
   validate_generated(job, errors);
   validate_job_spec(spec, path, errors);
+  if (!selector) {
+    errors.required(path.child("selector"), "");
+  } else {
+    validate_label_selector(selector, path.child("selector"), errors);
+  }
+  json::Value labels = spec["template"]["metadata"]["labels"];
+  Result<Selector> parsed = Selector::from_label_selector(selector);
+  bool matches = selector && parsed.ok() && parsed->matches_labels(labels);
+  if (!matches && (!selector || is_sound(selector))) {
+    errors.invalid(path.child("template").child("metadata").child("labels"), labels,
+                   "`selector` does not match template `labels`");
+  }
+  // Each pod of an indexed job is named after its index.
+  if (spec["completionMode"].as_string() == "Indexed" && spec["completions"].as_int() > 0) {
+    std::string_view name = job["metadata"]["name"].as_string();
+    std::string last = fmt::format("{}-{}", name, spec["completions"].as_int() - 1);
+    if (!is_dns_label(last)) {
+      errors.invalid(Path("metadata").child("name"), name,
+                     "will not able to create pod with invalid DNS label: " + last);
+    }
+  }
 }
 
-void validate_job_update(json::Value before, json::Value after, FieldErrors& errors) {
-  Path path("spec");
-  for (const char* field :
-       {"selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"}) {
-    validate_immutable(before["spec"][field], after["spec"][field], path.child(field), errors);
+std::vector<std::string> job_warnings(json::Value job) {
+  constexpr int64_t kManyCompletions = 100'000;
+  constexpr int64_t kManyAtOnce = 10'000;
+  std::vector<std::string> out = hostname_warnings(job["metadata"], kPodNames);
+  json::Value spec = job["spec"];
+  if (spec["completionMode"].as_string() == "Indexed" &&
+      spec["completions"].as_int() > kManyCompletions &&
+      spec["parallelism"].as_int() > kManyAtOnce) {
+    out.emplace_back(
+        "spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism "
+        "higher than 10^4, Kubernetes might not be able to track completedIndexes when a big "
+        "number of indexes fail");
   }
-  bool indexed = after["spec"]["completionMode"].as_string() == "Indexed";
-  if (!indexed) {
-    validate_immutable(before["spec"]["completions"], after["spec"]["completions"],
-                       path.child("completions"), errors);
-  }
-  // A suspended job that never started may still change where and how its pods run.
-  bool never_started = before["spec"]["suspend"].as_bool() && !before["status"]["startTime"];
-  if (!never_started) {
-    validate_immutable(before["spec"]["template"], after["spec"]["template"],
-                       path.child("template"), errors);
-  }
+  for (std::string& text : workload_warnings(job)) out.push_back(std::move(text));
+  return out;
+}
+
+void update_job(json::Value before, json::Value after, FieldErrors& errors) {
+  // A Job's own rules are gone over once more, as upstream does.
+  validate_job_spec(after["spec"], Path("spec"), errors);
+  validate_job_update(before, after, errors);
 }
 
 void cron_defaults(json::Node job) {
@@ -291,13 +316,8 @@ void validate_cron(json::Value job, FieldErrors& errors) {
   std::string_view schedule = spec["schedule"].as_string();
   if (schedule.empty()) {
     errors.required(path.child("schedule"), "");
-  } else if (!schedule.starts_with('@')) {
-    size_t fields = 0;
-    for (std::string_view part : split(schedule, ' ')) fields += part.empty() ? 0 : 1;
-    if (fields != 5) {
-      errors.invalid(path.child("schedule"), schedule,
-                     fmt::format("expected exactly 5 fields, found {}: [{}]", fields, schedule));
-    }
+  } else {
+    report(schedule_problems(schedule), path.child("schedule"), schedule, errors);
   }
   validate_counts(spec, path, kLimits, errors);
   std::string_view policy = spec["concurrencyPolicy"].as_string();
@@ -306,6 +326,8 @@ void validate_cron(json::Value job, FieldErrors& errors) {
   } else {
     check_enum(policy, kPolicies, path.child("concurrencyPolicy"), errors);
   }
+  if (json::Value zone = spec["timeZone"])
+    report(time_zone_problems(zone.as_string()), path.child("timeZone"), zone.as_string(), errors);
   Path inner = path.child("jobTemplate").child("spec");
   validate_cron_selector(job_template(job), inner, errors);
   validate_job_spec(job_template(job), inner, errors);
@@ -334,8 +356,9 @@ constinit const Resource kJobs = {
     .apply_defaults = &job_defaults,
     .prepare_create = &job_prepare_create,
     .validate = &validate_job,
-    .validate_update = &validate_job_update,
-    .warnings = &workload_warnings,
+    .validate_update = &update_job,
+    .validate_status_update = &validate_job_status,
+    .warnings = &job_warnings,
     .pod_template = "spec.template",
 };
 

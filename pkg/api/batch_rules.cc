@@ -64,18 +64,15 @@ void validate_indexes(json::Value spec, const Path& path, FieldErrors& errors) {
     errors.required(
         at, fmt::format("must be specified when completions is above {}", kManyCompletions));
   }
-  if (failed && failed.as_int() > kManyParallelismMax && failed.as_int() <= kManyCompletions) {
-    errors.invalid(at, failed.as_int(),
+  auto bounded = [&](int64_t number, const Path& where) {
+    if (number <= kManyParallelismMax) return;
+    errors.invalid(where, number,
                    fmt::format("must be less than or equal to {} when completions are above {} and "
                                "used with backoff limit per index",
                                kManyParallelismMax, kManyCompletions));
-  }
-  if (parallelism > kManyParallelismMax) {
-    errors.invalid(path.child("parallelism"), parallelism,
-                   fmt::format("must be less than or equal to {} when completions are above {} and "
-                               "used with backoff limit per index",
-                               kManyParallelismMax, kManyCompletions));
-  }
+  };
+  bounded(parallelism, path.child("parallelism"));
+  bounded(failed.as_int(), at);
 }
 
 void validate_exit_codes(json::Value codes, json::Value pod, const Path& path,
@@ -176,40 +173,6 @@ void validate_failure_policy(json::Value spec, const Path& path, FieldErrors& er
     validate_failure_rule(rule, spec, rules.index(at++), errors);
 }
 
-// How many indexes "0-3,7" names, or why it does not.
-struct IndexCount {
-  int64_t count = 0;
-  std::string problem = {};
-};
-
-IndexCount count_indexes(std::string_view text, int64_t completions) {
-  IndexCount out;
-  int64_t last = -1;
-  auto read = [&](std::string_view number) -> int64_t {
-    std::optional<int64_t> value = parse_int(number);
-    if (!value) {
-      out.problem = "cannot convert string to integer for index: " + quote(number);
-    } else if (*value >= completions) {
-      out.problem = "too large index: " + quote(number);
-    } else if (*value <= last) {
-      out.problem = fmt::format("non-increasing order, previous: {}, current: {}", last, *value);
-    }
-    return value.value_or(0);
-  };
-  for (std::string_view part : split(text, ',')) {
-    auto range = split_once(part, "-");
-    int64_t first = read(range ? range->first : part);
-    if (!out.problem.empty()) return out;
-    last = first;
-    if (range) {
-      last = read(range->second);
-      if (!out.problem.empty()) return out;
-    }
-    out.count += last - first + 1;
-  }
-  return out;
-}
-
 void validate_success_rule(json::Value rule, int64_t completions, const Path& path,
                            FieldErrors& errors) {
   json::Value indexes = rule["succeededIndexes"];
@@ -299,6 +262,35 @@ void validate_replacement(json::Value spec, const Path& path, FieldErrors& error
 }
 
 }  // namespace
+
+IndexCount count_indexes(std::string_view text, int64_t completions) {
+  IndexCount out;
+  int64_t last = -1;
+  auto read = [&](std::string_view number) -> int64_t {
+    std::optional<int64_t> value = parse_int(number);
+    if (!value) {
+      out.problem = "cannot convert string to integer for index: " + quote(number);
+    } else if (*value >= completions) {
+      out.problem = "too large index: " + quote(number);
+    } else if (*value <= last) {
+      out.problem = fmt::format("non-increasing order, previous: {}, current: {}", last, *value);
+    }
+    return value.value_or(0);
+  };
+  for (std::string_view part : split(text, ',')) {
+    auto range = split_once(part, "-");
+    int64_t first = read(range ? range->first : part);
+    if (!out.problem.empty()) return out;
+    last = first;
+    if (range) {
+      last = read(range->second);
+      if (!out.problem.empty()) return out;
+    }
+    out.count += last - first + 1;
+    out.ranges.emplace_back(first, last);
+  }
+  return out;
+}
 
 void validate_job_spec(json::Value spec, const Path& path, FieldErrors& errors) {
   static constexpr const char* kCounts[] = {"parallelism",

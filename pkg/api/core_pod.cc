@@ -1,5 +1,7 @@
 // Pod, core/v1: its row. The rules on its spec stand in pod_*.cc.
 
+#include <set>
+
 #include "api/cells.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
@@ -8,6 +10,7 @@
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
 #include "api/schema_policy_v1.h"
+#include "api/workload_rules.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -140,6 +143,7 @@ void row_conditions(json::Value pod, json::Node row) {
 
 void prepare_create(json::Node pod, Time now) {
   drop_disabled_pod_fields(pod["spec"]);
+  resolve_label_keys(pod);
   // A negative period has no meaning; upstream takes it for the shortest.
   if (pod["spec"]["terminationGracePeriodSeconds"].as_int() < 0)
     pod["spec"].set("terminationGracePeriodSeconds", 1);
@@ -172,37 +176,37 @@ void validate(json::Value pod, FieldErrors& errors) {
   validate_pod_annotations(pod["metadata"]["annotations"], pod["spec"],
                            Path("metadata").child("annotations"), errors);
   validate_pod_spec(pod["spec"], spec, errors);
-  if (!pod["spec"]["schedulingGates"].empty() && !pod["spec"]["nodeName"].as_string().empty()) {
+  validate_security_annotations(pod["metadata"]["annotations"], pod["spec"], spec, errors);
+  // Only the server gives a Pod its first resourceVersion: without one it is being created.
+  bool creating = pod["metadata"]["resourceVersion"].as_string().empty();
+  bool gated = !pod["spec"]["schedulingGates"].empty();
+  if (creating && gated && !pod["spec"]["nodeName"].as_string().empty()) {
     errors.forbidden(spec.child("nodeName"),
                      "cannot be set until all schedulingGates have been cleared");
   }
-  // Only the server gives a Pod its first resourceVersion: without one it is being created.
-  bool creating = pod["metadata"]["resourceVersion"].as_string().empty();
   if (creating && !pod["spec"]["ephemeralContainers"].empty()) {
     errors.forbidden(spec.child("ephemeralContainers"), "cannot be set on create");
   }
 }
 
 std::vector<std::string> warnings(json::Value pod) {
-  return pod_warnings(pod["metadata"], pod["spec"], Path("metadata"), Path("spec"));
+  std::vector<std::string> out = hostname_warnings(pod["metadata"], "the Pod's hostname");
+  for (std::string& text :
+       pod_warnings(pod["metadata"], pod["spec"], Path("metadata"), Path("spec")))
+    out.push_back(std::move(text));
+  return out;
 }
 
-void validate_pod_ips(json::Value ips, FieldErrors& errors) {
-  Path path = Path("status").child("podIPs");
+void validate_ips(json::Value ips, const Path& path, FieldErrors& errors) {
   int v4 = 0, v6 = 0;
   size_t index = 0;
   json::Draft shown = json::Draft::array();
   for (json::Value item : ips.items()) {
     std::string_view ip = item["ip"].as_string();
     shown.root().push_object().set("IP", ip);
-    bool is_v4 = is_ipv4(ip), is_v6 = is_ipv6(ip);
-    v4 += is_v4;
-    v6 += is_v6;
-    if (!is_v4 && !is_v6) {
-      errors.invalid(path.index(index), ip,
-                     "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-    }
-    ++index;
+    // Families are told apart before an address is found to be unsound.
+    (ip.find(':') == std::string_view::npos ? v4 : v6) += 1;
+    report(ip_problems(ip), path.index(index++), ip, errors);
   }
   if (v4 > 1 || v6 > 1) {
     json::Document list = shown.freeze();
@@ -210,14 +214,57 @@ void validate_pod_ips(json::Value ips, FieldErrors& errors) {
   }
 }
 
-void validate_status_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_pod_ips(after["status"]["podIPs"], errors);
+void validate_claim_statuses(json::Value statuses, json::Value claims, const Path& path,
+                             FieldErrors& errors) {
+  std::set<std::string_view> seen;
   size_t index = 0;
-  for (json::Value condition : after["status"]["conditions"].items()) {
-    Path at = Path("status").child("conditions").index(index++).child("Type");
-    std::string_view type = condition["type"].as_string();
-    report(qualified_name_problems(type), at, type, errors);
+  for (json::Value status : statuses.items()) {
+    Path at = path.index(index++);
+    std::string_view name = status["name"].as_string();
+    bool known = false;
+    for (json::Value claim : claims.items()) known = known || claim["name"].as_string() == name;
+    if (!known) {
+      errors.invalid(at.child("name"), name,
+                     "must match the name of an entry in `spec.resourceClaims`");
+    }
+    if (!seen.insert(name).second) errors.duplicate(at.child("name"), name);
+    if (json::Value claim = status["resourceClaimName"])
+      report(dns_subdomain_problems(claim.as_string()), at.child("resourceClaimName"),
+             claim.as_string(), errors);
   }
+}
+
+void validate_generation(json::Value owner, const Path& path, FieldErrors& errors) {
+  int64_t generation = owner["observedGeneration"].as_int();
+  if (generation < 0) {
+    errors.invalid(path.child("observedGeneration"), generation, "must be a non-negative integer");
+  }
+}
+
+void validate_addresses(json::Value status, const Path& path, FieldErrors& errors) {
+  validate_ips(status["podIPs"], path.child("podIPs"), errors);
+  json::Value hosts = status["hostIPs"];
+  std::string_view first = hosts.at(0)["ip"].as_string();
+  Path at = path.child("hostIPs");
+  if (!hosts.empty() && first != status["hostIP"].as_string())
+    errors.invalid(at.index(0).child("ip"), first, "must be equal to `hostIP`");
+  validate_ips(hosts, at, errors);
+}
+
+void validate_status_update(json::Value before, json::Value after, FieldErrors& errors) {
+  Path path("status");
+  json::Value status = after["status"];
+  validate_addresses(status, path, errors);
+  size_t index = 0;
+  for (json::Value condition : status["conditions"].items()) {
+    Path at = path.child("conditions").index(index++);
+    std::string_view type = condition["type"].as_string();
+    report(qualified_name_problems(type), at.child("Type"), type, errors);
+    validate_generation(condition, at, errors);
+  }
+  validate_claim_statuses(status["resourceClaimStatuses"], after["spec"]["resourceClaims"],
+                          path.child("resourceClaimStatuses"), errors);
+  validate_generation(status, path, errors);
   std::string_view old_qos = before["status"]["qosClass"].as_string();
   std::string_view new_qos = after["status"]["qosClass"].as_string();
   if (!old_qos.empty() && !new_qos.empty() && old_qos != new_qos) {

@@ -18,7 +18,8 @@ std::string go_name(std::string_view name) {
        {Initialism{"seLinux", "SELinux"}, Initialism{"fsGroup", "FSGroup"},
         Initialism{"uid", "UID"}, Initialism{"ip", "IP"}, Initialism{"httpGet", "HTTPGet"},
         Initialism{"tcpSocket", "TCPSocket"}, Initialism{"grpc", "GRPC"},
-        Initialism{"apiVersion", "APIVersion"}}) {
+        Initialism{"apiVersion", "APIVersion"}, Initialism{"dns", "DNS"}, Initialism{"os", "OS"},
+        Initialism{"tty", "TTY"}}) {
     if (name.starts_with(known.json))
       return std::string(known.go) + std::string(name.substr(known.json.size()));
   }
@@ -88,6 +89,13 @@ std::string go_text(json::Value value) {
 json::Document go_struct(const Struct& type, json::Value value) {
   json::Draft draft;
   write_struct(type, value, draft.root());
+  return draft.freeze();
+}
+
+json::Document go_structs(const Struct& type, json::Value list) {
+  json::Draft draft = json::Draft::array();
+  if (!list) draft.root().assign_null();
+  for (json::Value item : list.items()) write_struct(type, item, draft.root().push_object());
   return draft.freeze();
 }
 

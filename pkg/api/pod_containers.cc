@@ -25,8 +25,21 @@ constexpr std::string_view kEnvFieldPaths[] = {"metadata.name",
                                                "status.hostIPs",
                                                "status.podIP",
                                                "status.podIPs"};
+constexpr std::string_view kRestarts[] = {"Always", "Never", "OnFailure"};
+constexpr std::string_view kRestartActions[] = {"Restart", "RestartAllContainers"};
+constexpr std::string_view kExitOperators[] = {"In", "NotIn"};
+constexpr std::string_view kResizable[] = {"cpu", "memory"};
+constexpr std::string_view kResizeRestarts[] = {"NotRequired", "RestartContainer"};
 constexpr const char* kPortRange = "must be between 1 and 65535, inclusive";
 constexpr const char* kOneOnly = "may not have more than one field specified at a time";
+constexpr const char* kNotEphemeral = "cannot be set for an Ephemeral Container";
+
+json::Value find_named(json::Value list, std::string_view name) {
+  for (json::Value item : list.items()) {
+    if (item["name"].as_string() == name) return item;
+  }
+  return {};
+}
 
 void validate_ports(json::Value ports, bool host_network, const Path& path, FieldErrors& errors) {
   std::set<std::string_view> names;
@@ -91,7 +104,33 @@ void validate_key_reference(json::Value reference, const Path& path, FieldErrors
   }
 }
 
-void validate_value_from(json::Value variable, const Path& path, FieldErrors& errors) {
+// A variable out of a file that another container has written to a volume of the pod.
+void validate_file_reference(json::Value reference, json::Value volumes, const Path& path,
+                             FieldErrors& errors) {
+  std::string_view key = reference["key"].as_string();
+  std::string_view name = reference["volumeName"].as_string();
+  std::string_view file = reference["path"].as_string();
+  if (key.empty()) {
+    errors.required(path.child("key"), "");
+  } else {
+    report(env_name_problems(key), path.child("key"), key, errors);
+  }
+  if (name.empty()) errors.required(path.child("volumeName"), "");
+  if (file.empty()) {
+    errors.required(path.child("path"), "");
+  } else {
+    validate_no_backsteps(file, path.child("path"), errors);
+  }
+  json::Value volume = name.empty() ? json::Value() : find_named(volumes, name);
+  if (!volume) {
+    errors.not_found(path.child("volumeName"), name);
+  } else if (!volume["emptyDir"]) {
+    errors.invalid(path.child("volumeName"), name, "referenced volume must be of type emptyDir");
+  }
+}
+
+void validate_value_from(json::Value variable, json::Value volumes, const Path& path,
+                         FieldErrors& errors) {
   json::Value from = variable["valueFrom"];
   if (!from) return;
   int sources = 0;
@@ -112,7 +151,10 @@ void validate_value_from(json::Value variable, const Path& path, FieldErrors& er
     ++sources;
     validate_key_reference(reference, path.child("secretKeyRef"), errors);
   }
-  if (from["fileKeyRef"]) ++sources;
+  if (json::Value reference = from["fileKeyRef"]) {
+    ++sources;
+    validate_file_reference(reference, volumes, path.child("fileKeyRef"), errors);
+  }
   if (sources == 0) {
     errors.invalid(path, "",
                    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, "
@@ -124,7 +166,8 @@ void validate_value_from(json::Value variable, const Path& path, FieldErrors& er
   }
 }
 
-void validate_env(json::Value container, const Path& path, FieldErrors& errors) {
+void validate_env(json::Value container, json::Value volumes, const Path& path,
+                  FieldErrors& errors) {
   size_t at = 0;
   for (json::Value variable : container["env"].items()) {
     Path item = path.child("env").index(at++);
@@ -134,7 +177,7 @@ void validate_env(json::Value container, const Path& path, FieldErrors& errors) 
     } else {
       report(env_name_problems(name), item.child("name"), name, errors);
     }
-    validate_value_from(variable, item.child("valueFrom"), errors);
+    validate_value_from(variable, volumes, item.child("valueFrom"), errors);
   }
   at = 0;
   for (json::Value source : container["envFrom"].items()) {
@@ -162,18 +205,24 @@ void validate_env(json::Value container, const Path& path, FieldErrors& errors) 
   }
 }
 
-json::Value find_named(json::Value list, std::string_view name) {
-  for (json::Value item : list.items()) {
-    if (item["name"].as_string() == name) return item;
-  }
-  return {};
-}
-
 bool has_member(json::Value list, std::string_view member, std::string_view value) {
   for (json::Value item : list.items()) {
     if (item[member].as_string() == value) return true;
   }
   return false;
+}
+
+void validate_recursive(json::Value mount, const Path& path, FieldErrors& errors) {
+  static constexpr std::string_view kKnown[] = {"Disabled", "Enabled", "IfPossible"};
+  json::Value recursive = mount["recursiveReadOnly"];
+  if (!recursive || !check_enum(recursive.as_string(), kKnown, path, errors)) return;
+  if (recursive.as_string() == "Disabled") return;
+  if (!mount["readOnly"].as_bool())
+    errors.forbidden(path, "may only be specified when readOnly is true");
+  std::string_view propagation = mount["mountPropagation"].as_string();
+  if (!propagation.empty() && propagation != "None") {
+    errors.forbidden(path, "may only be specified when mountPropagation is None or not specified");
+  }
 }
 
 void validate_mounts(const PodContext& pod, json::Value container, const Path& path,
@@ -219,11 +268,7 @@ void validate_mounts(const PodContext& pod, json::Value container, const Path& p
             "Bidirectional mount propagation is available only to privileged containers");
       }
     }
-    std::string_view recursive = mount["recursiveReadOnly"].as_string();
-    if (!recursive.empty() && recursive != "Disabled" && !mount["readOnly"].as_bool()) {
-      errors.forbidden(mounts.child("recursiveReadOnly"),
-                       "may only be specified when readOnly is true");
-    }
+    validate_recursive(mount, mounts.child("recursiveReadOnly"), errors);
   }
 }
 
@@ -248,7 +293,9 @@ void validate_devices(const PodContext& pod, json::Value container, const Path& 
     if (target.empty()) errors.required(item.child("devicePath"), "");
     if (!targets.insert(target).second)
       errors.invalid(item.child("devicePath"), target, "must be unique");
-    if (!target.empty()) validate_no_backsteps(target, item.child("devicePath"), errors);
+    if (has_backsteps(target)) {
+      errors.invalid(item.child("devicePath"), target, "can not contain backsteps ('..')");
+    }
     if (has_member(container["volumeMounts"], "name", name)) {
       errors.invalid(item.child("name"), name, "must not already exist in volumeMounts");
     }
@@ -341,6 +388,31 @@ void validate_lifecycle(const PodContext& pod, json::Value lifecycle, const Path
   }
 }
 
+// What a change of an amount does to a running container.
+void validate_resize_policy(const PodContext& pod, json::Value policies, const Path& path,
+                            FieldErrors& errors) {
+  bool never = pod.spec["restartPolicy"].as_string() == "Never";
+  std::set<std::string_view> seen;
+  size_t at = 0;
+  for (json::Value policy : policies.items()) {
+    Path item = path.index(at++);
+    std::string_view resource = policy["resourceName"].as_string();
+    std::string_view restart = policy["restartPolicy"].as_string();
+    if (!seen.insert(resource).second) errors.duplicate(item, resource);
+    if (resource.empty()) {
+      errors.required(path, "");
+    } else {
+      check_enum(resource, kResizable, path, errors);
+    }
+    if (restart.empty()) {
+      errors.required(path, "");
+    } else if (check_enum(restart, kResizeRestarts, path, errors) && never &&
+               restart != "NotRequired") {
+      errors.invalid(path, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
+    }
+  }
+}
+
 // What holds for containers of every sort.
 void validate_common(const PodContext& pod, json::Value container, const Path& path,
                      FieldErrors& errors) {
@@ -351,30 +423,57 @@ void validate_common(const PodContext& pod, json::Value container, const Path& p
   } else {
     report(dns_label_problems(name), path.child("name"), name, errors);
   }
-  if (image.empty()) {
-    errors.required(path.child("image"), "");
-  } else if (trim(image) != image) {
-    errors.invalid(path.child("image"), image, "must not have leading or trailing whitespace");
-  }
+  if (image.empty()) errors.required(path.child("image"), "");
   std::string_view policy = container["terminationMessagePolicy"].as_string();
   if (policy.empty()) {
     errors.required(path.child("terminationMessagePolicy"), "");
   } else {
     check_enum(policy, kMessagePolicies, path.child("terminationMessagePolicy"), errors);
   }
+  validate_ports(container["ports"], pod.host_network, path.child("ports"), errors);
+  validate_env(container, pod.spec["volumes"], path, errors);
+  validate_mounts(pod, container, path, errors);
+  validate_devices(pod, container, path, errors);
   std::string_view pull = container["imagePullPolicy"].as_string();
   if (pull.empty()) {
     errors.required(path.child("imagePullPolicy"), "");
   } else {
     check_enum(pull, kPullPolicies, path.child("imagePullPolicy"), errors);
   }
-  validate_ports(container["ports"], pod.host_network, path.child("ports"), errors);
-  validate_env(container, path, errors);
-  validate_mounts(pod, container, path, errors);
-  validate_devices(pod, container, path, errors);
   validate_container_resources(container["resources"], pod.spec["resourceClaims"],
                                path.child("resources"), errors);
-  validate_container_security(container["securityContext"], path.child("securityContext"), errors);
+  validate_resize_policy(pod, container["resizePolicy"], path.child("resizePolicy"), errors);
+  validate_container_security(container["securityContext"], pod.spec["hostUsers"],
+                              path.child("securityContext"), errors);
+}
+
+void validate_image_text(json::Value container, const Path& path, FieldErrors& errors) {
+  std::string_view image = container["image"].as_string();
+  if (trim(image) != image) {
+    errors.invalid(path.child("image"), image, "must not have leading or trailing whitespace");
+  }
+}
+
+// When a container is restarted, apart from what its pod says.
+void validate_restarts(json::Value container, const Path& path, FieldErrors& errors) {
+  json::Value policy = container["restartPolicy"];
+  if (policy) check_enum(policy.as_string(), kRestarts, path.child("restartPolicy"), errors);
+  json::Value rules = container["restartPolicyRules"];
+  if (!rules.empty() && !policy) {
+    errors.required(path.child("restartPolicy"),
+                    "must specify restartPolicy when restart rules are used");
+  }
+  size_t at = 0;
+  for (json::Value rule : rules.items()) {
+    Path item = path.child("restartPolicyRules").index(at++);
+    check_enum(rule["action"].as_string(), kRestartActions, item.child("action"), errors);
+    if (json::Value codes = rule["exitCodes"]) {
+      check_enum(codes["operator"].as_string(), kExitOperators,
+                 item.child("exitCodes").child("operator"), errors);
+    } else {
+      errors.required(item.child("exitCodes"), "must be specified");
+    }
+  }
 }
 
 void validate_hooks_and_probes(const PodContext& pod, json::Value container, const Path& path,
@@ -391,17 +490,34 @@ void validate_hooks_and_probes(const PodContext& pod, json::Value container, con
 void validate_init_container(const PodContext& pod, json::Value container, const Path& path,
                              FieldErrors& errors) {
   validate_common(pod, container, path, errors);
-  std::string_view restart = container["restartPolicy"].as_string();
-  if (restart == "Always") {
+  validate_restarts(container, path, errors);
+  if (container["restartPolicy"].as_string() == "Always") {
     validate_hooks_and_probes(pod, container, path, errors);
-    return;
+  } else {
+    for (const char* field : {"lifecycle", "livenessProbe", "readinessProbe", "startupProbe"}) {
+      if (!container[field]) continue;
+      errors.forbidden(path.child(field),
+                       "may not be set for init containers without restartPolicy=Always");
+    }
   }
-  for (const char* field : {"lifecycle", "livenessProbe", "readinessProbe", "startupProbe"}) {
+  validate_image_text(container, path, errors);
+}
+
+// What has no meaning for a container that is added while the pod runs.
+void validate_ephemeral_limits(json::Value container, const Path& path, FieldErrors& errors) {
+  for (const char* field : {"ports", "resources", "resizePolicy", "livenessProbe", "readinessProbe",
+                            "startupProbe", "lifecycle", "restartPolicy", "restartPolicyRules"}) {
     json::Value value = container[field];
-    if (!value || (value.is_object() && value.empty() && std::string_view(field) == "lifecycle"))
-      continue;
-    errors.forbidden(path.child(field),
-                     "may not be set for init containers without restartPolicy=Always");
+    bool resources = std::string_view(field) == "resources";
+    if (!value || (value.empty() && (value.is_array() || resources))) continue;
+    errors.forbidden(path.child(field), kNotEphemeral);
+  }
+  size_t at = 0;
+  for (json::Value mount : container["volumeMounts"].items()) {
+    Path item = path.child("volumeMounts").index(at++);
+    for (const char* field : {"subPath", "subPathExpr"}) {
+      if (!mount[field].as_string().empty()) errors.forbidden(item.child(field), kNotEphemeral);
+    }
   }
 }
 
@@ -415,23 +531,15 @@ void validate_ephemeral(const PodContext& pod, const Path& path, FieldErrors& er
   for (json::Value container : pod.spec["ephemeralContainers"].items()) {
     Path item = path.child("ephemeralContainers").index(at++);
     std::string_view name = container["name"].as_string();
-    if (!names.insert(name).second) errors.duplicate(item.child("name"), name);
     validate_common(pod, container, item, errors);
+    validate_image_text(container, item, errors);
+    if (!names.insert(name).second) errors.duplicate(item.child("name"), name);
     std::string_view target = container["targetContainerName"].as_string();
     if (!target.empty() && !find_named(pod.spec["containers"], target) &&
         !find_named(pod.spec["initContainers"], target)) {
       errors.not_found(item.child("targetContainerName"), target);
     }
-    for (const char* field : {"ports", "lifecycle", "livenessProbe", "readinessProbe",
-                              "startupProbe", "resizePolicy"}) {
-      json::Value value = container[field];
-      if (value && !(value.is_array() && value.empty())) {
-        errors.forbidden(item.child(field), "cannot be set for an Ephemeral Container");
-      }
-    }
-    if (!container["resources"].empty()) {
-      errors.forbidden(item.child("resources"), "cannot be set for an Ephemeral Container");
-    }
+    validate_ephemeral_limits(container, item, errors);
   }
 }
 
@@ -449,6 +557,8 @@ void validate_containers(const PodContext& pod, const Path& path, FieldErrors& e
     validate_common(pod, container, item, errors);
     if (!name.empty() && !names.insert(name).second) errors.duplicate(item.child("name"), name);
     validate_hooks_and_probes(pod, container, item, errors);
+    validate_restarts(container, item, errors);
+    validate_image_text(container, item, errors);
   }
   std::set<std::string> host_ports;
   validate_host_ports(pod.spec["containers"], main, host_ports, errors);

@@ -16,10 +16,13 @@ bool may_change(std::string_view image) {
   return last.substr(colon + 1) == "latest";
 }
 
+std::string_view pull_policy(std::string_view image) {
+  return may_change(image) ? "Always" : "IfNotPresent";
+}
+
 void default_container(json::Node container) {
   if (container["imagePullPolicy"].as_string().empty()) {
-    container.set("imagePullPolicy",
-                  may_change(container["image"].as_string()) ? "Always" : "IfNotPresent");
+    container.set("imagePullPolicy", pull_policy(container["image"].as_string()));
   }
 }
 
@@ -55,6 +58,10 @@ void default_pod_spec(json::Node spec) {
   }
   for (json::Node volume : spec["volumes"].items()) {
     if (!has_source(volume)) volume.set_object("emptyDir");
+    json::Node image = volume["image"];
+    if (image.is_object() && image["pullPolicy"].as_string().empty()) {
+      image.set("pullPolicy", pull_policy(image["reference"].as_string()));
+    }
   }
   // The old name of serviceAccountName is kept the same as the new one.
   std::string account(spec["serviceAccountName"].as_string());
@@ -65,7 +72,20 @@ void default_pod_spec(json::Node spec) {
   }
 }
 
+// The first address and the list of all say the same; the first rules.
+static void default_addresses(json::Node status) {
+  json::Node all = status["podIPs"];
+  std::string first(status["podIP"].as_string());
+  std::string listed(all.at(0)["ip"].as_string());
+  if (first.empty() && !listed.empty()) {
+    status.set("podIP", listed);
+  } else if (!first.empty() && listed != first) {
+    status.set_array("podIPs").push_object().set("ip", first);
+  }
+}
+
 void default_pod(json::Node pod) {
+  if (pod["status"].is_object()) default_addresses(pod["status"]);
   json::Node spec = pod["spec"];
   if (!spec.is_object()) return;
   default_pod_spec(spec);
@@ -76,7 +96,7 @@ void default_pod(json::Node pod) {
       if (host_network) default_host_ports(container);
     }
   }
-  requests_from_limits(spec["resources"]);
+  default_pod_resources(spec);
   if (!spec["enableServiceLinks"]) spec.set("enableServiceLinks", true);
 }
 
@@ -90,8 +110,8 @@ std::string_view qos_class(json::Value spec) {
       Quantity limit = Quantity::from(resources["limits"][name]);
       json::Value asked = resources["requests"][name];
       Quantity request = asked ? Quantity::from(asked) : limit;
-      if (!limit.is_zero() || !request.is_zero()) any = true;
-      if (limit.is_zero() || request != limit) guaranteed = false;
+      if (limit.sign() > 0 || request.sign() > 0) any = true;
+      if (limit.sign() <= 0 || request != limit) guaranteed = false;
     }
   };
   json::Value whole = spec["resources"];

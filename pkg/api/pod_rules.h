@@ -14,14 +14,24 @@ namespace wherry::api {
 
 // For the spec of a Pod or of a template.
 void default_pod_spec(json::Node spec);
+// Requests of a pod as a whole, where it has limits: what its containers ask for, else the limits.
+void default_pod_resources(json::Node spec);
 // What only a Pod itself gets: requests from limits, enableServiceLinks.
 void default_pod(json::Node pod);
 
 // `labels` are those of the pod or template (may be absent).
 void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors);
 // The annotations of a pod that name its containers.
+// Annotations that say what a field says by now agree with it.
+void validate_security_annotations(json::Value annotations, json::Value spec, const Path& path,
+                                   FieldErrors& errors);
 void validate_pod_annotations(json::Value annotations, json::Value spec, const Path& path,
                               FieldErrors& errors);
+// Writes what matchLabelKeys and mismatchLabelKeys of a new pod mean into the selectors beside
+// them.
+void resolve_label_keys(json::Node pod);
+// Annotations that stay as a pod was created with them.
+void validate_annotation_update(json::Value before, json::Value after, FieldErrors& errors);
 // Leaves out what only features that are off give a meaning to.
 void drop_disabled_pod_fields(json::Node spec);
 // Texts for Warning headers on what a pod or template uses.
@@ -54,11 +64,18 @@ void validate_volumes(json::Value volumes, const Path& path, FieldErrors& errors
 void validate_containers(const PodContext& pod, const Path& path, FieldErrors& errors);
 void validate_pod_scheduling(json::Value spec, const Path& path, FieldErrors& errors);
 void validate_pod_security(json::Value spec, const Path& path, FieldErrors& errors);
-void validate_container_security(json::Value context, const Path& path, FieldErrors& errors);
+// `host_users` is that of the pod.
+void validate_container_security(json::Value context, json::Value host_users, const Path& path,
+                                 FieldErrors& errors);
 // `claims` are those of the pod.
 void validate_container_resources(json::Value resources, json::Value claims, const Path& path,
                                   FieldErrors& errors);
+// What the pod as a whole may use, beside what its containers say.
 void validate_pod_resources(json::Value spec, const Path& path, FieldErrors& errors);
+// What the sandbox itself costs.
+void validate_overhead(json::Value overhead, const Path& path, FieldErrors& errors);
+// A pod of Windows containers that are processes of the host.
+void validate_host_processes(json::Value spec, const Path& path, FieldErrors& errors);
 void validate_pod_claims(json::Value claims, const Path& path, FieldErrors& errors);
 void validate_pod_system(json::Value spec, const Path& path, FieldErrors& errors);
 // Names of what containers may ask for, and of resources in general.
@@ -74,11 +91,13 @@ void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors
 // A source of outside storage (iscsi, csi, ...), of a pod's volume or a PersistentVolume.
 void validate_outside_source(std::string_view kind, json::Value source, const Path& path,
                              FieldErrors& errors);
+bool has_initiator_prefix(std::string_view text);  // Of an iSCSI name.
 void validate_csi_driver_name(std::string_view name, const Path& path, FieldErrors& errors);
 // A PersistentVolumeClaimTemplate: its metadata and spec.
 void validate_claim_template(json::Value claim, const Path& path, FieldErrors& errors);
 void validate_claim_spec(json::Value spec, const Path& path, FieldErrors& errors);
 
+bool has_backsteps(std::string_view text);  // A part of the path is "..".
 // Paths: without steps upwards; relative too; not of a name that starts with dots either.
 void validate_no_backsteps(std::string_view text, const Path& path, FieldErrors& errors);
 void validate_local_descending_path(std::string_view text, const Path& path, FieldErrors& errors);
@@ -90,6 +109,17 @@ void validate_field_reference(json::Value reference, std::span<const std::string
 enum class ContainerName { kOptional, kNeeded };
 void validate_resource_field(json::Value reference, ContainerName name, const Path& path,
                              FieldErrors& errors);
+
+// Each container of any sort, with its path.
+template <typename Visit>
+void each_container(json::Value spec, const Path& path, Visit visit) {
+  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
+    size_t at = 0;
+    for (json::Value container : spec[list].items()) {
+      visit(container, path.child(list).index(at++));
+    }
+  }
+}
 
 // Adds one cause for each problem.
 template <typename Problems>

@@ -92,7 +92,36 @@ void validate_node_affinity(json::Value affinity, const Path& path, FieldErrors&
   }
 }
 
+// Keys whose values are taken from the pod's own labels.
+void validate_label_keys(json::Value keys, json::Value selector, const Path& path,
+                         FieldErrors& errors) {
+  if (!keys.empty() && !selector) {
+    errors.forbidden(path, "must not be specified when labelSelector is not set");
+    return;
+  }
+  size_t at = 0;
+  for (json::Value item : keys.items())
+    report(qualified_name_problems(item.as_string()), path.index(at++), item.as_string(), errors);
+}
+
+void validate_term_keys(json::Value term, const Path& path, FieldErrors& errors) {
+  json::Value same = term["matchLabelKeys"];
+  json::Value other = term["mismatchLabelKeys"];
+  json::Value selector = term["labelSelector"];
+  validate_label_keys(same, selector, path.child("matchLabelKeys"), errors);
+  validate_label_keys(other, selector, path.child("mismatchLabelKeys"), errors);
+  size_t at = 0;
+  for (json::Value key : same.items()) {
+    Path item = path.child("matchLabelKeys").index(at++);
+    for (json::Value opposite : other.items()) {
+      if (opposite.as_string() != key.as_string()) continue;
+      errors.invalid(item, key.as_string(), "exists in both matchLabelKeys and mismatchLabelKeys");
+    }
+  }
+}
+
 void validate_pod_term(json::Value term, const Path& path, FieldErrors& errors) {
+  validate_term_keys(term, path, errors);
   validate_label_selector(term["labelSelector"], path.child("labelSelector"), errors);
   validate_label_selector(term["namespaceSelector"], path.child("namespaceSelector"), errors);
   for (json::Value name : term["namespaces"].items()) {
@@ -141,10 +170,8 @@ void validate_spread_item(json::Value constraint, const Path& item, FieldErrors&
     if (constraint[policy])
       check_enum(constraint[policy].as_string(), kInclusion, item.child(policy), errors);
   }
-  if (!constraint["matchLabelKeys"].empty() && !constraint["labelSelector"]) {
-    errors.forbidden(item.child("matchLabelKeys"),
-                     "must not be specified when labelSelector is not set");
-  }
+  validate_label_keys(constraint["matchLabelKeys"], constraint["labelSelector"],
+                      item.child("matchLabelKeys"), errors);
   validate_label_selector(constraint["labelSelector"], item.child("labelSelector"), errors);
 }
 
@@ -167,7 +194,37 @@ void validate_spread(json::Value constraints, const Path& path, FieldErrors& err
   }
 }
 
+void resolve_keys(json::Node term, const char* list, std::string_view op, json::Node labels) {
+  json::Node selector = term["labelSelector"];
+  if (!selector.is_object()) return;
+  for (json::Node key : term[list].items()) {
+    json::Node label = labels[key.as_string()];
+    if (!label) continue;
+    json::Node expression = selector.ensure_array("matchExpressions").push_object();
+    expression.set("key", key);
+    expression.set("operator", op);
+    expression.set_array("values").push(label);
+  }
+}
+
+void resolve_term(json::Node term, json::Node labels) {
+  resolve_keys(term, "matchLabelKeys", "In", labels);
+  resolve_keys(term, "mismatchLabelKeys", "NotIn", labels);
+}
+
 }  // namespace
+
+void resolve_label_keys(json::Node pod) {
+  json::Node labels = pod["metadata"]["labels"];
+  json::Node spec = pod["spec"];
+  for (const char* affinity : {"podAffinity", "podAntiAffinity"}) {
+    json::Node terms = spec["affinity"][affinity];
+    for (json::Node term : terms[kRequired].items()) resolve_term(term, labels);
+    for (json::Node term : terms[kPreferred].items()) resolve_term(term["podAffinityTerm"], labels);
+  }
+  for (json::Node constraint : spec["topologySpreadConstraints"].items())
+    resolve_keys(constraint, "matchLabelKeys", "In", labels);
+}
 
 void validate_node_selector(json::Value selector, const Path& path, FieldErrors& errors) {
   Path terms = path.child("nodeSelectorTerms");
@@ -205,8 +262,11 @@ void validate_tolerations(json::Value tolerations, const Path& path, FieldErrors
                        "value must be empty when `operator` is 'Exists'");
       }
     } else {
-      static constexpr std::string_view kOperators[] = {"Equal", "Exists"};
-      errors.not_supported(item.child("operator"), op, kOperators);
+      // Those that compare numbers are known by name, though off.
+      static constexpr std::string_view kOperators[] = {"Equal", "Exists", "Lt", "Gt"};
+      std::span<const std::string_view> known = kOperators;
+      if (op != "Lt" && op != "Gt") known = known.first(2);
+      errors.not_supported(item.child("operator"), op, known);
     }
     if (!effect.empty()) check_enum(effect, kEffects, item.child("effect"), errors);
   }

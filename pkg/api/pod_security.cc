@@ -1,4 +1,4 @@
-// Security contexts and resource amounts.
+// Security contexts.
 
 #include <algorithm>
 #include <set>
@@ -6,7 +6,6 @@
 #include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
-#include "api/quantity.h"
 #include "api/schema_core_v1.h"
 #include "base/strings.h"
 
@@ -19,27 +18,6 @@ constexpr std::string_view kChangePolicies[] = {"Always", "OnRootMismatch"};
 constexpr std::string_view kGroupPolicies[] = {"Merge", "Strict"};
 constexpr std::string_view kLabelPolicies[] = {"Recursive"};
 constexpr std::string_view kProcMounts[] = {"Default", "Unmasked"};
-constexpr std::string_view kStandardResources[] = {"cpu",
-                                                   "memory",
-                                                   "ephemeral-storage",
-                                                   "storage",
-                                                   "pods",
-                                                   "services",
-                                                   "replicationcontrollers",
-                                                   "resourcequotas",
-                                                   "secrets",
-                                                   "configmaps",
-                                                   "persistentvolumeclaims",
-                                                   "services.nodeports",
-                                                   "services.loadbalancers",
-                                                   "requests.cpu",
-                                                   "requests.memory",
-                                                   "requests.ephemeral-storage",
-                                                   "requests.storage",
-                                                   "limits.cpu",
-                                                   "limits.memory",
-                                                   "limits.ephemeral-storage"};
-constexpr std::string_view kContainerResources[] = {"cpu", "memory", "ephemeral-storage"};
 
 bool contains(std::span<const std::string_view> list, std::string_view name) {
   return std::find(list.begin(), list.end(), name) != list.end();
@@ -55,7 +33,6 @@ constexpr std::string_view kAppArmor = "AppArmor";
 constexpr size_t kProfileBytesMax = 4095;  // What a path may have.
 
 void validate_app_armor_profile(std::string_view name, const Path& path, FieldErrors& errors) {
-  if (trim(name).empty()) errors.required(path, "must be set when AppArmor type is Localhost");
   if (trim(name) != name) errors.invalid(path, name, "must not be padded with whitespace");
   if (name.size() > kProfileBytesMax) errors.too_long(path, kProfileBytesMax);
 }
@@ -72,7 +49,7 @@ void validate_profile(json::Value profile, std::string_view sort, const Path& pa
   }
   check_enum(type, kProfileTypes, path.child("type"), errors);
   if (type == "Localhost") {
-    if (!local || local.as_string().empty()) {
+    if (!local || (sort == kAppArmor && local.as_string().empty())) {
       errors.required(path.child("localhostProfile"),
                       fmt::format("must be set when {} type is Localhost", sort));
     } else if (sort == kSeccomp) {
@@ -82,7 +59,7 @@ void validate_profile(json::Value profile, std::string_view sort, const Path& pa
     }
   } else if (local) {
     json::Document shown = go_struct(schema::core_v1::kSeccompProfile, profile);
-    errors.invalid(path.child("localhostProfile"), shown.root(),
+    errors.invalid(path.child("localhostProfile"), sort == kSeccomp ? shown.root() : local,
                    fmt::format("can only be set when {} type is Localhost", sort));
   }
 }
@@ -134,9 +111,20 @@ void validate_sysctls(json::Value sysctls, json::Value spec, const Path& path,
   }
 }
 
-bool is_domain_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.';
+// A name of NetBIOS or of the DNS.
+bool is_windows_domain(std::string_view name) {
+  constexpr size_t kNetBiosBytesMax = 15;
+  constexpr size_t kDnsBytesMax = 255;
+  auto is_alnum = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  if (name.empty()) return false;
+  bool net_bios = name.size() <= kNetBiosBytesMax && name.front() != '.' &&
+                  name.find_first_of("\\/:*?\"<>|") == std::string_view::npos;
+  bool dns = name.size() <= kDnsBytesMax && is_alnum(name.front()) && is_alnum(name.back()) &&
+             std::all_of(name.begin(), name.end(),
+                         [&](char c) { return is_alnum(c) || c == '-' || c == '.'; });
+  return net_bios || dns;
 }
 
 // [DOMAIN\\]USER
@@ -155,9 +143,8 @@ void validate_windows_user(std::string_view name, const Path& path, FieldErrors&
     if (parts[0].size() >= kDomainBytesMax) {
       bad("runAsUserName's Domain length must be under 256 characters");
     }
-    bool dns = !parts[0].empty() && std::all_of(parts[0].begin(), parts[0].end(),
-                                                [](char c) { return is_domain_char(c); });
-    if (!dns) bad("runAsUserName's Domain doesn't match the NetBios nor the DNS format");
+    if (!is_windows_domain(parts[0]))
+      bad("runAsUserName's Domain doesn't match the NetBios nor the DNS format");
   }
   if (user.empty()) {
     bad("runAsUserName's User cannot be empty");
@@ -192,54 +179,6 @@ void validate_windows(json::Value options, const Path& path, FieldErrors& errors
   }
   json::Value name = options["runAsUserName"];
   if (name) validate_windows_user(name.as_string(), path.child("runAsUserName"), errors);
-}
-
-// Resources outside of kubernetes.io, named with a domain: counted in whole pieces, never
-// overcommitted.
-bool is_extended(std::string_view name) {
-  return name.find('/') != std::string_view::npos &&
-         name.find("kubernetes.io/") == std::string_view::npos;
-}
-bool is_huge_page(std::string_view name) { return name.starts_with("hugepages-"); }
-
-// Claims that a container uses: each once, by a name that the pod gives it.
-void validate_claim_use(json::Value used, json::Value claims, const Path& path,
-                        FieldErrors& errors) {
-  std::vector<std::string> names;
-  for (json::Value claim : claims.items()) names.emplace_back(claim["name"].as_string());
-  std::sort(names.begin(), names.end());
-  std::set<std::string> seen;
-  size_t at = 0;
-  for (json::Value use : used.items()) {
-    Path item = path.index(at++);
-    std::string name(use["name"].as_string());
-    std::string_view request = use["request"].as_string();
-    if (name.empty()) {
-      errors.required(item, "");
-      continue;
-    }
-    std::string key = request.empty() ? name : fmt::format("{}/{}", name, request);
-    bool whole_first = !request.empty() && seen.contains(name);
-    if (!seen.insert(key).second || whole_first) {
-      errors.duplicate(item, key);
-    }
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
-      FieldErrors unknown;
-      unknown.not_found(item, name);
-      add_detail(unknown,
-                 names.empty()
-                     ? "must be one of the names in pod.spec.resourceClaims which is empty"
-                     : fmt::format("must be one of the names in pod.spec.resourceClaims: {}",
-                                   join(names, ", ")),
-                 errors);
-    }
-  }
-}
-
-bool fits_page(std::string_view name, const Quantity& amount) {
-  Result<Quantity> page = Quantity::parse(name.substr(std::string_view("hugepages-").size()));
-  return page.ok() && page->value() > 0 && amount.value() % page->value() == 0 &&
-         page->format() == Quantity::Format::kBinarySI;
 }
 
 }  // namespace
@@ -293,12 +232,17 @@ void validate_pod_security(json::Value spec, const Path& path, FieldErrors& erro
   one_of("supplementalGroupsPolicy", kGroupPolicies);
 }
 
-void validate_container_security(json::Value context, const Path& path, FieldErrors& errors) {
+void validate_container_security(json::Value context, json::Value host_users, const Path& path,
+                                 FieldErrors& errors) {
   if (!context) return;
   validate_id(context["runAsUser"], path.child("runAsUser"), errors);
   validate_id(context["runAsGroup"], path.child("runAsGroup"), errors);
   if (json::Value mount = context["procMount"]) {
-    check_enum(mount.as_string(), kProcMounts, path.child("procMount"), errors);
+    bool known = check_enum(mount.as_string(), kProcMounts, path.child("procMount"), errors);
+    if (known && mount.as_string() == "Unmasked" && host_users.as_bool(true)) {
+      errors.invalid(path.child("procMount"), mount.as_string(),
+                     "`hostUsers` must be false to use `Unmasked`");
+    }
   }
   validate_profile(context["seccompProfile"], kSeccomp, path.child("seccompProfile"), errors);
   json::Value escalation = context["allowPrivilegeEscalation"];
@@ -317,85 +261,6 @@ void validate_container_security(json::Value context, const Path& path, FieldErr
   }
   validate_windows(context["windowsOptions"], path.child("windowsOptions"), errors);
   validate_profile(context["appArmorProfile"], kAppArmor, path.child("appArmorProfile"), errors);
-}
-
-void validate_resource_name(std::string_view name, const Path& path, FieldErrors& errors) {
-  report(qualified_name_problems(name), path, name, errors);
-  if (name.find('/') == std::string_view::npos && !contains(kStandardResources, name) &&
-      !is_huge_page(name)) {
-    errors.invalid(path, name, "must be a standard resource type or fully qualified");
-  }
-}
-
-void validate_container_resource_name(std::string_view name, const Path& path,
-                                      FieldErrors& errors) {
-  validate_resource_name(name, path, errors);
-  if (name.find('/') == std::string_view::npos) {
-    if (!contains(kContainerResources, name) && !is_huge_page(name)) {
-      errors.invalid(path, name, "must be a standard resource for containers");
-    }
-  } else if (is_extended(name) && name.starts_with("requests.")) {
-    errors.invalid(path, name, "doesn't follow extended resource name standard");
-  }
-}
-
-void validate_resource_amount(std::string_view name, json::Value amount, const Path& path,
-                              FieldErrors& errors) {
-  Quantity quantity = Quantity::from(amount);
-  if (quantity.sign() < 0) {
-    errors.invalid(path, quantity.text(), "must be greater than or equal to 0");
-  }
-  bool counted = is_extended(name) || name == "pods" || name == "services" || name == "secrets" ||
-                 name == "configmaps" || name == "replicationcontrollers" ||
-                 name == "resourcequotas" || name == "persistentvolumeclaims" ||
-                 name == "services.nodeports" || name == "services.loadbalancers" ||
-                 name.starts_with("count/");
-  if (counted && !quantity.is_whole()) errors.invalid(path, quantity.text(), "must be an integer");
-}
-
-void validate_container_resources(json::Value resources, json::Value claims, const Path& path,
-                                  FieldErrors& errors) {
-  json::Value limits = resources["limits"];
-  json::Value requests = resources["requests"];
-  bool cpu_or_memory = false;
-  bool huge = false;
-  auto walk = [&](json::Value map, const Path& at, bool requested) {
-    for (auto [name, amount] : map.members()) {
-      Path item = at.key(name);
-      validate_container_resource_name(name, item, errors);
-      validate_resource_amount(name, amount, item, errors);
-      Quantity quantity = Quantity::from(amount);
-      if (name == "cpu" || name == "memory") cpu_or_memory = true;
-      if (is_huge_page(name)) {
-        huge = true;
-        if (!fits_page(name, quantity)) {
-          errors.invalid(
-              item, quantity.text(),
-              fmt::format("{} is not positive integer multiple of {}", quantity.text(), name));
-        }
-      }
-      if (!requested) continue;
-      json::Value limit_value = limits[name];
-      Quantity limit = Quantity::from(limit_value);
-      bool no_overcommit = is_extended(name) || is_huge_page(name);
-      if (limit_value && no_overcommit && quantity != limit) {
-        errors.invalid(at, quantity.text(),
-                       fmt::format("must be equal to {} limit of {}", name, limit.text()));
-      } else if (limit_value && !no_overcommit && quantity > limit) {
-        errors.invalid(
-            at, quantity.text(),
-            fmt::format("must be less than or equal to {} limit of {}", name, limit.text()));
-      } else if (!limit_value && no_overcommit) {
-        errors.required(path.child("limits"), "Limit must be set for non overcommitable resources");
-      }
-    }
-  };
-  walk(limits, path.child("limits"), false);
-  walk(requests, path.child("requests"), true);
-  if (huge && !cpu_or_memory) {
-    errors.forbidden(path, "HugePages require cpu or memory");
-  }
-  validate_claim_use(resources["claims"], claims, path.child("claims"), errors);
 }
 
 }  // namespace wherry::api

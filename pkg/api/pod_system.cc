@@ -1,6 +1,5 @@
-// What depends on the operating system that a pod names, its claims of devices, and annotations
-// that name its containers. Rules from the Kubernetes API reference, PodOS and
-// PodResourceClaim.
+// What depends on the operating system that a pod names, and its claims of devices. Rules from the
+// Kubernetes API reference, PodOS and PodResourceClaim.
 
 #include <set>
 
@@ -17,16 +16,6 @@ constexpr std::string_view kSystems[] = {"linux", "windows"};
 constexpr const char* kNotOnWindows = "cannot be set for a windows pod";
 constexpr const char* kNotOnLinux = "windows options cannot be set for a linux pod";
 
-template <typename Visit>
-void each_container(json::Value spec, const Path& path, Visit visit) {
-  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
-    size_t at = 0;
-    for (json::Value container : spec[list].items()) {
-      visit(container, path.child(list).index(at++));
-    }
-  }
-}
-
 void validate_linux(json::Value spec, const Path& path, FieldErrors& errors) {
   Path security = path.child("securityContext");
   if (spec["securityContext"]["windowsOptions"])
@@ -39,18 +28,24 @@ void validate_linux(json::Value spec, const Path& path, FieldErrors& errors) {
 
 void validate_windows_pod(json::Value spec, const Path& path, FieldErrors& errors) {
   json::Value context = spec["securityContext"];
-  for (const char* field : {"hostPID", "hostIPC"}) {
-    if (spec[field].as_bool()) errors.forbidden(path.child(field), kNotOnWindows);
-  }
-  if (spec["hostUsers"]) errors.forbidden(path.child("hostUsers"), kNotOnWindows);
-  for (const char* field : {"appArmorProfile", "seLinuxOptions", "seccompProfile", "fsGroup",
-                            "fsGroupChangePolicy", "sysctls", "shareProcessNamespace", "runAsUser",
-                            "runAsGroup", "supplementalGroups", "supplementalGroupsPolicy"}) {
-    bool share = std::string_view(field) == "shareProcessNamespace";
-    json::Value value = share ? spec[field] : context[field];
-    if (!value || (value.is_array() && value.empty())) continue;
-    errors.forbidden(path.child("securityContext").child(field), kNotOnWindows);
-  }
+  auto unset = [&](json::Value owner, const Path& at, std::initializer_list<const char*> fields) {
+    for (const char* field : fields) {
+      json::Value value = owner[field];
+      bool off = (value.is_array() && value.empty()) || (value.is_bool() && !value.as_bool());
+      bool pointer = std::string_view(field) == "hostUsers";
+      if (value && (!off || pointer)) errors.forbidden(at.child(field), kNotOnWindows);
+    }
+  };
+  Path security = path.child("securityContext");
+  unset(context, security, {"appArmorProfile", "seLinuxOptions"});
+  unset(spec, path, {"hostUsers", "hostPID", "hostIPC"});
+  unset(context, security, {"seccompProfile", "fsGroup", "fsGroupChangePolicy", "sysctls"});
+  if (spec["shareProcessNamespace"])
+    errors.forbidden(path.child("shareProcessNamespace"), kNotOnWindows);
+  unset(context, security,
+        {"runAsUser", "runAsGroup", "supplementalGroups", "supplementalGroupsPolicy"});
+  if (spec["resources"])
+    errors.forbidden(path.child("resources"), "may not be set for a windows pod");
   each_container(spec, path, [&](json::Value container, const Path& at) {
     json::Value own = container["securityContext"];
     Path inner = at.child("securityContext");
@@ -60,12 +55,6 @@ void validate_windows_pod(json::Value spec, const Path& path, FieldErrors& error
       if (own[field]) errors.forbidden(inner.child(field), kNotOnWindows);
     }
   });
-}
-
-// runtime/default, unconfined or localhost/PROFILE.
-bool is_app_armor(std::string_view profile) {
-  return profile.empty() || profile == "runtime/default" || profile == "unconfined" ||
-         profile.starts_with("localhost/");
 }
 
 }  // namespace
@@ -115,22 +104,32 @@ void validate_pod_claims(json::Value claims, const Path& path, FieldErrors& erro
   }
 }
 
-void validate_pod_annotations(json::Value annotations, json::Value spec, const Path& path,
-                              FieldErrors& errors) {
-  constexpr std::string_view kAppArmor = "container.apparmor.security.beta.kubernetes.io/";
-  for (auto [key, value] : annotations.members()) {
-    if (!key.starts_with(kAppArmor)) continue;
-    std::string_view name = std::string_view(key).substr(kAppArmor.size());
-    bool found = false;
-    each_container(spec, Path(), [&](json::Value container, const Path&) {
-      found = found || container["name"].as_string() == name;
-    });
-    if (!found) errors.invalid(path.key(key), name, "container not found");
-    std::string_view profile = value.as_string();
-    if (!is_app_armor(profile)) {
-      errors.invalid(path.key(key), profile,
-                     fmt::format("invalid AppArmor profile name: {}", quote(profile)));
+void validate_host_processes(json::Value spec, const Path& path, FieldErrors& errors) {
+  json::Value whole = spec["securityContext"]["windowsOptions"]["hostProcess"];
+  bool some = false;
+  bool all = true;
+  each_container(spec, path, [&](json::Value container, const Path& at) {
+    json::Value own = container["securityContext"]["windowsOptions"]["hostProcess"];
+    if (own && whole && own.as_bool() != whole.as_bool()) {
+      errors.invalid(at.child("securityContext").child("windowsOptions").child("hostProcess"), own,
+                     fmt::format("pod hostProcess value must be identical if both are specified, "
+                                 "was {}",
+                                 whole.as_bool()));
     }
+    bool on = own ? own.as_bool() : whole.as_bool();
+    some = some || on;
+    all = all && on;
+  });
+  if (!some) return;
+  if (!all) {
+    errors.invalid(path, "",
+                   "If pod contains any hostProcess containers then all containers must be "
+                   "HostProcess containers");
+  }
+  if (!spec["hostNetwork"].as_bool()) {
+    json::Document off = json::Document::parse("false").value();
+    errors.invalid(path.child("hostNetwork"), off.root(),
+                   "hostNetwork must be true if pod contains any hostProcess containers");
   }
 }
 

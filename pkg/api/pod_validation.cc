@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <set>
 
+#include "api/go_pod.h"
+#include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
+#include "api/schema_core_v1.h"
+#include "api/text_diff.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -87,6 +91,9 @@ void validate_user_namespace(json::Value spec, const Path& path, FieldErrors& er
   if (spec["hostNetwork"].as_bool()) errors.forbidden(path.child("hostNetwork"), kText);
   if (spec["hostPID"].as_bool()) errors.forbidden(path.child("HostPID"), kText);
   if (spec["hostIPC"].as_bool()) errors.forbidden(path.child("HostIPC"), kText);
+  each_container(spec, path, [&](json::Value container, const Path& at) {
+    if (!container["volumeDevices"].empty()) errors.forbidden(at.child("volumeDevices"), kText);
+  });
 }
 
 void validate_aliases(json::Value aliases, const Path& path, FieldErrors& errors) {
@@ -106,6 +113,20 @@ template <typename Check>
 void validate_text(json::Value value, Check check, const Path& path, FieldErrors& errors) {
   std::string_view text = value.as_string();
   if (!text.empty()) report(check(text), path, text, errors);
+}
+
+// A host name that is a whole one, whatever name and domain of the pod are.
+void validate_hostname_override(json::Value spec, const Path& path, FieldErrors& errors) {
+  constexpr size_t kBytesMax = 64;  // What the kernel keeps.
+  json::Value name = spec["hostnameOverride"];
+  if (!name) return;
+  Path at = path.child("hostnameOverride");
+  report(dns_subdomain_problems(name.as_string()), at, name.as_string(), errors);
+  if (name.as_string().size() > kBytesMax) errors.too_long(at, kBytesMax);
+  if (spec["setHostnameAsFQDN"].as_bool())
+    errors.forbidden(at, "may not be specified when setHostnameAsFQDN is true");
+  if (spec["hostNetwork"].as_bool())
+    errors.forbidden(at, "may not be specified when hostNetwork is true");
 }
 
 void validate_lifetime(json::Value spec, const Path& path, FieldErrors& errors) {
@@ -140,9 +161,11 @@ void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors) 
   validate_volumes(spec["volumes"], path.child("volumes"), errors);
   validate_pod_claims(spec["resourceClaims"], path.child("resourceClaims"), errors);
   validate_containers(pod, path, errors);
+  validate_pod_resources(spec, path.child("resources"), errors);
   validate_policies(spec, path, errors);
   validate_labels(spec["nodeSelector"], path.child("nodeSelector"), errors);
   validate_pod_security(spec, path.child("securityContext"), errors);
+  validate_host_processes(spec, path, errors);
   validate_dns(spec, path, errors);
   size_t at = 0;
   for (json::Value gate : spec["readinessGates"].items()) {
@@ -156,6 +179,7 @@ void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors) 
                 path.child("serviceAccountName"), errors);
   validate_text(spec["nodeName"], &dns_subdomain_problems, path.child("nodeName"), errors);
   validate_lifetime(spec, path, errors);
+  validate_hostname_override(spec, path, errors);
   validate_text(spec["hostname"], &dns_label_problems, path.child("hostname"), errors);
   validate_text(spec["subdomain"], &dns_label_problems, path.child("subdomain"), errors);
   validate_tolerations(spec["tolerations"], path.child("tolerations"), errors);
@@ -164,9 +188,7 @@ void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors) 
                 errors);
   validate_text(spec["runtimeClassName"], &dns_subdomain_problems, path.child("runtimeClassName"),
                 errors);
-  for (auto [name, amount] : spec["overhead"].members()) {
-    validate_resource_amount(name, amount, path.child("overhead").key(name), errors);
-  }
+  validate_overhead(spec["overhead"], path.child("overhead"), errors);
   validate_pod_system(spec, path, errors);
 }
 
@@ -178,6 +200,8 @@ void validate_pod_template(json::Value pod_template, const Path& path, FieldErro
   validate_pod_annotations(meta["annotations"], pod_template["spec"], path.child("annotations"),
                            errors);
   validate_pod_spec(pod_template["spec"], path.child("spec"), errors);
+  validate_security_annotations(meta["annotations"], pod_template["spec"], path.child("spec"),
+                                errors);
   if (!pod_template["spec"]["ephemeralContainers"].empty()) {
     errors.forbidden(path.child("spec").child("ephemeralContainers"),
                      "ephemeral containers not allowed in pod template");
@@ -200,18 +224,90 @@ void forgive_allowed(json::Value before, json::Node after) {
       after["terminationGracePeriodSeconds"].as_int() == 1) {
     after.set("terminationGracePeriodSeconds", before["terminationGracePeriodSeconds"]);
   }
-  // A pod that no scheduler looks at yet may still lose gates and narrow where it wants to go.
-  if (!before["schedulingGates"].empty()) {
-    after.set("schedulingGates", before["schedulingGates"]);
-    after.set("nodeSelector", before["nodeSelector"]);
-    after.set("affinity", before["affinity"]);
+  after.set("schedulingGates", before["schedulingGates"]);
+  // A pod that no scheduler looks at yet may still narrow where it wants to go.
+  if (before["schedulingGates"].empty()) return;
+  after.set("nodeSelector", before["nodeSelector"]);
+  json::Value affinity = before["affinity"];
+  if (!affinity && !after["affinity"]) return;
+  json::Node wanted = after.ensure_object("affinity");
+  wanted.set("nodeAffinity", affinity["nodeAffinity"]);
+  if (!affinity && wanted.empty()) after.remove("affinity");
+}
+
+void validate_gates_update(json::Value before, json::Value after, const Path& path,
+                           FieldErrors& errors) {
+  size_t at = 0;
+  for (json::Value gate : after.items()) {
+    Path item = path.index(at++).child("name");
+    std::string_view name = gate["name"].as_string();
+    bool known = false;
+    for (json::Value old : before.items()) known = known || old["name"].as_string() == name;
+    if (known) continue;
+    errors.forbidden(
+        item, fmt::format("only deletion is allowed, but found new scheduling gate '{}'", name));
   }
 }
 
-bool same_count(json::Value before, json::Value after, const char* list, const char* sort,
-                const Path& spec, FieldErrors& errors) {
+// Terms are alternatives: none may come or go, each may ask for more.
+void validate_terms_update(json::Value before, json::Value after, const Path& path,
+                           FieldErrors& errors) {
+  if (before.size() != after.size()) {
+    json::Document shown = go_structs(schema::core_v1::kNodeSelectorTerm, after);
+    errors.invalid(path, shown.root(),
+                   "no additions/deletions to non-empty NodeSelectorTerms list are allowed");
+    return;
+  }
+  auto starts_with = [](json::Value longer, json::Value shorter) {
+    if (longer.size() < shorter.size()) return false;
+    for (size_t i = 0; i < shorter.size(); ++i) {
+      if (!json::equal(longer.at(i), shorter.at(i))) return false;
+    }
+    return true;
+  };
+  for (size_t i = 0; i < after.size(); ++i) {
+    json::Value now = after.at(i), old = before.at(i);
+    if (starts_with(now["matchExpressions"], old["matchExpressions"]) &&
+        starts_with(now["matchFields"], old["matchFields"]))
+      continue;
+    json::Document shown = go_struct(schema::core_v1::kNodeSelectorTerm, now);
+    errors.invalid(path.index(i), shown.root(),
+                   "only additions are allowed (no mutations or deletions)");
+  }
+}
+
+// A gated pod may only be made more particular about its node.
+void validate_narrowing(json::Value before, json::Value after, const Path& path,
+                        FieldErrors& errors) {
+  for (auto [key, value] : before["nodeSelector"].members()) {
+    if (after["nodeSelector"][key].as_string() == value.as_string() && after["nodeSelector"][key])
+      continue;
+    errors.invalid(path.child("nodeSelector"), after["nodeSelector"],
+                   "only additions to spec.nodeSelector are allowed (no mutations or deletions)");
+    break;
+  }
+  constexpr const char* kRequired = "requiredDuringSchedulingIgnoredDuringExecution";
+  json::Value old = before["affinity"]["nodeAffinity"][kRequired]["nodeSelectorTerms"];
+  json::Value now = after["affinity"]["nodeAffinity"][kRequired]["nodeSelectorTerms"];
+  if (old.empty()) return;
+  validate_terms_update(
+      old, now,
+      path.child("affinity").child("nodeAffinity").child(kRequired).child("nodeSelectorTerms"),
+      errors);
+}
+
+void validate_image_update(std::string_view image, const Path& path, FieldErrors& errors) {
+  if (image.empty()) {
+    errors.required(path.child("image"), "");
+  } else if (trim(image) != image) {
+    errors.invalid(path.child("image"), image, "must not have leading or trailing whitespace");
+  }
+}
+
+bool same_count(json::Value before, json::Value after, const char* list, const Path& spec,
+                FieldErrors& errors) {
   if (before[list].size() == after[list].size()) return true;
-  errors.forbidden(spec.child(list), fmt::format("pod updates may not add or remove {}", sort));
+  errors.forbidden(spec.child(list), "pod updates may not add or remove containers");
   return false;
 }
 
@@ -240,6 +336,10 @@ void validate_deadline_update(json::Value before, json::Value after, const Path&
                               FieldErrors& errors) {
   json::Value old = before["activeDeadlineSeconds"];
   json::Value now = after["activeDeadlineSeconds"];
+  if (now && (now.as_int() < 0 || now.as_int() > INT32_MAX)) {
+    errors.invalid(path, now.as_int(), "must be between 0 and 2147483647, inclusive");
+    return;
+  }
   if (now && old && now.as_int() > old.as_int()) {
     errors.invalid(path, now.as_int(), "must be less than or equal to previous value");
   }
@@ -253,31 +353,37 @@ void validate_pod_update(json::Value before, json::Value after, FieldErrors& err
   Path path("spec");
   json::Value old_spec = before["spec"];
   json::Value new_spec = after["spec"];
-  bool main_same = same_count(old_spec, new_spec, "containers", "containers", path, errors);
-  bool init_same =
-      same_count(old_spec, new_spec, "initContainers", "init containers", path, errors);
-  if (!main_same || !init_same) return;
+  validate_annotation_update(before["metadata"]["annotations"], after["metadata"]["annotations"],
+                             errors);
+  bool main_same = same_count(old_spec, new_spec, "containers", path, errors);
+  if (!main_same || !same_count(old_spec, new_spec, "initContainers", path, errors)) return;
   for (const char* list : {"containers", "initContainers"}) {
-    for (size_t i = 0; i < new_spec[list].size(); ++i) {
-      Path image = path.child(list).index(i).child("image");
-      std::string_view text = new_spec[list].at(i)["image"].as_string();
-      if (text.empty()) errors.required(image, "");
-    }
+    size_t at = 0;
+    for (json::Value container : new_spec[list].items())
+      validate_image_update(container["image"].as_string(), path.child(list).index(at++), errors);
   }
   validate_deadline_update(old_spec, new_spec, path.child("activeDeadlineSeconds"), errors);
   validate_added_tolerations(old_spec["tolerations"], new_spec["tolerations"],
                              path.child("tolerations"), errors);
+  validate_gates_update(old_spec["schedulingGates"], new_spec["schedulingGates"],
+                        path.child("schedulingGates"), errors);
+  if (!old_spec["schedulingGates"].empty()) validate_narrowing(old_spec, new_spec, path, errors);
   json::Draft forgiven(new_spec);
   forgive_allowed(old_spec, forgiven.root());
   json::Draft old_copy(old_spec);
   if (json::equal(forgiven.root(), old_copy.root())) return;
-  errors.forbidden(
-      path,
+  std::string text =
       "pod updates may not change fields other than "
       "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
       "`spec.tolerations` (only additions to existing tolerations),"
       "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
-      "negative)");
+      "negative)";
+  json::Document left = forgiven.freeze();
+  json::Document was = go_pod_spec(old_spec);
+  json::Document is = go_pod_spec(left.root());
+  std::string difference = unified_diff(was.root().dump_pretty(), is.root().dump_pretty());
+  if (!difference.empty()) text.append("\n").append(difference);
+  errors.forbidden(path, text);
 }
 
 void validate_ephemeral_update(json::Value before, json::Value after, FieldErrors& errors) {

@@ -59,6 +59,7 @@ bool is_qualified_initiator(std::string_view text) {
 
 bool is_initiator(std::string_view text) {
   if (text.starts_with("iqn")) return is_qualified_initiator(text);
+  if (!has_initiator_prefix(text)) return false;
   constexpr size_t kPrefix = 4;
   size_t digits = text.starts_with("eui") ? 16 : 32;
   return text.size() == kPrefix + digits &&
@@ -77,7 +78,7 @@ void validate_iscsi(json::Value source, const Path& path, FieldErrors& errors) {
   bool chap = source["chapAuthDiscovery"].as_bool() || source["chapAuthSession"].as_bool();
   if (chap && !source["secretRef"]) errors.required(path.child("secretRef"), "");
   if (json::Value initiator = source["initiatorName"]) {
-    if (!is_qualified_initiator(initiator.as_string()))
+    if (!is_initiator(initiator.as_string()))
       errors.invalid(path.child("initiatorname"), initiator.as_string(), "must be valid format");
   }
 }
@@ -245,6 +246,10 @@ constexpr SourceRule kRules[] = {
 };
 
 }  // namespace
+
+bool has_initiator_prefix(std::string_view text) {
+  return text.starts_with("iqn") || text.starts_with("eui") || text.starts_with("naa");
+}
 
 void validate_csi_driver_name(std::string_view name, const Path& path, FieldErrors& errors) {
   constexpr size_t kNameBytesMax = 63;

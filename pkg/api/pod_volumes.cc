@@ -125,26 +125,28 @@ void validate_projected(json::Value projected, const Path& path, FieldErrors& er
   for (json::Value source : projected["sources"].items()) {
     Path item = path.child("sources").index(at++);
     int kinds = 0;
-    auto first = [&](const char* kind) {
+    auto has = [&](const char* kind) {
       if (!source[kind]) return false;
-      if (kinds++ == 0) return true;
-      errors.forbidden(item.child(kind), "may not specify more than 1 volume type per source");
-      return false;
+      ++kinds;
+      return true;
     };
     for (const char* kind : {"secret", "configMap"}) {
-      if (!first(kind)) continue;
+      if (!has(kind)) continue;
       validate_projected_data(source[kind], item.child(kind), errors);
       files.add_items(source[kind]["items"], source[kind]["name"].as_string());
     }
-    if (first("downwardAPI")) {
+    if (has("downwardAPI")) {
       validate_downward_items(source["downwardAPI"], item.child("downwardAPI"), errors);
       for (json::Value file : source["downwardAPI"]["items"].items())
         files.add(file["path"].as_string(), file["path"].as_string());
     }
-    if (first("serviceAccountToken")) {
+    if (has("serviceAccountToken")) {
       validate_token(source["serviceAccountToken"], item, path, errors);
       std::string_view file = source["serviceAccountToken"]["path"].as_string();
       files.add(file, file);
+    }
+    if (kinds > 1) {
+      errors.forbidden(item, "may not specify more than 1 volume type per source");
     }
   }
 }
@@ -169,9 +171,8 @@ void validate_empty_dir(json::Value source, const Path& path, FieldErrors& error
 void validate_nfs(json::Value source, const Path& path, FieldErrors& errors) {
   std::string_view target = source["path"].as_string();
   if (source["server"].as_string().empty()) errors.required(path.child("server"), "");
-  if (target.empty()) {
-    errors.required(path.child("path"), "");
-  } else if (!target.starts_with('/')) {
+  if (target.empty()) errors.required(path.child("path"), "");
+  if (!target.starts_with('/')) {
     errors.invalid(path.child("path"), target, "must be an absolute path");
   }
 }
@@ -183,11 +184,49 @@ void validate_image(json::Value source, const Path& path, FieldErrors& errors) {
 }
 
 void validate_ephemeral(json::Value source, const Path& path, FieldErrors& errors) {
+  static constexpr const char* kUnset[] = {"name",
+                                           "generateName",
+                                           "namespace",
+                                           "selfLink",
+                                           "uid",
+                                           "resourceVersion",
+                                           "generation",
+                                           "creationTimestamp",
+                                           "deletionTimestamp",
+                                           "deletionGracePeriodSeconds",
+                                           "ownerReferences",
+                                           "finalizers",
+                                           "managedFields"};
   json::Value claim = source["volumeClaimTemplate"];
+  Path at = path.child("volumeClaimTemplate");
   if (!claim) {
-    errors.required(path.child("volumeClaimTemplate"), "");
-  } else {
-    validate_claim_template(claim, path.child("volumeClaimTemplate"), errors);
+    errors.required(at, "");
+    return;
+  }
+  json::Value meta = claim["metadata"];
+  Path inner = at.child("metadata");
+  validate_labels(meta["labels"], inner.child("labels"), errors);
+  validate_annotations(meta["annotations"], inner.child("annotations"), errors);
+  // The claim is named after the pod, so that only labels and annotations are the user's.
+  for (std::string_view field : kUnset) {
+    json::Value value = meta[field];
+    if (!value || value.is_null() || (value.is_array() && value.empty())) continue;
+    if (value.is_string() && value.as_string().empty()) continue;
+    errors.forbidden(inner.child(field == "uid" ? "uID" : field), "cannot be set");
+  }
+  validate_claim_spec(claim["spec"], at.child("spec"), errors);
+}
+
+// Of a pod's volume it is also said how such a name begins.
+void validate_pod_iscsi(json::Value source, const Path& path, FieldErrors& errors) {
+  FieldErrors found;
+  validate_outside_source("iscsi", source, path, found);
+  for (Cause cause : found.causes()) {
+    bool target = cause.field.ends_with(".iqn");
+    std::string_view name = source[target ? "iqn" : "initiatorName"].as_string();
+    if (cause.message.ends_with("must be valid format") && !has_initiator_prefix(name))
+      cause.message += " starting with iqn, eui, or naa";
+    errors.copy(cause);
   }
 }
 
@@ -205,7 +244,11 @@ void validate_source(std::string_view kind, json::Value source, const Path& path
   }
   if (kind == "ephemeral") validate_ephemeral(source, path, errors);
   if (kind == "image") validate_image(source, path, errors);
-  validate_outside_source(kind, source, path, errors);
+  if (kind == "iscsi") {
+    validate_pod_iscsi(source, path, errors);
+  } else {
+    validate_outside_source(kind, source, path, errors);
+  }
 }
 
 // The order in which a second source is named as the one too many.
@@ -240,17 +283,17 @@ constexpr std::string_view kSourceOrder[] = {"emptyDir",
                                              "ephemeral",
                                              "image"};
 
-bool has_parent_step(std::string_view text) {
+}  // namespace
+
+bool has_backsteps(std::string_view text) {
   for (std::string_view part : split(text, '/')) {
     if (part == "..") return true;
   }
   return false;
 }
 
-}  // namespace
-
 void validate_no_backsteps(std::string_view text, const Path& path, FieldErrors& errors) {
-  if (has_parent_step(text)) errors.invalid(path, text, "must not contain '..'");
+  if (has_backsteps(text)) errors.invalid(path, text, "must not contain '..'");
 }
 
 void validate_local_descending_path(std::string_view text, const Path& path, FieldErrors& errors) {
@@ -260,8 +303,21 @@ void validate_local_descending_path(std::string_view text, const Path& path, Fie
 
 void validate_local_path(std::string_view text, const Path& path, FieldErrors& errors) {
   validate_local_descending_path(text, path, errors);
-  if (text.starts_with("..") && !has_parent_step(text))
+  if (text.starts_with("..") && !has_backsteps(text))
     errors.invalid(path, text, "must not start with '..'");
+}
+
+// An initiator of its own names the portal after the volume, in so many bytes.
+static void validate_initiator_volume(json::Value volume, const Path& path, FieldErrors& errors) {
+  constexpr size_t kBytesMax = 64;
+  json::Value source = volume["iscsi"];
+  std::string_view name = volume["name"].as_string();
+  if (!source["initiatorName"] ||
+      name.size() + source["targetPortal"].as_string().size() + 1 <= kBytesMax)
+    return;
+  errors.invalid(path.child("name"), name,
+                 "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters "
+                 "if iscsi.initiatorName is specified.");
 }
 
 void validate_volumes(json::Value volumes, const Path& path, FieldErrors& errors) {
@@ -280,6 +336,7 @@ void validate_volumes(json::Value volumes, const Path& path, FieldErrors& errors
       }
     }
     if (sources == 0) errors.required(item, "must specify a volume type");
+    if (volume["iscsi"]) validate_initiator_volume(volume, item, errors);
     std::string_view name = volume["name"].as_string();
     if (name.empty()) {
       errors.required(item.child("name"), "");

@@ -20,12 +20,33 @@ void prepare_template_update(json::Value, json::Node after, Time) {
   drop_disabled_pod_fields(after["spec"]["template"]["spec"]);
 }
 
+std::vector<std::string> hostname_warnings(json::Value meta, std::string_view use) {
+  constexpr size_t kLabelBytesMax = 63;
+  // Only the server gives an object its first resourceVersion: with one it has its name already.
+  if (!meta["resourceVersion"].as_string().empty()) return {};
+  std::vector<std::string_view> problems;
+  std::string_view name = meta["name"].as_string();
+  if (name.size() > kLabelBytesMax) problems.emplace_back("must be no more than 63 characters");
+  if (name.find('.') != std::string_view::npos) problems.emplace_back("must not contain dots");
+  if (problems.empty()) return {};
+  return {fmt::format(
+      "metadata.name: this is used in {}, which can result in surprising behavior; a DNS label is "
+      "recommended: [{}]",
+      use, join(problems, " "))};
+}
+
+std::vector<std::string> replicated_warnings(json::Value object) {
+  std::vector<std::string> out = hostname_warnings(object["metadata"], kPodNames);
+  for (std::string& text : workload_warnings(object)) out.push_back(std::move(text));
+  return out;
+}
+
 std::vector<std::string> workload_warnings(json::Value object) {
   return template_warnings(object["spec"]["template"], Path("spec").child("template"));
 }
 
 void validate_selector_and_labels(json::Value spec, const Path& path, std::string_view empty_text,
-                                  FieldErrors& errors) {
+                                  UnsoundSelector unsound_said, FieldErrors& errors) {
   json::Value selector = spec["selector"];
   Path at = path.child("selector");
   json::Value labels = spec["template"]["metadata"]["labels"];
@@ -41,7 +62,9 @@ void validate_selector_and_labels(json::Value spec, const Path& path, std::strin
   FieldErrors unsound;
   validate_label_selector(selector, at, unsound);
   if (!parsed.ok() || !unsound.empty()) {
-    errors.invalid(at, selector, "invalid label selector");
+    if (unsound_said == UnsoundSelector::kNamed)
+      errors.invalid(at, selector, "invalid label selector");
+    if (unsound_said == UnsoundSelector::kShown) errors.invalid(at, selector, "");
     return;
   }
   if (!parsed->everything() && !parsed->matches_labels(labels)) {
@@ -100,7 +123,8 @@ void validate_int_or_percent(json::Value value, Percent limit, const Path& path,
 bool is_zero_count(json::Value value) {
   if (!value.is_string()) return value.as_int() == 0;
   std::string_view text = value.as_string();
-  return text.ends_with('%') && parse_int(text.substr(0, text.size() - 1)).value_or(1) == 0;
+  // What is no percentage counts for nothing.
+  return !text.ends_with('%') || parse_int(text.substr(0, text.size() - 1)).value_or(0) == 0;
 }
 
 int64_t count_at(json::Value object, std::string_view part, std::string_view field) {

@@ -16,13 +16,20 @@ void default_template(json::Node object);
 // What changes of a template before it is stored: fields of features that are off go.
 void prepare_template(json::Node object, Time now);
 void prepare_template_update(json::Value before, json::Node after, Time now);
+// A new object's name is also that of hosts: in its `use`.
+inline constexpr std::string_view kPodNames = "Pod names and hostnames";
+std::vector<std::string> hostname_warnings(json::Value meta, std::string_view use);
+// Both, of a kind whose pods are named after it.
+std::vector<std::string> replicated_warnings(json::Value object);
 // Warnings on spec.template.
 std::vector<std::string> workload_warnings(json::Value object);
 
+// What is said of a selector that is unsound, beside its faults.
+enum class UnsoundSelector { kNamed, kShown, kNothing };
 // spec.selector is there, is sound, and picks the template's pods; `empty_text` says what an empty
 // one is.
 void validate_selector_and_labels(json::Value spec, const Path& path, std::string_view empty_text,
-                                  FieldErrors& errors);
+                                  UnsoundSelector unsound_said, FieldErrors& errors);
 // The template's own rules, and that its pods restart for ever, as the pods of a `kind` do.
 void validate_workload_template(json::Value pod_template, std::string_view kind, const Path& path,
                                 FieldErrors& errors);

@@ -89,7 +89,15 @@ class PriorityAdmission final : public Admission {
     }
     if (!found->class_name.empty()) spec.set("priorityClassName", found->class_name);
     spec.set("priority", found->value);
-    if (!spec["preemptionPolicy"]) spec.set("preemptionPolicy", found->preemption);
+    json::Node preemption = spec["preemptionPolicy"];
+    if (preemption && preemption.as_string() != found->preemption) {
+      return api::forbidden(
+          "pods", pod,
+          fmt::format("the string value of PreemptionPolicy ({}) must not be provided in pod spec; "
+                      "priority admission controller computed {} from the given PriorityClass name",
+                      preemption.as_string(), found->preemption));
+    }
+    spec.set("preemptionPolicy", found->preemption);
     return {};
   }
 

@@ -38,16 +38,23 @@ class RuntimeClassAdmission final : public Admission {
     return set_scheduling(pod, spec, runtime["scheduling"]);
   }
 
+  // Only once the amounts are known to be sound.
+  Result<void> validate(const AdmissionRequest& request, Companions&) const override {
+    json::Value spec = request.after["spec"];
+    if (!is_pod_create(request) || spec["overhead"].empty()) return {};
+    ObjectPtr found = store_.get("runtimeclasses.node.k8s.io", "",
+                                 std::string(spec["runtimeClassName"].as_string()));
+    if (found != nullptr && !found->document().root()["overhead"]["podFixed"].empty()) return {};
+    return api::forbidden("pods", name_of(request),
+                          "pod rejected: Pod Overhead set without corresponding RuntimeClass "
+                          "defined Overhead");
+  }
+
  private:
   static Result<void> set_overhead(const std::string& pod, json::Node spec, json::Value overhead) {
     json::Draft given(spec["overhead"]);
     json::Document now = given.freeze();
-    if (overhead.empty()) {
-      if (now.root().empty()) return {};
-      return api::forbidden("pods", pod,
-                            "pod rejected: Pod Overhead set without corresponding RuntimeClass "
-                            "defined Overhead");
-    }
+    if (overhead.empty()) return {};
     if (!now.root().empty() && !same_amounts(now.root(), overhead)) {
       return api::forbidden("pods", pod,
                             "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined "

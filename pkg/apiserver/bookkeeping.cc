@@ -118,14 +118,8 @@ void carry_over(json::Value before, json::Node after) {
   }
   meta.remove("selfLink");
   meta.set("resourceVersion", old["resourceVersion"]);
-  if (old["deletionTimestamp"]) {
-    meta.set("deletionTimestamp", old["deletionTimestamp"]);
-    if (!meta["deletionGracePeriodSeconds"]) {
-      meta.set("deletionGracePeriodSeconds", old["deletionGracePeriodSeconds"]);
-    }
-  } else {
-    meta.remove("deletionTimestamp");
-    meta.remove("deletionGracePeriodSeconds");
+  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds"}) {
+    if (!meta[field]) meta.set(field, old[field]);
   }
 }
 

@@ -3,12 +3,14 @@
 #include "api/apply.h"
 #include "api/conversion.h"
 #include "api/defaults.h"
+#include "api/go_text.h"
 #include "api/managed_fields.h"
 #include "api/meta.h"
 #include "api/patch.h"
 #include "api/status.h"
 #include "apiserver/bookkeeping.h"
 #include "apiserver/machinery.h"
+#include "apiserver/patch_faults.h"
 #include "base/strings.h"
 
 namespace wherry::apiserver {
@@ -57,18 +59,29 @@ void warn(Context& context, const Resource& resource, json::Value object) {
 }
 
 // That a patched object cannot be decoded is the patch's fault: 422 where a whole body is 400.
-Error patch_refusal(Error error, json::Value patched) {
+Error patch_refusal(Error error, const std::string& shown) {
   constexpr std::string_view kMark = " cannot be handled as a ";
   size_t at = error.message().find(kMark);
   if (at == std::string::npos) return error;
   at = error.message().find(": ", at);
   if (at == std::string::npos) return error;
   api::FieldErrors errors;
-  json::Draft shown;  // As Go prints a map: apiVersion before kind.
-  shown.root().set("apiVersion", patched["apiVersion"]);
-  for (auto [key, value] : patched.members()) shown.root().set(key, value);
-  errors.invalid(api::Path("patch"), shown.dump(), error.message().substr(at + 2));
+  errors.invalid(api::Path("patch"), shown, error.message().substr(at + 2));
   return errors.to_error("", "", "");
+}
+
+// An error of strict validation with faults of the patch before those of what came of it.
+Error with_faults(const Resource& resource, const std::vector<std::string>& faults,
+                  const Result<json::Draft>& object) {
+  constexpr std::string_view kStrict = "strict decoding error: ";
+  std::string all = join(faults, ", ");
+  if (!object.ok()) {
+    size_t at = object.error().message().find(kStrict);
+    if (at == std::string::npos) return object.error();
+    all += ", " + object.error().message().substr(at + kStrict.size());
+  }
+  return Error::bad_request("{} in version \"{}\" cannot be handled as a {}: {}{}", resource.kind,
+                            resource.version, resource.kind, kStrict, all);
 }
 
 // What the normalise callback of an apply needs.
@@ -310,8 +323,25 @@ Result<json::Draft> Machinery::patched(Context& context, const Target& target, P
                        "application/apply-patch+yaml");
   }
   json::Document document = merged.freeze();
+  bool ignored = options.field_validation == FieldValidation::kIgnore;
+  bool strict = options.field_validation == FieldValidation::kStrict;
+  std::vector<std::string> faults =
+      ignored ? std::vector<std::string>() : patch_faults(type, patch);
+  size_t said = context.warnings.size();
   Result<json::Draft> object = decode_body(context, target, document.root(), options);
-  if (!object.ok()) return patch_refusal(std::move(object).error(), document.root());
+  if (!object.ok() || !faults.empty() || context.warnings.size() != said) {
+    // Once more, so that faults are found in upstream's order.
+    context.warnings.resize(said);
+    document = in_patch_order(type, document.root(), patch);
+    if (!strict) context.warnings.insert(context.warnings.end(), faults.begin(), faults.end());
+    object = decode_body(context, target, document.root(), options);
+    if (strict && !faults.empty()) object = with_faults(resource, faults, object);
+    bool strategic = type == PatchType::kStrategic;
+    if (!object.ok()) {
+      return patch_refusal(std::move(object).error(),
+                           strategic ? api::go_text(patch) : document.root().dump());
+    }
+  }
   TRY(fit_to_target(target, object->root()));
   return object;
 }
@@ -357,7 +387,11 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
                               applied["kind"].as_string());
   }
   json::Draft request(applied);
-  TRY(fit_to_target(target, request.root()));
+  if (Result<void> fits = fit_to_target(target, request.root()); !fits.ok()) {
+    // Fields are looked at before names.
+    TRY(applied_to(context, target, json::Value(), applied, options));
+    return std::move(fits).error();
+  }
   Revision expected = TRY(version_of(applied));
   const std::string stored_name = api::stored_rules(resource).group_resource();
 
