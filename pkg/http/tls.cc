@@ -49,7 +49,10 @@ int let_pass(int /*verified*/, X509_STORE_CTX* /*context*/) { return 1; }
 // The verdict is all that is kept of a verification: the chain would stay as long as the
 // connection.
 int verify_peer(X509_STORE_CTX* context, void* /*unused*/) {
-  (void)X509_verify_cert(context);
+  bool verified = X509_verify_cert(context) > 0;
+  if (!verified && X509_STORE_CTX_get_error(context) == X509_V_OK) {
+    X509_STORE_CTX_set_error(context, X509_V_ERR_UNSPECIFIED);
+  }
   X509_STORE_CTX_set0_verified_chain(context, nullptr);
   return 1;
 }
