@@ -25,7 +25,7 @@ restart_with() { # SIGNAL
   server_start
   took=$(($(milliseconds) - began))
   echo "ready after $took ms"
-  [ "$took" -lt 1500 ]
+  [ "$took" -lt 5000 ]
   in_node curl -sf --max-time 2 "http://$address/"
   k create configmap after-start > /dev/null
   # Resumed from before the stop: both events come, nothing is "too old".
