@@ -320,9 +320,10 @@ void validate_container_security(json::Value context, const Path& path, FieldErr
 }
 
 void validate_resource_name(std::string_view name, const Path& path, FieldErrors& errors) {
-  report(qualified_name_problems(name), path, name, errors);
-  if (name.find('/') == std::string_view::npos && !contains(kStandardResources, name) &&
-      !is_huge_page(name)) {
+  Problems problems = qualified_name_problems(name);
+  report(problems, path, name, errors);
+  if (problems.empty() && name.find('/') == std::string_view::npos &&
+      !contains(kStandardResources, name) && !is_huge_page(name)) {
     errors.invalid(path, name, "must be a standard resource type or fully qualified");
   }
 }

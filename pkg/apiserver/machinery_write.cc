@@ -7,6 +7,7 @@
 #include "api/meta.h"
 #include "api/patch.h"
 #include "api/status.h"
+#include "api/stored_form.h"
 #include "apiserver/bookkeeping.h"
 #include "apiserver/machinery.h"
 #include "base/strings.h"
@@ -95,6 +96,14 @@ api::ApplyOptions tracking(const Context& context, const Target& target,
     out.reset_fields = kStatusFields;
   }
   return out;
+}
+
+// Fields in their order, and what is not told apart once it is stored.
+json::Draft as_stored(const Resource& resource, json::Draft object) {
+  if (resource.schema == nullptr) return object;
+  json::Document document = object.freeze();
+  Result<json::Draft> stored = api::stored_form(resource, document.root());
+  return stored.ok() ? std::move(stored).value() : json::Draft(document.root());
 }
 
 }  // namespace
@@ -199,7 +208,7 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     reservation = TRY(services_.reserve(json::Value(), root, options.dry_run));
   }
 
-  put_in_order(resource.schema, object);
+  object = as_stored(resource, std::move(object));
   root = object.root();
   for (int attempt = 1;; ++attempt) {
     json::Document frozen = object.freeze();
@@ -468,7 +477,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
     reservation = TRY(services_.reserve(before, root, options.dry_run));
   }
 
-  put_in_order(resource.schema, object);
+  object = as_stored(resource, std::move(object));
   json::Document frozen = object.freeze();
   if (how.part == Part::kStatus) {
     TRY(api::validate_status_update(resource, before, frozen.root()));

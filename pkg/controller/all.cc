@@ -4,6 +4,8 @@ namespace wherry::controller {
 namespace {
 
 constexpr const ControllerSpec* kAll[] = {
+    &kAttributesProtection,
+    &kClaimProtection,
     &kClusterRoleAggregation,
     &kDeployment,
     &kDisruption,
@@ -20,6 +22,7 @@ constexpr const ControllerSpec* kAll[] = {
     &kRootCaPublisher,
     &kServiceAccount,
     &kTaintEviction,
+    &kVolumeProtection,
 };
 
 }  // namespace

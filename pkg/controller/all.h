@@ -5,6 +5,8 @@
 
 namespace wherry::controller {
 
+extern const ControllerSpec kAttributesProtection;
+extern const ControllerSpec kClaimProtection;
 extern const ControllerSpec kClusterRoleAggregation;
 extern const ControllerSpec kDeployment;
 extern const ControllerSpec kDisruption;
@@ -21,5 +23,6 @@ extern const ControllerSpec kResourceQuota;
 extern const ControllerSpec kRootCaPublisher;
 extern const ControllerSpec kServiceAccount;
 extern const ControllerSpec kTaintEviction;
+extern const ControllerSpec kVolumeProtection;
 
 }  // namespace wherry::controller
