@@ -447,6 +447,7 @@ constinit const Resource kControllerRevisions = {
     .singular = "controllerrevision",
     .schema = &schema::apps_v1::kControllerRevision,
     .columns = kRevisionColumns,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_revision,
     .validate_update = &validate_revision_update,
 };

@@ -3,6 +3,7 @@
 
 #include "api/autoscaling_rules.h"
 #include "api/cells.h"
+#include "api/conditions.h"
 #include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
@@ -113,27 +114,53 @@ void validate_scaler(json::Value scaler, FieldErrors& errors) {
   int64_t maximum = spec["maxReplicas"].as_int();
   if (minimum < 1)
     errors.invalid(path.child("minReplicas"), minimum, "must be greater than or equal to 1");
-  if (maximum < 1) errors.required(path.child("maxReplicas"), "must be set and greater than 0");
+  if (maximum == 0) {
+    errors.required(path.child("maxReplicas"), "must be set and greater than 0");
+  } else if (maximum < 0) {
+    errors.invalid(path.child("maxReplicas"), maximum, "must be greater than or equal to 1");
+  }
   if (maximum < minimum) {
     errors.invalid(path.child("maxReplicas"), maximum,
                    "must be greater than or equal to `minReplicas`");
   }
   json::Value target = spec["scaleTargetRef"];
-  if (target["apiVersion"].as_string().empty()) {
-    errors.invalid(path.child("scaleTargetRef").child("apiVersion"), "",
-                   "apiVersion must specify API group");
-  }
+  Path reference = path.child("scaleTargetRef");
   for (const char* field : {"kind", "name"}) {
     std::string_view text = target[field].as_string();
-    Path at = path.child("scaleTargetRef").child(field);
+    Path at = reference.child(field);
     if (text.empty()) {
       errors.required(at, "");
     } else {
       report(path_segment_problems(text), at, text, errors);
     }
   }
+  std::string_view version = target["apiVersion"].as_string();
+  std::vector<std::string_view> parts = split(version, '/');
+  if (parts.size() > 2) {
+    errors.invalid(reference.child("apiVersion"), version,
+                   fmt::format("unexpected GroupVersion string: {}", version));
+  } else if (parts.size() < 2 || parts[0].empty()) {
+    errors.invalid(reference.child("apiVersion"), version, "apiVersion must specify API group");
+  }
   validate_metrics(spec["metrics"], path.child("metrics"), errors);
+  if (minimum == 0) {
+    bool scales = false;
+    for (json::Value metric : spec["metrics"].items()) {
+      std::string_view type = metric["type"].as_string();
+      scales = scales || type == "Object" || type == "External";
+    }
+    if (!scales) {
+      errors.forbidden(path.child("metrics"),
+                       "must specify at least one Object or External metric to support scaling to "
+                       "zero replicas");
+    }
+  }
   validate_behavior(spec["behavior"], path.child("behavior"), errors);
+}
+
+void validate_scaler_status(json::Value, json::Value after, FieldErrors& errors) {
+  for (const char* field : {"currentReplicas", "desiredReplicas"})
+    check_not_negative(after["status"][field], Path("status").child(field), errors);
 }
 
 // ---- PodDisruptionBudget
@@ -186,6 +213,15 @@ void validate_budget(json::Value budget, FieldErrors& errors) {
   }
 }
 
+void validate_budget_status(json::Value, json::Value after, FieldErrors& errors) {
+  json::Value status = after["status"];
+  Path path("status");
+  validate_conditions(status["conditions"], path.child("conditions"), errors);
+  for (const char* field :
+       {"disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"})
+    check_not_negative(status[field], path.child(field), errors);
+}
+
 }  // namespace
 
 constinit const Resource kHorizontalPodAutoscalers = {
@@ -202,6 +238,7 @@ constinit const Resource kHorizontalPodAutoscalers = {
     .status_subresource = true,
     .apply_defaults = &scaler_defaults,
     .validate = &validate_scaler,
+    .validate_status_update = &validate_scaler_status,
 };
 
 constinit const Resource kPodDisruptionBudgets = {
@@ -217,7 +254,10 @@ constinit const Resource kPodDisruptionBudgets = {
     .status_subresource = true,
     .generation = true,
     .unconditional_update = false,
+    .meta_checks = MetaChecks::kNone,
     .validate = &validate_budget,
+    .validate_status_update = &validate_budget_status,
+    .valid_name = &valid_path_segment_name,
 };
 
 }  // namespace wherry::api

@@ -102,7 +102,7 @@ void validate_part(std::string_view type, json::Value part, const Path& path, Fi
     validate_either(part["target"], "value", "averageValue", "averageValue",
                     "must set either a target value for metric or a per-pod target",
                     "may not set both a target value for metric and a per-pod target", at, errors);
-  } else if (Quantity::from(part["target"]["averageValue"]).sign() != 1) {
+  } else if (!part["target"]["averageValue"]) {
     errors.required(at.child("averageValue"), "must specify a positive target averageValue");
   }
 }
@@ -176,8 +176,12 @@ void validate_metrics(json::Value metrics, const Path& path, FieldErrors& errors
     }
     // Said of the type, and once more of the member that it names.
     if (wanted == nullptr) errors.not_supported(at.child("type"), type, kTypeNames);
-    if (wanted != nullptr && !metric[wanted]) {
+    if (wanted == nullptr) continue;
+    if (!metric[wanted])
       errors.required(at.child(wanted), "must populate information for the given metric source");
+    for (const MetricType& kind : kTypes) {
+      if (kind.type != type && metric[kind.member] && metric[wanted])
+        errors.forbidden(at.child(kind.member), "must populate the given metric source only");
     }
   }
 }

@@ -353,6 +353,7 @@ constinit const Resource kJobs = {
     .selectable_fields = kJobFields,
     .status_subresource = true,
     .generation = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &job_defaults,
     .prepare_create = &job_prepare_create,
     .validate = &validate_job,

@@ -10,6 +10,7 @@
 #include "api/rows.h"
 #include "api/schema_certificates_v1.h"
 #include "api/table.h"
+#include "api/workload_rules.h"
 #include "base/encoding.h"
 #include "base/strings.h"
 #include "pki/pki.h"
@@ -149,37 +150,88 @@ constexpr Column kRequestColumns[] = {
      .cell = &condition_cell},
 };
 
-// "example.com/name" or "example.com/path.name": a domain with a dot, then what may be a label or a
-// dotted name.
-bool valid_signer_name(std::string_view signer) {
-  auto parts = split_once(signer, "/");
-  return parts && parts->first.find('.') != std::string_view::npos &&
-         is_dns_subdomain(parts->first) && is_dns_subdomain(parts->second);
+constexpr std::string_view kUsages[] = {"any",
+                                        "cert sign",
+                                        "client auth",
+                                        "code signing",
+                                        "content commitment",
+                                        "crl sign",
+                                        "data encipherment",
+                                        "decipher only",
+                                        "digital signature",
+                                        "email protection",
+                                        "encipher only",
+                                        "ipsec end system",
+                                        "ipsec tunnel",
+                                        "ipsec user",
+                                        "key agreement",
+                                        "key encipherment",
+                                        "microsoft sgc",
+                                        "netscape sgc",
+                                        "ocsp signing",
+                                        "s/mime",
+                                        "server auth",
+                                        "signing",
+                                        "timestamping"};
+
+// The names of requests are not looked at here; what holds for all names still does.
+bool any_name(std::string_view, std::string*) { return true; }
+
+void validate_request_text(json::Value request, const Path& path, FieldErrors& errors) {
+  constexpr std::string_view kBlock = "-----BEGIN CERTIFICATE REQUEST-----";
+  std::string text = base64_decode(request.as_string()).value_or("");
+  if (text.find(kBlock) == std::string::npos) {
+    errors.invalid(path, request, "PEM block type must be CERTIFICATE REQUEST");
+  } else if (auto parsed = pki::SigningRequest::from_pem(text); !parsed.ok()) {
+    errors.invalid(path, request, parsed.error().message());
+  }
+}
+
+// A domain of labels, and a path of one step: "example.com/signer-name".
+void validate_signer(std::string_view signer, const Path& path, FieldErrors& errors) {
+  if (signer.empty()) {
+    errors.required(path, "");
+    return;
+  }
+  std::vector<std::string_view> parts = split(signer, '/');
+  if (parts.size() != 2) {
+    errors.invalid(
+        path, signer,
+        "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+    return;
+  }
+  auto check = [&](std::string_view part, Problems (*problems)(std::string_view)) {
+    for (std::string_view label : split(part, '.')) {
+      for (const std::string& problem : problems(label))
+        errors.invalid(path, part, fmt::format("validating label {}: {}", quote(label), problem));
+    }
+  };
+  check(parts[0], &dns_label_problems);
+  if (parts[0].find('.') == std::string_view::npos) {
+    errors.invalid(path, parts[0],
+                   "should be a domain with at least two segments separated by dots");
+  }
+  check(parts[1], &dns_subdomain_problems);
+  if (signer == "kubernetes.io/legacy-unknown")
+    errors.invalid(path, signer, "the legacy signerName is not allowed via this API version");
 }
 
 void validate_request(json::Value request, FieldErrors& errors) {
   json::Value spec = request["spec"];
   Path path("spec");
-  std::string_view encoded = spec["request"].as_string();
-  std::string pem = base64_decode(encoded).value_or("");
-  if (pem.find("-----BEGIN CERTIFICATE REQUEST-----") == std::string::npos) {
-    errors.invalid(path.child("request"), encoded, "PEM block type must be CERTIFICATE REQUEST");
-  } else if (Result<pki::SigningRequest> parsed = pki::SigningRequest::from_pem(pem);
-             !parsed.ok()) {
-    errors.invalid(path.child("request"), encoded, parsed.error().message());
+  validate_request_text(spec["request"], path.child("request"), errors);
+  Path usages = path.child("usages");
+  if (spec["usages"].empty()) errors.required(usages, "");
+  size_t at = 0;
+  for (json::Value usage : spec["usages"].items())
+    check_enum(usage.as_string(), kUsages, usages.index(at++), errors);
+  std::set<std::string_view> seen;
+  at = 0;
+  for (json::Value usage : spec["usages"].items()) {
+    Path here = usages.index(at++);
+    if (!seen.insert(usage.as_string()).second) errors.duplicate(here, usage.as_string());
   }
-  if (spec["usages"].empty()) errors.required(path.child("usages"), "");
-  std::string_view signer = spec["signerName"].as_string();
-  if (signer.empty()) {
-    errors.required(path.child("signerName"), "");
-  } else if (signer == "kubernetes.io/legacy-unknown") {
-    errors.invalid(path.child("signerName"), signer,
-                   "the legacy signerName is not allowed via this API version");
-  } else if (!valid_signer_name(signer)) {
-    errors.invalid(
-        path.child("signerName"), signer,
-        "must be a fully qualified domain and path of the form 'example.com/signer-name'");
-  }
+  validate_signer(spec["signerName"].as_string(), path.child("signerName"), errors);
   if (json::Value seconds = spec["expirationSeconds"]; seconds && seconds.as_int() < 600) {
     errors.invalid(path.child("expirationSeconds"), seconds.as_int(),
                    "may not specify a duration less than 600 seconds (10 minutes)");
@@ -207,6 +259,7 @@ constinit const Resource kCertificateSigningRequests = {
     .prepare_update = &keep_request,
     .validate = &validate_request,
     .validate_status_update = &validate_request_status,
+    .valid_name = &any_name,
 };
 
 }  // namespace wherry::api

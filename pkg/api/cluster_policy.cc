@@ -2,9 +2,11 @@
 // API reference.
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/rows.h"
+#include "api/schema_core_v1.h"
 #include "api/schema_node_v1.h"
 #include "api/schema_scheduling_v1.h"
 #include "api/workload_rules.h"
@@ -53,15 +55,40 @@ void priority_defaults(json::Node object) {
   if (!object["preemptionPolicy"]) object.set("preemptionPolicy", "PreemptLowerPriority");
 }
 
+// The two classes that come with every cluster stay as they are.
+std::string system_priority_problem(std::string_view name, int64_t value, bool global) {
+  struct Known {
+    std::string_view name;
+    int64_t value;
+  };
+  for (const Known& known : {Known{"system-node-critical", 2'000'001'000},
+                             Known{"system-cluster-critical", 2'000'000'000}}) {
+    if (known.name != name) continue;
+    if (known.value != value)
+      return fmt::format("value of {} PriorityClass must be {}", name, known.value);
+    return global ? fmt::format("globalDefault of {} PriorityClass must be false", name)
+                  : std::string();
+  }
+  return std::string(name) + " is not a known system priority class";
+}
+
+void priority_prepare_create(json::Node object, Time) {
+  object["metadata"].set("generation", 1);  // Which never changes.
+}
+void priority_prepare_update(json::Value before, json::Node after, Time) {
+  after["metadata"].set("generation", before["metadata"]["generation"]);
+}
+
 void validate_priority(json::Value object, FieldErrors& errors) {
   std::string_view name = object["metadata"]["name"].as_string();
   int64_t value = object["value"].as_int();
   if (name.starts_with("system-")) {
-    if (name != "system-cluster-critical" && name != "system-node-critical") {
-      errors.forbidden(
-          Path("metadata").child("name"),
-          "priority class names with 'system-' prefix are reserved for system use only. error: " +
-              std::string(name) + " is not a known system priority class");
+    std::string why = system_priority_problem(name, value, object["globalDefault"].as_bool());
+    if (!why.empty()) {
+      errors.forbidden(Path("metadata").child("name"),
+                       "priority class names with 'system-' prefix are reserved for system use "
+                       "only. error: " +
+                           why);
     }
   } else if (value > kUserPriorityMax) {
     errors.forbidden(Path("value"),
@@ -88,11 +115,25 @@ void validate_runtime(json::Value object, FieldErrors& errors) {
   } else {
     report(dns_label_problems(handler), Path("handler"), handler, errors);
   }
+  // Upstream checks it as the limits of a container.
+  Path overhead = Path("overhead").child("limits");
   for (auto [name, amount] : object["overhead"]["podFixed"].members()) {
-    validate_resource_amount(name, amount, Path("overhead").child("podFixed").key(name), errors);
+    validate_container_resource_name(name, overhead.key(name), errors);
+    validate_resource_amount(name, amount, overhead.key(name), errors);
   }
-  validate_tolerations(object["scheduling"]["tolerations"], Path("scheduling").child("tolerations"),
-                       errors);
+  json::Value scheduling = object["scheduling"];
+  Path path("scheduling");
+  validate_labels(scheduling["nodeSelector"], path.child("nodeSelector"), errors);
+  json::Value tolerations = scheduling["tolerations"];
+  validate_tolerations(tolerations, path.child("tolerations"), errors);
+  for (size_t at = 1; at < tolerations.size(); ++at) {
+    for (size_t other = 0; other < at; ++other) {
+      if (!json::equal(tolerations.at(at), tolerations.at(other))) continue;
+      json::Document shown = go_struct(schema::core_v1::kToleration, tolerations.at(at));
+      errors.duplicate(path.child("tolerations").index(at), shown.root());
+      break;
+    }
+  }
 }
 void validate_runtime_update(json::Value before, json::Value after, FieldErrors& errors) {
   validate_immutable(before["handler"], after["handler"], Path("handler"), errors);
@@ -110,8 +151,9 @@ constinit const Resource kPriorityClasses = {
     .scope = Scope::kCluster,
     .schema = &schema::scheduling_v1::kPriorityClass,
     .columns = kPriorityColumns,
-    .generation = true,
     .apply_defaults = &priority_defaults,
+    .prepare_create = &priority_prepare_create,
+    .prepare_update = &priority_prepare_update,
     .validate = &validate_priority,
     .validate_update = &validate_priority_update,
 };
@@ -127,6 +169,7 @@ constinit const Resource kRuntimeClasses = {
     .columns = kRuntimeColumns,
     .unconditional_update = false,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_runtime,
     .validate_update = &validate_runtime_update,
 };

@@ -307,6 +307,7 @@ constinit const Resource kCoreEvents = {
     .selectable_fields = kFields,
     .lazy = true,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kNone,
     .validate = &validate,
     .valid_name = &any_name,
 };
@@ -324,6 +325,7 @@ constinit const Resource kEvents = {
     .selectable_fields = kNewFields,
     .lazy = true,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kNone,
     .validate = &validate_new,
     .validate_update = &validate_new_update,
     .valid_name = &valid_subdomain_name,

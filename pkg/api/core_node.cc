@@ -213,6 +213,7 @@ constinit const Resource kNodes = {
     .selectable_fields = kFields,
     .status_subresource = true,
     .status_on_create = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &apply_defaults,
     .validate = &validate,
     .validate_update = &validate_update,

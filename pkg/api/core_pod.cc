@@ -299,6 +299,7 @@ constinit const Resource kPods = {
     .graceful_delete = true,
     .status_subresource = true,
     .generation = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &default_pod,
     .prepare_create = &prepare_create,
     .prepare_update = &prepare_update,

@@ -82,35 +82,52 @@ void limit_defaults(json::Node object) {
 }
 
 // As upstream's messages name the bounds.
-std::string_view spoken(std::string_view bound) {
-  return bound == "defaultRequest" ? "default request" : bound;
-}
-// Which of the two amounts a fault shows: its own field's, but for a default that is over the
-// maximum.
-bool reported(std::string_view low, std::string_view field) {
-  return low == field && field != "default";
-}
+// What is wrong between two bounds: `field` and `shown` are where and with which amount upstream
+// tells it.
+struct BoundsRule {
+  const char* low;
+  const char* high;
+  const char* field;
+  const char* shown;
+  const char* text;
+};
+constexpr BoundsRule kBoundsRules[] = {
+    {"min", "max", "min", "min", "min value {} is greater than max value {}"},
+    {"min", "defaultRequest", "defaultRequest", "defaultRequest",
+     "min value {} is greater than default request value {}"},
+    {"defaultRequest", "max", "defaultRequest", "defaultRequest",
+     "default request value {} is greater than max value {}"},
+    {"defaultRequest", "default", "defaultRequest", "defaultRequest",
+     "default request value {} is greater than default limit value {}"},
+    {"min", "default", "default", "min", "min value {} is greater than default value {}"},
+    {"default", "max", "default", "max", "default value {} is greater than max value {}"},
+};
 
 void validate_limit_item(json::Value item, const Path& path, FieldErrors& errors) {
-  auto less = [&](const char* low, const char* high, const char* field) {
-    for (auto [name, amount] : item[low].members()) {
-      json::Value upper = item[high][name];
+  for (const BoundsRule& rule : kBoundsRules) {
+    for (auto [name, amount] : item[rule.low].members()) {
+      json::Value upper = item[rule.high][name];
       if (!upper) continue;
       Quantity small = Quantity::from(amount);
       Quantity large = Quantity::from(upper);
       if (small <= large) continue;
-      errors.invalid(path.child(field).key(name),
-                     reported(low, field) ? small.text() : large.text(),
-                     fmt::format("{} value {} is greater than {} value {}", spoken(low),
-                                 small.text(), spoken(high), large.text()));
+      errors.invalid(path.child(rule.field).key(name),
+                     Quantity::from(item[rule.shown][name]).text(),
+                     fmt::format(fmt::runtime(rule.text), small.text(), large.text()));
     }
-  };
-  less("min", "max", "min");
-  less("min", "default", "default");
-  less("default", "max", "default");
-  less("min", "defaultRequest", "defaultRequest");
-  less("defaultRequest", "max", "defaultRequest");
-  less("defaultRequest", "default", "defaultRequest");
+  }
+  // What cannot be shared cannot be promised twice either.
+  for (auto [name, amount] : item["defaultRequest"].members()) {
+    json::Value limit = item["default"][name];
+    bool shared = name.find('/') == std::string_view::npos && !name.starts_with("hugepages-");
+    if (shared || !limit) continue;
+    Quantity asked = Quantity::from(amount);
+    Quantity most = Quantity::from(limit);
+    if (asked == most) continue;
+    errors.invalid(path.child("defaultRequest").key(name), asked.text(),
+                   fmt::format("default value {} must equal to defaultRequest value {} in {}",
+                               most.text(), asked.text(), name));
+  }
 }
 
 // How far a limit may be above its request, within what the bounds allow at all.
@@ -149,9 +166,10 @@ void validate_limit_names(json::Value item, const Path& path, FieldErrors& error
 }
 
 void validate_limit_type(std::string_view type, const Path& path, FieldErrors& errors) {
-  report(qualified_name_problems(type), path, type, errors);
+  Problems problems = qualified_name_problems(type);
+  report(problems, path, type, errors);
   bool standard = type == "Container" || type == "Pod" || type == "PersistentVolumeClaim";
-  if (!standard && type.find('/') == std::string_view::npos) {
+  if (problems.empty() && !standard && type.find('/') == std::string_view::npos) {
     errors.invalid(path, type, "must be a standard limit type or fully qualified");
   }
 }
@@ -200,11 +218,13 @@ void validate_quota_name(std::string_view name, const Path& path, FieldErrors& e
                                                 "configmaps",
                                                 "services.nodeports",
                                                 "services.loadbalancers"};
-  report(qualified_name_problems(name), path, name, errors);
+  Problems problems = qualified_name_problems(name);
+  report(problems, path, name, errors);
   bool qualified = name.find('/') != std::string_view::npos;
   bool known = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
   if (qualified || known || name.find("hugepages-") != std::string_view::npos) return;
-  errors.invalid(path, name, "must be a standard resource type or fully qualified");
+  if (problems.empty())
+    errors.invalid(path, name, "must be a standard resource type or fully qualified");
   errors.invalid(path, name, "must be a standard resource for quota");
 }
 

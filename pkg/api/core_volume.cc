@@ -5,6 +5,7 @@
 #include "api/cells.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
+#include "api/pod_warnings.h"
 #include "api/quantity.h"
 #include "api/quota.h"
 #include "api/rows.h"
@@ -24,6 +25,7 @@ constexpr std::string_view kModes[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWri
                                        "ReadWriteOncePod"};
 constexpr std::string_view kVolumeModes[] = {"Block", "Filesystem"};
 constexpr std::string_view kClassAnnotation = "volume.beta.kubernetes.io/storage-class";
+constexpr std::string_view kOptionsAnnotation = "volume.beta.kubernetes.io/mount-options";
 
 std::string modes_text(json::Value modes) {
   struct Short {
@@ -97,8 +99,32 @@ void claim_defaults(json::Node claim) {
   json::Node spec = claim.ensure_object("spec");
   if (!spec["volumeMode"]) spec.set("volumeMode", "Filesystem");
 }
+
+// dataSource can say less than dataSourceRef, and each stands for the other. References to other
+// namespaces are not supported, nor are contents of any kind in dataSource.
+void settle_data_source(json::Node spec) {
+  json::Node source = spec["dataSource"];
+  if (source.is_object()) {
+    std::string_view kind = source["kind"].as_string();
+    std::string_view group = source["apiGroup"].as_string();
+    bool known = (group.empty() && kind == "PersistentVolumeClaim") ||
+                 (group == "snapshot.storage.k8s.io" && kind == "VolumeSnapshot");
+    if (!known) spec.remove("dataSource");
+  }
+  if (json::Node reference = spec["dataSourceRef"];
+      reference.is_object() && !reference["namespace"].as_string().empty()) {
+    spec.remove("dataSourceRef");
+  }
+  bool has_source = spec["dataSource"].is_object();
+  bool has_reference = spec["dataSourceRef"].is_object();
+  if (has_source && !has_reference) spec.set("dataSourceRef", spec["dataSource"]);
+  if (has_reference && !has_source) spec.set("dataSource", spec["dataSourceRef"]);
+}
+
 void claim_prepare_create(json::Node claim, Time) {
   claim.set_object("status").set("phase", "Pending");
+  settle_data_source(claim["spec"]);
+  protect_in_use(claim, "kubernetes.io/pvc-protection");
 }
 
 void validate_modes(json::Value modes, const Path& path, FieldErrors& errors) {
@@ -141,8 +167,8 @@ void validate_claim_update(json::Value before, json::Value after, FieldErrors& e
   if (old_root["storageClassName"].is_null() || !old_root["storageClassName"]) {
     new_root.set("storageClassName", old_root["storageClassName"]);
   }
-  new_root.set("volumeAttributesClassName", old_root["volumeAttributesClassName"]);
-  if (!before["spec"]["volumeName"].as_string().empty()) {
+  if (before["status"]["phase"].as_string() == "Bound") {
+    new_root.set("volumeAttributesClassName", old_root["volumeAttributesClassName"]);
     new_root.set("resources", old_root["resources"]);
   }
   if (!json::equal(old_root, new_root)) {
@@ -156,6 +182,42 @@ void validate_claim_update(json::Value before, json::Value after, FieldErrors& e
   if (new_size < old_size && new_size <= have) {
     errors.forbidden(Path("spec").child("resources").child("requests").child("storage"),
                      "field can not be less than status.capacity");
+  }
+  // Upstream's path.
+  validate_immutable(before["spec"]["volumeMode"], after["spec"]["volumeMode"], Path("volumeMode"),
+                     errors);
+}
+
+void validate_claim_status(json::Value, json::Value after, FieldErrors& errors) {
+  static constexpr std::string_view kStorage[] = {"storage"};
+  static constexpr std::string_view kResizes[] = {
+      "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress",
+      "NodeResizeInfeasible", "NodeResizePending"};
+  json::Value status = after["status"];
+  Path path("status");
+  auto amount = [&](std::string_view name, json::Value value, const Path& at) {
+    Quantity quantity = Quantity::from(value);
+    if (quantity.sign() < 0)
+      errors.invalid(at.key(name), quantity.value(), "must be a valid resource quantity");
+  };
+  for (auto [name, value] : status["capacity"].members())
+    amount(name, value, path.child("capacity"));
+  for (auto [name, state] : status["allocatedResourceStatuses"].members()) {
+    Path at = path.child("allocatedResourceStatuses");
+    if (name != "storage") errors.not_supported(at, name, kStorage);
+    // It is the name that upstream shows.
+    if (std::find(std::begin(kResizes), std::end(kResizes), state.as_string()) ==
+        std::end(kResizes)) {
+      errors.not_supported(at, name, kResizes);
+    }
+  }
+  for (auto [name, value] : status["allocatedResources"].members()) {
+    Path at = path.child("allocatedResources");
+    if (name != "storage") {
+      errors.not_supported(at, name, kStorage);
+    } else {
+      amount(name, value, at);
+    }
   }
 }
 
@@ -209,8 +271,52 @@ void volume_defaults(json::Node volume) {
   }
   if (!spec["volumeMode"]) spec.set("volumeMode", "Filesystem");
 }
-void volume_prepare_create(json::Node volume, Time) {
-  volume.set_object("status").set("phase", "Pending");
+void volume_prepare_create(json::Node volume, Time now) {
+  json::Node status = volume.set_object("status");
+  status.set("phase", "Pending");
+  status.set("lastPhaseTransitionTime", format_time(now));
+  protect_in_use(volume, "kubernetes.io/pv-protection");
+}
+
+// Sources that nothing serves any more, and what else is of old.
+std::vector<std::string> volume_warnings(json::Value volume) {
+  struct Gone {
+    const char* source;
+    const char* text;
+  };
+  std::vector<std::string> out;
+  json::Value notes = volume["metadata"]["annotations"];
+  json::Value spec = volume["spec"];
+  if (notes[kClassAnnotation]) {
+    out.push_back(
+        fmt::format("metadata.annotations[{}]: deprecated since v1.8; use \"storageClassName\" "
+                    "attribute instead",
+                    kClassAnnotation));
+  }
+  if (notes[kOptionsAnnotation]) {
+    out.push_back(fmt::format(
+        "metadata.annotations[{}]: deprecated since v1.31; use \"mountOptions\" attribute instead",
+        kOptionsAnnotation));
+  }
+  if (spec["persistentVolumeReclaimPolicy"].as_string() == "Recycle") {
+    out.emplace_back(
+        "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, "
+        "the "
+        "recommended approach is to use dynamic provisioning.");
+  }
+  Path terms = Path("spec").child("nodeAffinity").child("required").child("nodeSelectorTerms");
+  warn_of_terms(spec["nodeAffinity"]["required"]["nodeSelectorTerms"], terms, nullptr, out);
+  for (const Gone& gone :
+       {Gone{"photonPersistentDisk",
+             "photonPersistentDisk: deprecated in v1.11, non-functional in v1.16+"},
+        Gone{"scaleIO", "scaleIO: deprecated in v1.16, non-functional in v1.22+"},
+        Gone{"storageos", "storageOS: deprecated in v1.22, non-functional in v1.25+"},
+        Gone{"glusterfs", "glusterfs: deprecated in v1.25, non-functional in v1.26+"},
+        Gone{"rbd", "rbd: deprecated in v1.28, non-functional in v1.31+"},
+        Gone{"cephfs", "cephfs: deprecated in v1.28, non-functional in v1.31+"}}) {
+    if (spec[gone.source]) out.push_back(fmt::format("spec.{}", gone.text));
+  }
+  return out;
 }
 
 void validate_volume(json::Value volume, FieldErrors& errors) {
@@ -218,6 +324,7 @@ void validate_volume(json::Value volume, FieldErrors& errors) {
 }
 
 void validate_volume_update(json::Value before, json::Value after, FieldErrors& errors) {
+  validate_volume(after, errors);  // Upstream checks it twice, and tells twice.
   json::Draft old_source, new_source;
   for (std::string_view source : kVolumeSources) {
     old_source.root().set(source, before["spec"][source]);
@@ -258,7 +365,8 @@ void validate_claim_spec(json::Value spec, const Path& path, FieldErrors& errors
   if (source) validate_data_source(source, path.child("dataSource"), errors);
   if (reference) validate_data_source(reference, path.child("dataSourceRef"), errors);
   if (source && reference && !json::equal(source, reference)) {
-    errors.invalid(path, path.child("dataSource").text(), "must match dataSourceRef");
+    json::Document shown = json::Draft().freeze();  // Upstream shows a path here, which prints so.
+    errors.invalid(path, shown.root(), "must match dataSourceRef");
   }
   if (std::string_view name = spec["volumeAttributesClassName"].as_string(); !name.empty()) {
     report(dns_subdomain_problems(name), path.child("volumeAttributesClassName"), name, errors);
@@ -301,10 +409,12 @@ constinit const Resource kPersistentVolumeClaims = {
     .columns = kClaimColumns,
     .subresources = kClaimSubresources,
     .status_subresource = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &claim_defaults,
     .prepare_create = &claim_prepare_create,
     .validate = &validate_claim,
     .validate_update = &validate_claim_update,
+    .validate_status_update = &validate_claim_status,
     .warnings = &claim_warnings,
     .quota = &kClaimQuota,
 };
@@ -321,10 +431,12 @@ constinit const Resource kPersistentVolumes = {
     .columns = kVolumeColumns,
     .subresources = kVolumeSubresources,
     .status_subresource = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &volume_defaults,
     .prepare_create = &volume_prepare_create,
     .validate = &validate_volume,
     .validate_update = &validate_volume_update,
+    .warnings = &volume_warnings,
 };
 
 }  // namespace wherry::api

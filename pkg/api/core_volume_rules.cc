@@ -84,8 +84,9 @@ void validate_secret_reference(json::Value secret, const Path& path, FieldErrors
 void validate_csi(json::Value source, const Path& path, FieldErrors& errors) {
   validate_csi_driver_name(source["driver"].as_string(), path.child("driver"), errors);
   if (source["volumeHandle"].as_string().empty()) errors.required(path.child("volumeHandle"), "");
+  // Upstream does not look at nodeStageSecretRef.
   for (const char* field : {"controllerPublishSecretRef", "controllerExpandSecretRef",
-                            "nodePublishSecretRef", "nodeStageSecretRef", "nodeExpandSecretRef"})
+                            "nodePublishSecretRef", "nodeExpandSecretRef"})
     validate_secret_reference(source[field], path.child(field), errors);
 }
 
@@ -98,9 +99,13 @@ void validate_source(std::string_view kind, json::Value spec, const Path& path,
   if (kind == "nfs") return validate_nfs(source, at, errors);
   if (kind == "csi") return validate_csi(source, at, errors);
   validate_outside_source(kind, source, at, errors);
-  if (kind == "storageos" && source["secretRef"] &&
-      source["secretRef"]["namespace"].as_string().empty()) {
+  bool names_secret = kind == "storageos" || kind == "cinder";
+  if (names_secret && source["secretRef"] && source["secretRef"]["namespace"].as_string().empty()) {
     errors.required(at.child("secretRef").child("namespace"), "");
+  }
+  if (json::Value ns = source["secretNamespace"];
+      kind == "azureFile" && ns.is_string() && ns.as_string().empty()) {
+    errors.required(at.child("secretNamespace"), "");
   }
   if (kind == "glusterfs" && source["endpointsNamespace"] &&
       !is_dns_label(source["endpointsNamespace"].as_string())) {

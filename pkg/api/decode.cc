@@ -6,6 +6,7 @@
 
 #include "api/decode_text.h"
 #include "api/quantity.h"
+#include "api/stored_form.h"
 #include "api/strict.h"
 #include "base/clock.h"
 #include "base/encoding.h"
@@ -33,11 +34,14 @@ struct Slot {
   json::Node array() const { return in_list ? parent.push_array() : parent.add_array(key); }
 };
 
+enum class EmptyLists { kKept, kForgotten };
+
 // Writes the canonical form of values that check_strict has passed. Of repeated members the last
 // counts.
 class Builder {
  public:
-  explicit Builder(bool lenient) : lenient_(lenient) {}
+  explicit Builder(bool lenient, EmptyLists lists = EmptyLists::kKept)
+      : lenient_(lenient), lists_(lists) {}
 
   void build_struct(const Struct& type, json::Value in, json::Node out) {
     std::vector<json::Value> values(type.fields.size());
@@ -69,6 +73,10 @@ class Builder {
       return field.pointer ? slot.put_null() : build_zero(field.type, slot);
     }
     if (field.omit_empty && !field.pointer && is_empty(field.type, value)) return;
+    if (lists_ == EmptyLists::kForgotten && field.type.kind == Kind::kList && value.is_array() &&
+        value.empty()) {
+      return slot.put_null();
+    }
     build_value(field.type, value, slot);
   }
 
@@ -191,7 +199,11 @@ class Builder {
   }
 
   const bool lenient_;
+  const EmptyLists lists_;
 };
+
+// Groups whose objects are stored as JSON.
+constexpr std::string_view kJsonGroups[] = {"apiextensions.k8s.io", "apiregistration.k8s.io"};
 
 Error bad_request(const Struct& type, json::Value in, const DecodeOptions& options,
                   std::string_view cause) {
@@ -251,6 +263,18 @@ Result<json::Draft> decode_text(const Struct& type, std::string_view text,
       "parse "
       "error: {} ({})",
       type.name, cause, summary(text));
+}
+
+Result<json::Draft> stored_form(const Resource& resource, json::Value object) {
+  bool as_json = std::find(std::begin(kJsonGroups), std::end(kJsonGroups), resource.group) !=
+                 std::end(kJsonGroups);
+  if (as_json) return decode(*resource.schema, object);
+  StrictReport report = check_strict(*resource.schema, object, false);
+  if (!report.type_error.empty())
+    return bad_request(*resource.schema, object, DecodeOptions(), report.type_error);
+  json::Draft draft;
+  Builder(false, EmptyLists::kForgotten).build_struct(*resource.schema, object, draft.root());
+  return draft;
 }
 
 }  // namespace wherry::api

@@ -1,8 +1,10 @@
 // Kinds that extend the API itself: admissionregistration.k8s.io/v1, apiregistration.k8s.io/v1,
-// apiextensions.k8s.io/v1; and flowcontrol.apiserver.k8s.io/v1 and resource.k8s.io/v1, which are so
-// far only kept. Rules from the Kubernetes API reference.
+// apiextensions.k8s.io/v1; and flowcontrol.apiserver.k8s.io/v1 and resource.k8s.io/v1. Rules from
+// the Kubernetes API reference.
 
 #include "api/cells.h"
+#include "api/definition_rules.h"
+#include "api/device_rules.h"
 #include "api/extension_rules.h"
 #include "api/names.h"
 #include "api/rows.h"
@@ -110,6 +112,17 @@ void available_cell(json::Value object, Time, json::Node cells) {
   }
   cells.push("Unknown");
 }
+// What this server answers itself is there.
+void prepare_api_service(json::Node object, Time now) {
+  if (json::Node service = object["spec"]["service"]; service.is_object()) return;
+  json::Node condition = object.ensure_object("status").set_array("conditions").push_object();
+  condition.set("type", "Available");
+  condition.set("status", "True");
+  condition.set("lastTransitionTime", format_time(now));
+  condition.set("reason", "Local");
+  condition.set("message", "Local APIServices are always available");
+}
+
 constexpr Column kServiceColumns[] = {
     kNameColumn,
     {.name = "Service", .description = "Who serves the version.", .cell = &service_cell},
@@ -237,6 +250,7 @@ constinit const Resource kMutatingWebhookConfigurations = {
     .columns = kWebhookColumns,
     .generation = true,
     .unconditional_update = false,
+    .finalizer_names = false,
     .validate = &validate_webhooks,
 };
 
@@ -252,6 +266,7 @@ constinit const Resource kValidatingWebhookConfigurations = {
     .columns = kWebhookColumns,
     .generation = true,
     .unconditional_update = false,
+    .finalizer_names = false,
     .validate = &validate_webhooks,
 };
 
@@ -267,6 +282,8 @@ constinit const Resource kMutatingAdmissionPolicies = {
     .columns = kMutatingColumns,
     .generation = true,
     .unconditional_update = false,
+    .finalizer_names = false,
+    .validate = &validate_mutating_policy,
 };
 
 constinit const Resource kMutatingAdmissionPolicyBindings = {
@@ -281,6 +298,8 @@ constinit const Resource kMutatingAdmissionPolicyBindings = {
     .columns = kBindingColumns,
     .generation = true,
     .unconditional_update = false,
+    .finalizer_names = false,
+    .validate = &validate_mutating_policy_binding,
 };
 
 constinit const Resource kValidatingAdmissionPolicies = {
@@ -297,6 +316,8 @@ constinit const Resource kValidatingAdmissionPolicies = {
     .status_subresource = true,
     .generation = true,
     .unconditional_update = false,
+    .finalizer_names = false,
+    .validate = &validate_admission_policy,
 };
 
 constinit const Resource kValidatingAdmissionPolicyBindings = {
@@ -311,6 +332,8 @@ constinit const Resource kValidatingAdmissionPolicyBindings = {
     .columns = kBindingColumns,
     .generation = true,
     .unconditional_update = false,
+    .finalizer_names = false,
+    .validate = &validate_admission_policy_binding,
 };
 
 constinit const Resource kApiServices = {
@@ -326,6 +349,9 @@ constinit const Resource kApiServices = {
     .subresources = kServiceSubresources,
     .status_subresource = true,
     .unconditional_update = false,
+    .meta_checks = MetaChecks::kChangeAndWhole,
+    .finalizer_names = false,
+    .prepare_create = &prepare_api_service,
     .validate = &validate_api_service,
     .valid_name = &valid_path_segment_name,
 };
@@ -345,6 +371,13 @@ constinit const Resource kCustomResourceDefinitions = {
     .status_subresource = true,
     .generation = true,
     .unconditional_update = false,
+    .finalizer_names = false,
+    .apply_defaults = &default_definition,
+    .prepare_create = &prepare_definition,
+    .prepare_update = &prepare_definition_update,
+    .validate = &validate_definition,
+    .validate_update = &validate_definition_update,
+    .validate_status_update = &validate_definition_status,
 };
 
 constinit const Resource kFlowSchemas = {
@@ -387,6 +420,8 @@ constinit const Resource kDeviceClasses = {
     .schema = &schema::resource_v1::kDeviceClass,
     .columns = kAgeColumns,
     .generation = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
+    .validate = &validate_device_class,
 };
 
 constinit const Resource kResourceClaims = {
@@ -399,6 +434,11 @@ constinit const Resource kResourceClaims = {
     .columns = kClaimColumns,
     .subresources = kClaimSubresources,
     .status_subresource = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
+    .apply_defaults = &default_claim,
+    .validate = &validate_claim,
+    .validate_update = &validate_claim_update,
+    .validate_status_update = &validate_claim_status,
 };
 
 constinit const Resource kResourceClaimTemplates = {
@@ -409,6 +449,10 @@ constinit const Resource kResourceClaimTemplates = {
     .singular = "resourceclaimtemplate",
     .schema = &schema::resource_v1::kResourceClaimTemplate,
     .columns = kAgeColumns,
+    .meta_checks = MetaChecks::kChangeAndWhole,
+    .apply_defaults = &default_claim_template,
+    .validate = &validate_claim_template_object,
+    .validate_update = &validate_claim_template_update,
 };
 
 constinit const Resource kResourceSlices = {
@@ -422,6 +466,10 @@ constinit const Resource kResourceSlices = {
     .columns = kSliceColumns,
     .selectable_fields = kSliceFields,
     .generation = true,
+    .prepare_create = &prepare_slice,
+    .prepare_update = &prepare_slice_update,
+    .validate = &validate_slice,
+    .validate_update = &validate_slice_update,
 };
 
 }  // namespace wherry::api

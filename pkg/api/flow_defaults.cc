@@ -113,12 +113,6 @@ constexpr FlowDefault kSchemas[] = {
      R"("nonResourceRules":[{"verbs":["*"],"nonResourceURLs":["*"]}]}]})"},
 };
 
-// What an administrator may change of the level that nothing waits in.
-bool same_spec(json::Value wanted, json::Value there) {
-  if (wanted["type"].as_string() != "Exempt") return json::equal(wanted, there);
-  return there["type"].as_string() == "Exempt";
-}
-
 }  // namespace
 
 std::span<const FlowDefault> default_priority_levels() { return kLevels; }
@@ -129,6 +123,12 @@ const FlowDefault* find_flow_default(std::span<const FlowDefault> among, std::st
     if (one.name == name) return &one;
   }
   return nullptr;
+}
+
+// What an administrator may change of the level that nothing waits in.
+bool same_flow_spec(json::Value wanted, json::Value there) {
+  if (wanted["type"].as_string() != "Exempt") return json::equal(wanted, there);
+  return there["type"].as_string() == "Exempt";
 }
 
 json::Document flow_default_object(const FlowDefault& wanted) {
@@ -146,7 +146,7 @@ bool flow_default_differs(const FlowDefault& wanted, json::Value there) {
   if (there["metadata"]["annotations"][kAutoUpdate].as_string() != "true") return false;
   Result<json::Document> spec = json::Document::parse(wanted.spec);
   CHECK(spec.ok());
-  return !same_spec(spec->root(), there["spec"]);
+  return !same_flow_spec(spec->root(), there["spec"]);
 }
 
 }  // namespace wherry::api

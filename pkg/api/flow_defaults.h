@@ -34,4 +34,7 @@ json::Document flow_default_object(const FlowDefault& wanted);
 // Whether `there` has to be given the default's spec again.
 bool flow_default_differs(const FlowDefault& wanted, json::Value there);
 
+// Whether a spec is the default's but for what an administrator may change.
+bool same_flow_spec(json::Value wanted, json::Value there);
+
 }  // namespace wherry::api

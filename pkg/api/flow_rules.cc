@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "api/extension_rules.h"
+#include "api/flow_defaults.h"
 #include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
@@ -12,6 +13,7 @@ namespace wherry::api {
 namespace {
 
 constexpr std::string_view kExempt = "exempt";
+constexpr std::string_view kCatchAll = "catch-all";
 constexpr std::string_view kMethods[] = {"ByNamespace", "ByUser"};
 constexpr std::string_view kSubjects[] = {"Group", "ServiceAccount", "User"};
 constexpr std::string_view kVerbs[] = {"create", "delete", "deletecollection", "get",  "list",
@@ -245,6 +247,22 @@ void validate_limited(json::Value limited, const Path& path, FieldErrors& errors
   }
 }
 
+// The objects without which nothing would be answered stay as they are.
+void validate_mandatory(std::span<const FlowDefault> defaults, const Struct& type,
+                        json::Value object, FieldErrors& errors) {
+  std::string_view name = object["metadata"]["name"].as_string();
+  if (name != kExempt && name != kCatchAll) return;
+  const FlowDefault* fixed = find_flow_default(defaults, name);
+  CHECK(fixed != nullptr);
+  json::Document due = json::Document::parse(fixed->spec).value();
+  if (same_flow_spec(due.root(), object["spec"])) return;
+  json::Document shown = go_struct(type, object["spec"]);
+  bool may_change = due.root()["type"].as_string() == "Exempt";
+  errors.invalid(Path("spec"), shown.root(),
+                 fmt::format("spec of '{}' {}must equal the fixed value", name,
+                             may_change ? "except the 'spec.exempt' field " : ""));
+}
+
 }  // namespace
 
 void validate_flow_schema(json::Value object, FieldErrors& errors) {
@@ -275,6 +293,8 @@ void validate_flow_schema(json::Value object, FieldErrors& errors) {
   size_t index = 0;
   for (json::Value rule : spec["rules"].items())
     validate_flow_rule(rule, path.child("rules").index(index++), errors);
+  validate_mandatory(default_flow_schemas(), schema::flowcontrol_v1::kFlowSchemaSpec, object,
+                     errors);
 }
 
 void validate_priority_level(json::Value object, FieldErrors& errors) {
@@ -286,6 +306,8 @@ void validate_priority_level(json::Value object, FieldErrors& errors) {
   if ((name == kExempt) != exempt && !type.empty() && (name == kExempt || exempt)) {
     errors.invalid(path.child("type"), type, "must be 'Exempt' if and only if `name` is 'exempt'");
   }
+  validate_mandatory(default_priority_levels(),
+                     schema::flowcontrol_v1::kPriorityLevelConfigurationSpec, object, errors);
   json::Value limited = spec["limited"];
   json::Value free = spec["exempt"];
   if (type.empty()) {

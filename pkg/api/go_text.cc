@@ -18,8 +18,8 @@ std::string go_name(std::string_view name) {
        {Initialism{"seLinux", "SELinux"}, Initialism{"fsGroup", "FSGroup"},
         Initialism{"uid", "UID"}, Initialism{"ip", "IP"}, Initialism{"httpGet", "HTTPGet"},
         Initialism{"tcpSocket", "TCPSocket"}, Initialism{"grpc", "GRPC"},
-        Initialism{"apiVersion", "APIVersion"}, Initialism{"dns", "DNS"}, Initialism{"os", "OS"},
-        Initialism{"tty", "TTY"}}) {
+        Initialism{"apiVersion", "APIVersion"}, Initialism{"cidrs", "CIDRs"},
+        Initialism{"dns", "DNS"}, Initialism{"os", "OS"}, Initialism{"tty", "TTY"}}) {
     if (name.starts_with(known.json))
       return std::string(known.go) + std::string(name.substr(known.json.size()));
   }
@@ -48,12 +48,19 @@ void write_zero(const Field& field, json::Node out, const std::string& name) {
   }
 }
 
+// Types of meta/v1 say in Go how they are called in JSON; those of the groups do not.
+bool has_json_names(const Struct& type) {
+  return type.definition.starts_with("io.k8s.apimachinery.pkg.apis.meta.v1.");
+}
+
 void write_struct(const Struct& type, json::Value value, json::Node out) {
   for (const Field& field : type.fields) {
     std::string name = go_name(field.name);
     json::Value there = value[field.name];
     bool nested = field.type.kind == Kind::kStruct;
-    if (nested && (there.is_object() || !field.pointer)) {
+    if (nested && there.is_object() && has_json_names(*field.type.structure)) {
+      out.set(name, there);
+    } else if (nested && (there.is_object() || !field.pointer)) {
       write_struct(*field.type.structure, there, out.set_object(name));
     } else if (field.type.kind == Kind::kList && field.type.element->kind == Kind::kStruct &&
                there.is_array()) {

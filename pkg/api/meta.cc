@@ -103,6 +103,9 @@ void validate_finalizers(json::Value finalizers, const Path& path, FieldErrors& 
   if (orphan && foreground) {
     errors.invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
   }
+}
+
+void validate_finalizer_names(json::Value finalizers, const Path& path, FieldErrors& errors) {
   size_t at = 0;
   for (json::Value item : finalizers.items()) {
     std::string_view name = item.as_string();
@@ -135,7 +138,6 @@ void validate_rest(json::Value meta, const Path& path, FieldErrors& errors) {
   validate_labels(meta["labels"], path.child("labels"), errors);
   validate_annotations(meta["annotations"], path.child("annotations"), errors);
   validate_owners(meta["ownerReferences"], path.child("ownerReferences"), errors);
-  validate_finalizers(meta["finalizers"], path.child("finalizers"), errors);
   validate_managed_fields(meta["managedFields"], path.child("managedFields"), errors);
 }
 
@@ -206,6 +208,9 @@ void validate_meta(const Resource& resource, json::Value meta, FieldErrors& erro
   Path path("metadata");
   validate_names(resource, meta, path, errors);
   validate_rest(meta, path, errors);
+  validate_finalizers(meta["finalizers"], path.child("finalizers"), errors);
+  if (resource.finalizer_names)
+    validate_finalizer_names(meta["finalizers"], path.child("finalizers"), errors);
 }
 
 void validate_meta_update(json::Value before, json::Value after, FieldErrors& errors) {
@@ -235,13 +240,31 @@ void validate_meta_update(json::Value before, json::Value after, FieldErrors& er
 
 namespace {
 
-// Metadata's own rules, then the rules of its change. Upstream's machinery and each kind check
-// both, so that every fault of metadata stands in the causes twice.
-void validate_changed_meta(json::Value before, json::Value after, FieldErrors& errors) {
-  for (int times = 0; times < 2; ++times) {
-    validate_meta_update(before["metadata"], after["metadata"], errors);
-    validate_rest(after["metadata"], Path("metadata"), errors);
-  }
+// The machinery's own check of changed metadata, then those of the kind: the same rules again.
+void validate_changed_meta(const Resource& resource, MetaChecks checks, json::Value before,
+                           json::Value after, FieldErrors& errors) {
+  json::Value meta = after["metadata"];
+  Path path("metadata");
+  Path finalizers = path.child("finalizers");
+  auto whole = [&] {
+    validate_rest(meta, path, errors);
+    validate_finalizers(meta["finalizers"], finalizers, errors);
+  };
+  auto change = [&] {
+    validate_meta_update(before["metadata"], meta, errors);
+    validate_rest(meta, path, errors);
+  };
+  auto names = [&] {
+    if (resource.finalizer_names) validate_finalizer_names(meta["finalizers"], finalizers, errors);
+  };
+  whole();
+  change();
+  if (checks == MetaChecks::kNone) return;
+  change();
+  names();
+  if (checks == MetaChecks::kChange) return;
+  whole();
+  names();
 }
 
 }  // namespace
@@ -250,12 +273,18 @@ Result<void> validate_create(const Resource& resource, json::Value object) {
   FieldErrors errors;
   validate_meta(resource, object["metadata"], errors);
   validate_content(resource, object, errors);
+  // What holds for the names of all kinds is asked of an object without other faults only.
+  std::string_view name = object["metadata"]["name"].as_string();
+  if (errors.empty() && !name.empty()) {
+    for (const std::string& problem : path_segment_problems(name))
+      errors.invalid(Path("metadata").child("name"), name, problem);
+  }
   return finish(resource, object, errors);
 }
 
 Result<void> validate_update(const Resource& resource, json::Value before, json::Value after) {
   FieldErrors errors;
-  validate_changed_meta(before, after, errors);
+  validate_changed_meta(resource, resource.meta_checks, before, after, errors);
   validate_content(resource, after, errors);
   if (resource.validate_update != nullptr) resource.validate_update(before, after, errors);
   return finish(resource, after, errors);
@@ -264,7 +293,7 @@ Result<void> validate_update(const Resource& resource, json::Value before, json:
 Result<void> validate_part_update(const Resource& resource, const Subresource& subresource,
                                   json::Value before, json::Value after) {
   FieldErrors errors;
-  validate_changed_meta(before, after, errors);
+  validate_changed_meta(resource, resource.meta_checks, before, after, errors);
   validate_content(resource, after, errors);
   if (subresource.validate_update != nullptr) subresource.validate_update(before, after, errors);
   return finish(resource, after, errors);
@@ -273,7 +302,8 @@ Result<void> validate_part_update(const Resource& resource, const Subresource& s
 Result<void> validate_status_update(const Resource& resource, json::Value before,
                                     json::Value after) {
   FieldErrors errors;
-  validate_changed_meta(before, after, errors);
+  validate_changed_meta(resource, std::min(resource.meta_checks, MetaChecks::kChange), before,
+                        after, errors);
   if (resource.validate_status_update != nullptr) {
     resource.validate_status_update(before, after, errors);
   }

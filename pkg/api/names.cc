@@ -293,14 +293,11 @@ Problems cidr_problems(std::string_view text) {
   bool digits = !length.empty() && std::all_of(length.begin(), length.end(), is_digit);
   if (!digits || !bits) return malformed;
   if (!(is_ipv4(sound) && *bits <= 32) && !(is_ipv6(sound) && *bits <= 128)) return malformed;
-  Problems out;
-  if (is_mapped_ipv4(sound)) out.emplace_back("must not be an IPv4-mapped IPv6 address");
-  if (zeros) out.emplace_back("must not have leading 0s in IP");
-  if (length.size() > 1 && length.front() == '0')
-    out.emplace_back("must not have leading 0s in prefix length");
-  if (has_host_bits(sound, *bits))
-    out.emplace_back("must not have bits set beyond the prefix length");
-  return out;
+  if (is_mapped_ipv4(sound)) return {"must not have an IPv4-mapped IPv6 address"};
+  if (zeros || (length.size() > 1 && length.front() == '0'))
+    return {"must not have leading 0s in IP or prefix length"};
+  if (has_host_bits(sound, *bits)) return {"must not have bits set beyond the prefix length"};
+  return {};
 }
 
 Problems special_ip_problems(std::string_view text) {

@@ -4,7 +4,9 @@
 #include <set>
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/names.h"
+#include "api/network_rules.h"
 #include "api/pod_rules.h"
 #include "api/rows.h"
 #include "api/schema_networking_v1.h"
@@ -66,6 +68,24 @@ constexpr Column kIngressColumns[] = {
     kAgeColumn,
 };
 
+// A name that may stand in a path; empty names are told as missing.
+void validate_segment(json::Value name, const Path& path, FieldErrors& errors) {
+  if (name.as_string().empty()) {
+    errors.required(path, "");
+  } else {
+    report(path_segment_problems(name.as_string()), path, name.as_string(), errors);
+  }
+}
+
+void validate_resource_backend(json::Value resource, const Path& path, FieldErrors& errors) {
+  if (json::Value group = resource["apiGroup"]; group && !group.is_null()) {
+    report(dns_subdomain_problems(group.as_string()), path.child("apiGroup"), group.as_string(),
+           errors);
+  }
+  validate_segment(resource["kind"], path.child("kind"), errors);
+  validate_segment(resource["name"], path.child("name"), errors);
+}
+
 void validate_backend(json::Value backend, const Path& path, FieldErrors& errors) {
   json::Value service = backend["service"];
   json::Value resource = backend["resource"];
@@ -73,7 +93,10 @@ void validate_backend(json::Value backend, const Path& path, FieldErrors& errors
     errors.invalid(path, "", "cannot set both resource and service backends");
     return;
   }
-  if (resource) return;
+  if (resource) {
+    validate_resource_backend(resource, path.child("resource"), errors);
+    return;
+  }
   if (!service) {
     errors.invalid(path, "", "resource or service backend is required");
     return;
@@ -107,7 +130,7 @@ void validate_path(json::Value item, const Path& at, FieldErrors& errors) {
   static constexpr std::string_view kBadEnds[] = {"/..", "/."};
   std::string_view text = item["path"].as_string();
   json::Value type = item["pathType"];
-  if (type.as_string().empty()) {
+  if (!type || type.is_null()) {
     errors.required(at.child("pathType"), "pathType must be specified");
   } else if (type.as_string() == "Exact" || type.as_string() == "Prefix") {
     if (!text.starts_with('/')) errors.invalid(at.child("path"), text, "must be an absolute path");
@@ -135,8 +158,7 @@ void validate_ingress(json::Value ingress, FieldErrors& errors) {
   json::Value spec = ingress["spec"];
   Path path("spec");
   if (spec["rules"].empty() && !spec["defaultBackend"]) {
-    json::Document nothing = json::Document::parse("null").value();
-    errors.invalid(path, nothing.root(), "either `defaultBackend` or `rules` must be specified");
+    errors.invalid(path, spec["rules"], "either `defaultBackend` or `rules` must be specified");
   }
   if (spec["defaultBackend"])
     validate_backend(spec["defaultBackend"], path.child("defaultBackend"), errors);
@@ -170,9 +192,39 @@ void validate_ingress(json::Value ingress, FieldErrors& errors) {
       report(wild ? wildcard_subdomain_problems(text) : dns_subdomain_problems(text), place, text,
              errors);
     }
+    if (std::string_view name = tls["secretName"].as_string(); !name.empty())
+      report(dns_subdomain_problems(name), item.child("secretName"), name, errors);
   }
-  if (std::string_view name = spec["ingressClassName"].as_string(); !name.empty()) {
-    report(dns_subdomain_problems(name), path.child("ingressClassName"), name, errors);
+  json::Value name = spec["ingressClassName"];
+  if (name) {
+    report(dns_subdomain_problems(name.as_string()), path.child("ingressClassName"),
+           name.as_string(), errors);
+  }
+  json::Value old = ingress["metadata"]["annotations"][kOldClass];
+  if (name && old && name.as_string() != old.as_string()) {
+    errors.invalid(Path("annotations").child(kOldClass), old.as_string(),
+                   "must match `ingressClassName` when both are specified");
+  }
+}
+
+std::vector<std::string> ingress_warnings(json::Value ingress) {
+  if (!ingress["metadata"]["annotations"][kOldClass]) return {};
+  return {fmt::format("annotation {} is deprecated, please use 'spec.ingressClassName' instead",
+                      quote(kOldClass))};
+}
+
+void validate_ingress_status(json::Value, json::Value after, FieldErrors& errors) {
+  Path path = Path("status").child("loadBalancer").child("ingress");
+  size_t at = 0;
+  for (json::Value point : after["status"]["loadBalancer"]["ingress"].items()) {
+    Path item = path.index(at++);
+    if (std::string_view ip = point["ip"].as_string(); !ip.empty())
+      report(ip_problems(ip), item.child("ip"), ip, errors);
+    std::string_view host = point["hostname"].as_string();
+    if (host.empty()) continue;
+    report(dns_subdomain_problems(host), item.child("hostname"), host, errors);
+    if (is_ipv4(host) || is_ipv6(host))
+      errors.invalid(item.child("hostname"), host, "must be a DNS name, not an IP address");
   }
 }
 
@@ -201,6 +253,27 @@ constexpr Column kClassColumns[] = {
     kAgeColumn,
 };
 
+void class_defaults(json::Node object) {
+  json::Node parameters = object["spec"]["parameters"];
+  if (parameters.is_object() && !parameters["scope"]) parameters.set("scope", "Cluster");
+}
+
+void validate_class_parameters(json::Value parameters, const Path& path, FieldErrors& errors) {
+  static constexpr std::string_view kScopes[] = {"Cluster", "Namespace"};
+  validate_resource_backend(parameters, path, errors);
+  json::Value ns = parameters["namespace"];
+  Path at = path.child("namespace");
+  std::string_view scope = parameters["scope"].as_string();
+  if (!check_enum(scope, kScopes, path.child("scope"), errors)) return;
+  if (scope == "Namespace" && !ns) {
+    errors.required(at, "`parameters.scope` is set to 'Namespace'");
+  } else if (scope == "Namespace") {
+    report(dns_label_problems(ns.as_string()), at, ns.as_string(), errors);
+  } else if (ns) {
+    errors.forbidden(at, "`parameters.scope` is set to 'Cluster'");
+  }
+}
+
 void validate_class(json::Value object, FieldErrors& errors) {
   std::string_view controller = object["spec"]["controller"].as_string();
   Path at = Path("spec").child("controller");
@@ -209,8 +282,10 @@ void validate_class(json::Value object, FieldErrors& errors) {
   if (controller.empty()) {
     errors.required(at, "");
   } else {
-    report(domain_prefixed_path_problems(controller), at, controller, errors);
+    validate_domain_prefixed_path(controller, at, errors);
   }
+  if (json::Value parameters = object["spec"]["parameters"])
+    validate_class_parameters(parameters, Path("spec").child("parameters"), errors);
 }
 
 void validate_class_update(json::Value before, json::Value after, FieldErrors& errors) {
@@ -246,14 +321,6 @@ void policy_defaults(json::Node policy) {
   }
 }
 
-bool is_cidr(std::string_view text) {
-  auto parts = split_once(text, "/");
-  if (!parts) return false;
-  int64_t bits = parse_int(parts->second).value_or(-1);
-  return (is_ipv4(parts->first) && bits >= 0 && bits <= 32) ||
-         (is_ipv6(parts->first) && bits >= 0 && bits <= 128);
-}
-
 void validate_peer(json::Value peer, const Path& path, FieldErrors& errors) {
   int parts = 0;
   for (const char* selector : {"podSelector", "namespaceSelector"}) {
@@ -262,24 +329,27 @@ void validate_peer(json::Value peer, const Path& path, FieldErrors& errors) {
     validate_label_selector(peer[selector], path.child(selector), errors);
   }
   if (json::Value block = peer["ipBlock"]) {
-    if (parts > 0) errors.forbidden(path, "may not specify both ipBlock and another peer");
-    ++parts;
+    bool alone = parts++ == 0;
     std::string_view cidr = block["cidr"].as_string();
     Path at = path.child("ipBlock");
+    bool sound = false;
     if (cidr.empty()) {
       errors.required(at.child("cidr"), "");
-    } else if (!is_cidr(cidr)) {
-      errors.invalid(at.child("cidr"), cidr,
-                     "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+    } else {
+      Problems problems = cidr_problems(cidr);
+      sound = problems.empty();
+      report(problems, at.child("cidr"), cidr, errors);
     }
     size_t index = 0;
     for (json::Value hole : block["except"].items()) {
-      if (!is_cidr(hole.as_string())) {
-        errors.invalid(at.child("except").index(index), hole.as_string(),
-                       "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
-      }
-      ++index;
+      std::string_view text = hole.as_string();
+      Path item = at.child("except").index(index++);
+      Problems problems = cidr_problems(text);
+      report(problems, item, text, errors);
+      if (sound && problems.empty() && !lies_within(text, cidr))
+        errors.invalid(item, text, "must be a strict subset of `cidr`");
     }
+    if (!alone) errors.forbidden(path, "may not specify both ipBlock and another peer");
   }
   if (parts == 0) errors.required(path, "must specify a peer");
 }
@@ -294,12 +364,16 @@ void validate_policy_port(json::Value port, const Path& path, FieldErrors& error
     errors.invalid(path.child("port"), number.as_int(), "must be between 1 and 65535, inclusive");
   }
   if (json::Value end = port["endPort"]) {
+    Path at = path.child("endPort");
     if (!number) {
-      errors.invalid(path.child("endPort"), end.as_int(),
-                     "may not be specified when `port` is not specified");
-    } else if (end.as_int() < number.as_int()) {
-      errors.invalid(path.child("endPort"), number.as_int(),
-                     "must be greater than or equal to `port`");
+      errors.invalid(at, end.as_int(), "may not be specified when `port` is not specified");
+    } else if (number.is_string()) {
+      errors.invalid(at, end.as_int(), "may not be specified when `port` is non-numeric");
+    } else {
+      if (end.as_int() < number.as_int())
+        errors.invalid(at, number.as_int(), "must be greater than or equal to `port`");
+      if (!is_port(end.as_int()))
+        errors.invalid(at, end.as_int(), "must be between 1 and 65535, inclusive");
     }
   }
 }
@@ -327,9 +401,14 @@ void validate_policy(json::Value policy, FieldErrors& errors) {
     }
   }
   static constexpr std::string_view kTypes[] = {"Ingress", "Egress"};
+  Path types = path.child("policyTypes");
+  if (spec["policyTypes"].size() > std::size(kTypes)) {
+    errors.invalid(types, spec["policyTypes"], "may not specify more than two policyTypes");
+    return;
+  }
   size_t at = 0;
   for (json::Value type : spec["policyTypes"].items()) {
-    check_enum(type.as_string(), kTypes, path.child("policyTypes").index(at++), errors);
+    check_enum(type.as_string(), kTypes, types.index(at++), errors);
   }
 }
 
@@ -363,9 +442,11 @@ constexpr Column kCidrColumns[] = {
 };
 
 bool valid_address_name(std::string_view name, std::string* why) {
-  if (is_ipv4(name) || is_ipv6(name)) return true;
-  *why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-  return false;
+  Problems problems = ip_problems(name);
+  if (problems.empty() && canonical_ip(name) != name)
+    problems.push_back(fmt::format("must be in canonical form ({})", quote(canonical_ip(name))));
+  *why = join(problems, "\n");
+  return problems.empty();
 }
 
 void validate_address(json::Value object, FieldErrors& errors) {
@@ -375,30 +456,68 @@ void validate_address(json::Value object, FieldErrors& errors) {
     errors.required(path, "");
     return;
   }
-  for (const char* field : {"resource", "name"}) {
-    if (parent[field].as_string().empty()) errors.required(path.child(field), "");
-  }
+  auto optional = [&](const char* field, Problems (*problems)(std::string_view)) {
+    std::string_view text = parent[field].as_string();
+    if (!text.empty()) report(problems(text), path.child(field), text, errors);
+  };
+  optional("group", &dns_subdomain_problems);
+  for (const char* field : {"resource", "name"})
+    validate_segment(parent[field], path.child(field), errors);
+  optional("namespace", &path_segment_problems);
 }
 void validate_address_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["parentRef"], after["spec"]["parentRef"],
-                     Path("spec").child("parentRef"), errors);
+  json::Value now = after["spec"]["parentRef"];
+  if (json::equal(before["spec"]["parentRef"], now)) return;
+  json::Document shown = go_struct(schema::networking_v1::kParentReference, now);
+  errors.invalid(Path("spec").child("parentRef"), shown.root(), "field is immutable");
 }
 
 void validate_cidrs(json::Value object, FieldErrors& errors) {
+  constexpr size_t kCidrsMax = 2;
   Path path = Path("spec").child("cidrs");
   json::Value cidrs = object["spec"]["cidrs"];
   if (cidrs.empty()) errors.required(path, "at least one CIDR required");
+  if (cidrs.size() > kCidrsMax) {
+    json::Document shown = go_struct(schema::networking_v1::kServiceCIDRSpec, object["spec"]);
+    errors.invalid(path, shown.root(), fmt::format("may only hold up to {} values", kCidrsMax));
+    return;
+  }
   size_t at = 0;
+  size_t v6 = 0;
+  bool sound = true;
   for (json::Value cidr : cidrs.items()) {
+    std::string_view text = cidr.as_string();
     Path item = path.index(at++);
-    if (is_cidr(cidr.as_string())) continue;
-    errors.invalid(item, cidr.as_string(),
-                   "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+    Problems problems = cidr_problems(text);
+    report(problems, item, text, errors);
+    if (text.find(':') != std::string_view::npos) ++v6;
+    auto parts = split_once(text, "/");
+    if (!parts) {
+      sound = false;
+      continue;
+    }
+    std::string due = fmt::format("{}/{}", canonical_ip(parts->first), parts->second);
+    if (problems.empty() && due != text)
+      errors.invalid(item, text, fmt::format("must be in canonical form ({})", quote(due)));
+  }
+  if (sound && cidrs.size() == 2 && v6 != 1) {
+    errors.invalid(path, cidrs,
+                   "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and "
+                   "2001:db8::/64");
   }
 }
+
+// A range of the other family may be added to one that stands alone.
 void validate_cidrs_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["cidrs"], after["spec"]["cidrs"], Path("spec").child("cidrs"),
-                     errors);
+  json::Value old = before["spec"]["cidrs"];
+  json::Value now = after["spec"]["cidrs"];
+  Path path = Path("spec").child("cidrs");
+  if (old.size() == 1 && (now.size() == 1 || now.size() == 2)) {
+    if (!json::equal(old.at(0), now.at(0)))
+      errors.invalid(path.index(0), now.at(0), "field is immutable");
+  } else if (!json::equal(old, now)) {
+    errors.invalid(path, now, "field is immutable");
+  }
 }
 
 }  // namespace
@@ -415,7 +534,10 @@ constinit const Resource kIngresses = {
     .subresources = kIngressSubresources,
     .status_subresource = true,
     .generation = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_ingress,
+    .validate_status_update = &validate_ingress_status,
+    .warnings = &ingress_warnings,
 };
 
 constinit const Resource kIngressClasses = {
@@ -428,6 +550,8 @@ constinit const Resource kIngressClasses = {
     .schema = &schema::networking_v1::kIngressClass,
     .columns = kClassColumns,
     .generation = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
+    .apply_defaults = &class_defaults,
     .validate = &validate_class,
     .validate_update = &validate_class_update,
 };
@@ -456,6 +580,7 @@ constinit const Resource kIpAddresses = {
     .scope = Scope::kCluster,
     .schema = &schema::networking_v1::kIPAddress,
     .columns = kAddressColumns,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_address,
     .validate_update = &validate_address_update,
     .valid_name = &valid_address_name,

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "api/pod_rules.h"
+#include "api/pod_warnings.h"
 #include "api/quantity.h"
 #include "base/strings.h"
 
@@ -51,6 +52,8 @@ constexpr Successor kVolumes[] = {
 };
 constexpr std::string_view kNoPod = ": a null labelSelector results in matching no pod";
 
+}  // namespace
+
 void warn_of_terms(json::Value terms, const Path& path, const char* inner, Warnings& out) {
   size_t at = 0;
   for (json::Value item : terms.items()) {
@@ -66,6 +69,8 @@ void warn_of_terms(json::Value terms, const Path& path, const char* inner, Warni
     }
   }
 }
+
+namespace {
 
 void warn_of_selectors(json::Value terms, const Path& path, const char* inner, Warnings& out) {
   size_t at = 0;

@@ -66,11 +66,6 @@ void binding_defaults(json::Node binding) {
   }
 }
 
-// Without rules a role has none, not a list of none.
-void role_defaults(json::Node role) {
-  if (role["rules"].empty()) role.set_null("rules");
-}
-
 void validate_rule(json::Value rule, bool namespaced, const Path& path, FieldErrors& errors) {
   if (rule["verbs"].empty())
     errors.required(path.child("verbs"), "verbs must contain at least one value");
@@ -103,10 +98,20 @@ void validate_rules(json::Value role, bool namespaced, FieldErrors& errors) {
 void validate_role(json::Value role, FieldErrors& errors) { validate_rules(role, true, errors); }
 void validate_cluster_role(json::Value role, FieldErrors& errors) {
   validate_rules(role, false, errors);
+  json::Value aggregation = role["aggregationRule"];
+  if (!aggregation) return;
+  Path path = Path("aggregationRule").child("clusterRoleSelectors");
+  if (aggregation["clusterRoleSelectors"].empty()) {
+    errors.required(path,
+                    "at least one clusterRoleSelector required if aggregationRule is non-nil");
+  }
   size_t at = 0;
-  for (json::Value selector : role["aggregationRule"]["clusterRoleSelectors"].items()) {
-    validate_label_selector(
-        selector, Path("aggregationRule").child("clusterRoleSelectors").index(at++), errors);
+  for (json::Value selector : aggregation["clusterRoleSelectors"].items()) {
+    Path item = path.index(at++);
+    size_t before = errors.causes().size();
+    validate_label_selector(selector, item, errors);
+    if (errors.causes().size() > before)
+      errors.invalid(item, json::Value(), "invalid label selector.");
   }
 }
 
@@ -183,7 +188,7 @@ constinit const Resource kRoles = {
     .schema = &schema::rbac_v1::kRole,
     .columns = kRoleColumns,
     .create_on_update = true,
-    .apply_defaults = &role_defaults,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_role,
     .valid_name = &valid_path_segment_name,
 };
@@ -198,7 +203,7 @@ constinit const Resource kClusterRoles = {
     .schema = &schema::rbac_v1::kClusterRole,
     .columns = kRoleColumns,
     .create_on_update = true,
-    .apply_defaults = &role_defaults,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_cluster_role,
     .valid_name = &valid_path_segment_name,
 };
@@ -212,6 +217,7 @@ constinit const Resource kRoleBindings = {
     .schema = &schema::rbac_v1::kRoleBinding,
     .columns = kBindingColumns,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &binding_defaults,
     .validate = &validate_binding,
     .validate_update = &validate_binding_update,
@@ -228,6 +234,7 @@ constinit const Resource kClusterRoleBindings = {
     .schema = &schema::rbac_v1::kClusterRoleBinding,
     .columns = kBindingColumns,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &binding_defaults,
     .validate = &validate_cluster_binding,
     .validate_update = &validate_binding_update,

@@ -51,6 +51,10 @@ struct Subresource {
 
 struct QuotaRules;  // api/quota.h
 
+// What a kind checks of a changed object's metadata itself. The machinery has checked all of it
+// already, so upstream tells each fault once more for every check.
+enum class MetaChecks : uint8_t { kNone, kChange, kChangeAndWhole };
+
 struct Resource {
   std::string_view group;  // "" for core.
   std::string_view version;
@@ -73,6 +77,8 @@ struct Resource {
   bool generation = false;  // metadata.generation counts changes outside metadata and status.
   bool unconditional_update = true;  // PUT without resourceVersion overwrites.
   bool create_on_update = false;     // PUT of what is not there creates it.
+  MetaChecks meta_checks = MetaChecks::kChange;
+  bool finalizer_names = true;  // A finalizer has to be a standard one or to have a domain.
 
   // Defaults that depend on other fields; runs after the schema's own defaults, on every write.
   void (*apply_defaults)(json::Node object) = nullptr;

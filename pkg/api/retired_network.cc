@@ -84,6 +84,7 @@ constinit const Resource kIngressesExtensions = {
     .schema = &schema::extensions_v1beta1::kIngress,
     .subresources = kIngressParts,
     .status_subresource = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kIngresses,
     .to_stored = &ingress_to_stored,
     .from_stored = &ingress_from_stored,
@@ -98,6 +99,7 @@ constinit const Resource kIngressesV1beta1 = {
     .schema = &schema::extensions_v1beta1::kIngress,
     .subresources = kIngressParts,
     .status_subresource = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kIngresses,
     .to_stored = &ingress_to_stored,
     .from_stored = &ingress_from_stored,
@@ -111,6 +113,7 @@ constinit const Resource kIngressClassesV1beta1 = {
     .singular = "ingressclass",
     .scope = Scope::kCluster,
     .schema = &schema::networking_v1::kIngressClass,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kIngressClasses,
 };
 

@@ -120,6 +120,7 @@ constinit const Resource kPodDisruptionBudgetsV1beta1 = {
     .schema = &schema::policy_v1::kPodDisruptionBudget,
     .subresources = kBudgetParts,
     .status_subresource = true,
+    .meta_checks = MetaChecks::kNone,
     .stored_as = &kPodDisruptionBudgets,
     .to_stored = &budget_to_stored,
     .from_stored = &budget_from_stored,
@@ -134,6 +135,7 @@ constinit const Resource kClusterRolesV1beta1 = {
     .scope = Scope::kCluster,
     .schema = &schema::rbac_v1::kClusterRole,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kClusterRoles,
 };
 
@@ -146,6 +148,7 @@ constinit const Resource kClusterRoleBindingsV1beta1 = {
     .scope = Scope::kCluster,
     .schema = &schema::rbac_v1::kClusterRoleBinding,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kClusterRoleBindings,
 };
 
@@ -157,6 +160,7 @@ constinit const Resource kRolesV1beta1 = {
     .singular = "role",
     .schema = &schema::rbac_v1::kRole,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kRoles,
 };
 
@@ -168,6 +172,7 @@ constinit const Resource kRoleBindingsV1beta1 = {
     .singular = "rolebinding",
     .schema = &schema::rbac_v1::kRoleBinding,
     .create_on_update = true,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kRoleBindings,
 };
 

@@ -141,6 +141,7 @@ constinit const Resource kControllerRevisionsV1beta1 = {
     .plural = "controllerrevisions",
     .singular = "controllerrevision",
     .schema = &schema::apps_v1::kControllerRevision,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kControllerRevisions,
 };
 
@@ -199,6 +200,7 @@ constinit const Resource kControllerRevisionsV1beta2 = {
     .plural = "controllerrevisions",
     .singular = "controllerrevision",
     .schema = &schema::apps_v1::kControllerRevision,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .stored_as = &kControllerRevisions,
 };
 

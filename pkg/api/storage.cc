@@ -184,6 +184,16 @@ void driver_defaults(json::Node object) {
   if (spec["volumeLifecycleModes"].empty())
     spec.set_array("volumeLifecycleModes").push("Persistent");
 }
+// Counts changes only: a new one has no generation.
+void driver_prepare_update(json::Value before, json::Node after, Time) {
+  json::Draft old(before["spec"]);
+  if (json::equal(old.root(), after["spec"])) return;
+  after["metadata"].set("generation", before["metadata"]["generation"].as_int() + 1);
+}
+
+void attributes_prepare_create(json::Node object, Time) {
+  protect_in_use(object, "kubernetes.io/vac-protection");
+}
 
 }  // namespace
 
@@ -197,9 +207,11 @@ constinit const Resource kStorageClasses = {
     .scope = Scope::kCluster,
     .schema = &schema::storage_v1::kStorageClass,
     .columns = kClassColumns,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &class_defaults,
     .validate = &validate_storage_class,
     .validate_update = &validate_storage_class_update,
+    .warnings = &storage_class_warnings,
 };
 
 constinit const Resource kVolumeAttributesClasses = {
@@ -212,6 +224,8 @@ constinit const Resource kVolumeAttributesClasses = {
     .scope = Scope::kCluster,
     .schema = &schema::storage_v1::kVolumeAttributesClass,
     .columns = kAttributesColumns,
+    .meta_checks = MetaChecks::kChangeAndWhole,
+    .prepare_create = &attributes_prepare_create,
     .validate = &validate_volume_attributes,
     .validate_update = &validate_attributes_update,
 };
@@ -244,8 +258,10 @@ constinit const Resource kCsiDrivers = {
     .columns = kDriverColumns,
     .unconditional_update = false,
     .apply_defaults = &driver_defaults,
+    .prepare_update = &driver_prepare_update,
     .validate = &validate_csi_driver,
     .validate_update = &validate_csi_driver_update,
+    .warnings = &csi_driver_warnings,
 };
 
 constinit const Resource kCsiNodes = {
@@ -271,6 +287,7 @@ constinit const Resource kCsiStorageCapacities = {
     .schema = &schema::storage_v1::kCSIStorageCapacity,
     .columns = kCapacityColumns,
     .unconditional_update = false,
+    .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_csi_capacity,
     .validate_update = &validate_csi_capacity_update,
 };

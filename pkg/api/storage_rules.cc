@@ -72,6 +72,39 @@ void validate_topologies(json::Value terms, const Path& path, FieldErrors& error
 
 }  // namespace
 
+void protect_in_use(json::Node object, std::string_view finalizer) {
+  json::Node meta = object.ensure_object("metadata");
+  json::Node list =
+      meta["finalizers"].is_array() ? meta["finalizers"] : meta.set_array("finalizers");
+  for (json::Node item : list.items()) {
+    if (item.as_string() == finalizer) return;
+  }
+  list.push(finalizer);
+}
+
+std::vector<std::string> storage_class_warnings(json::Value object) {
+  std::vector<std::string> out;
+  size_t at = 0;
+  for (json::Value term : object["allowedTopologies"].items()) {
+    Path list = Path("allowedTopologies").index(at++).child("matchLabelExpressions");
+    size_t index = 0;
+    for (json::Value expression : term["matchLabelExpressions"].items()) {
+      Path key = list.index(index++).child("key");
+      std::string_view text = deprecated_label(expression["key"].as_string());
+      if (!text.empty()) out.push_back(fmt::format("{}: {}", key.text(), text));
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> csi_driver_warnings(json::Value object) {
+  json::Value spec = object["spec"];
+  if (spec["tokenRequests"].empty() || spec["serviceAccountTokenInSecrets"]) return {};
+  return {
+      "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to "
+      "prevent possible logging of tokens in volume attributes"};
+}
+
 void validate_storage_class(json::Value object, FieldErrors& errors) {
   static constexpr std::string_view kReclaim[] = {"Delete", "Retain"};
   static constexpr std::string_view kModes[] = {"Immediate", "WaitForFirstConsumer"};
@@ -158,11 +191,8 @@ void validate_csi_driver(json::Value object, FieldErrors& errors) {
   constexpr int64_t kPeriodSecondsMin = 10;
   constexpr int64_t kTokenSecondsMin = 600;
   constexpr int64_t kTokenSecondsMax = int64_t{1} << 32;
-  constexpr size_t kNameBytesMax = 63;
   json::Value spec = object["spec"];
   Path path("spec");
-  if (object["metadata"]["name"].as_string().size() > kNameBytesMax)
-    errors.too_long(Path("metadata").child("name"), kNameBytesMax);
   if (json::Value policy = spec["fsGroupPolicy"])
     check_enum(policy.as_string(), kPolicies, path.child("fsGroupPolicy"), errors);
   std::set<std::string_view> audiences;
@@ -187,6 +217,11 @@ void validate_csi_driver(json::Value object, FieldErrors& errors) {
       period && period.as_int() < kPeriodSecondsMin) {
     errors.invalid(path.child("nodeAllocatableUpdatePeriodSeconds"), period.as_int(),
                    "must be greater than or equal to 10 seconds");
+  }
+  json::Value secrets = spec["serviceAccountTokenInSecrets"];
+  if (secrets.as_bool() && spec["tokenRequests"].empty()) {
+    errors.invalid(path.child("serviceAccountTokenInSecrets"), secrets,
+                   "serviceAccountTokenInSecrets is set but no tokenRequests are specified");
   }
 }
 
@@ -242,11 +277,9 @@ void validate_csi_capacity(json::Value object, FieldErrors& errors) {
   report(dns_subdomain_problems(name), Path("storageClassName"), name, errors);
   if (object["nodeTopology"])
     validate_label_selector(object["nodeTopology"], Path("nodeTopology"), errors);
-  for (const char* field : {"capacity", "maximumVolumeSize"}) {
-    Quantity amount = Quantity::from(object[field]);
-    if (amount.sign() < 0)
-      errors.invalid(Path(field), amount.text(), "must be greater than or equal to 0");
-  }
+  Quantity amount = Quantity::from(object["capacity"]);
+  if (amount.sign() < 0)
+    errors.invalid(Path("capacity"), amount.text(), "must be greater than or equal to 0");
 }
 
 void validate_csi_capacity_update(json::Value before, json::Value after, FieldErrors& errors) {

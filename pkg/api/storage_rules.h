@@ -1,7 +1,9 @@
 #pragma once
 // Rules of storage.k8s.io/v1; each a hook of its row in storage.cc. Wording: Kubernetes. Pure.
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/field_error.h"
 #include "json/json.h"
@@ -32,10 +34,15 @@ inline constexpr std::string_view kVolumeSources[] = {"hostPath",
                                                       "storageos",
                                                       "csi"};
 
+// Adds the finalizer that holds an object as long as something uses it; the protection controllers
+// take it off.
+void protect_in_use(json::Node object, std::string_view finalizer);
 void validate_volume_spec(json::Value spec, const Path& path, FieldErrors& errors);
 void validate_inline_volume_spec(json::Value spec, const Path& path, FieldErrors& errors);
 void validate_storage_class(json::Value object, FieldErrors& errors);
 void validate_storage_class_update(json::Value before, json::Value after, FieldErrors& errors);
+std::vector<std::string> storage_class_warnings(json::Value object);
+std::vector<std::string> csi_driver_warnings(json::Value object);
 void validate_volume_attributes(json::Value object, FieldErrors& errors);
 void validate_attachment(json::Value object, FieldErrors& errors);
 void validate_attachment_update(json::Value before, json::Value after, FieldErrors& errors);

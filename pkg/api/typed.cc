@@ -29,7 +29,8 @@ Shape Shape::of_object(const Struct* schema) {
 Form Shape::form(bool is_object) const {
   if (free_) return is_object ? Form::kMap : Form::kLeaf;
   if (structure_ != nullptr) {
-    bool whole = structure_->atomic || (field_ != nullptr && field_->map_atomic);
+    bool granular = field_ != nullptr && field_->map_granular;
+    bool whole = (structure_->atomic && !granular) || (field_ != nullptr && field_->map_atomic);
     return whole ? Form::kLeaf : Form::kStruct;
   }
   if (type_ == nullptr) return Form::kLeaf;

@@ -30,13 +30,13 @@ bool has_item(json::Value list, std::string_view text) {
 void validate_wildcard(json::Value list, const char* what, bool empty_allowed, const Path& path,
                        FieldErrors& errors) {
   if (list.empty()) errors.required(path, "");
+  if (list.size() > 1 && has_item(list, "*")) {
+    errors.invalid(path, list, fmt::format("if '*' is present, must not specify other {}", what));
+  }
   size_t at = 0;
   for (json::Value item : list.items()) {
     if (item.as_string().empty() && !empty_allowed) errors.required(path.index(at), "");
     ++at;
-  }
-  if (list.size() > 1 && has_item(list, "*")) {
-    errors.invalid(path, list, fmt::format("if '*' is present, must not specify other {}", what));
   }
 }
 
@@ -74,22 +74,21 @@ void validate_resources(json::Value list, const Path& path, FieldErrors& errors)
   }
   if (list.size() > 1 && has_item(list, "*/*")) {
     errors.invalid(path, list, "if '*/*' is present, must not specify other resources");
-  }
-  if (plain && has_item(list, "*")) {
+  } else if (plain && has_item(list, "*")) {
     errors.invalid(path, list,
                    "if '*' is present, must not specify other resources without subresources");
   }
 }
 
-void validate_rule(json::Value rule, const Path& path, FieldErrors& errors) {
+}  // namespace
+
+void validate_admission_rule(json::Value rule, const Path& path, FieldErrors& errors) {
   json::Value operations = rule["operations"];
   Path at = path.child("operations");
-  if (operations.empty()) errors.required(at, "");
+  validate_wildcard(operations, "operations", true, at, errors);
   size_t index = 0;
   for (json::Value operation : operations.items())
     check_enum(operation.as_string(), kOperations, at.index(index++), errors);
-  if (operations.size() > 1 && has_item(operations, "*"))
-    errors.invalid(at, operations, "if '*' is present, must not specify other operations");
   validate_wildcard(rule["apiGroups"], "API groups", true, path.child("apiGroups"), errors);
   validate_wildcard(rule["apiVersions"], "API versions", false, path.child("apiVersions"), errors);
   validate_resources(rule["resources"], path.child("resources"), errors);
@@ -97,9 +96,15 @@ void validate_rule(json::Value rule, const Path& path, FieldErrors& errors) {
     check_enum(scope.as_string(), kScopes, path.child("scope"), errors);
 }
 
+namespace {
+
 void validate_service(json::Value service, const Path& path, FieldErrors& errors) {
   for (const char* field : {"name", "namespace"}) {
     if (service[field].as_string().empty()) errors.required(path.child(field), "");
+  }
+  if (json::Value port = service["port"]; port && !is_port(port.as_int())) {
+    errors.invalid(path.child("port"), port.as_int(),
+                   "port is not valid: must be between 1 and 65535, inclusive");
   }
   if (json::Value target = service["path"]) {
     std::string_view text = target.as_string();
@@ -119,10 +124,6 @@ void validate_service(json::Value service, const Path& path, FieldErrors& errors
       for (const std::string& problem : dns_subdomain_problems(steps[i]))
         errors.invalid(at, text, fmt::format("segment[{}]: {}", i, problem));
     }
-  }
-  if (json::Value port = service["port"]; port && !is_port(port.as_int())) {
-    errors.invalid(path.child("port"), port.as_int(),
-                   "port is not valid: must be between 1 and 65535, inclusive");
   }
 }
 
@@ -155,7 +156,9 @@ void validate_url(std::string_view url, const Path& path, FieldErrors& errors) {
   if (!query.empty()) errors.invalid(path, query, "query parameters are not permitted in the URL");
 }
 
-void validate_client(json::Value client, const Path& path, FieldErrors& errors) {
+}  // namespace
+
+void validate_webhook_client(json::Value client, const Path& path, FieldErrors& errors) {
   json::Value url = client["url"];
   json::Value service = client["service"];
   if (static_cast<bool>(url) == static_cast<bool>(service)) {
@@ -167,7 +170,7 @@ void validate_client(json::Value client, const Path& path, FieldErrors& errors) 
   }
 }
 
-void validate_versions(json::Value versions, const Path& path, FieldErrors& errors) {
+void validate_review_versions(json::Value versions, const Path& path, FieldErrors& errors) {
   if (versions.empty()) {
     errors.required(path, "must specify one of v1, v1beta1");
     return;
@@ -187,7 +190,7 @@ void validate_versions(json::Value versions, const Path& path, FieldErrors& erro
     errors.invalid(path, versions, "must include at least one of v1, v1beta1");
 }
 
-void validate_conditions(json::Value conditions, const Path& path, FieldErrors& errors) {
+void validate_match_conditions(json::Value conditions, const Path& path, FieldErrors& errors) {
   if (conditions.size() > kConditionsMax) errors.too_many(path, conditions.size(), kConditionsMax);
   std::set<std::string_view> names;
   size_t at = 0;
@@ -205,6 +208,8 @@ void validate_conditions(json::Value conditions, const Path& path, FieldErrors& 
   }
 }
 
+namespace {
+
 void validate_webhook_name(std::string_view name, const Path& path, FieldErrors& errors) {
   if (name.empty()) {
     errors.required(path, "");
@@ -221,17 +226,18 @@ void validate_webhook(json::Value hook, const Path& path, FieldErrors& errors) {
   validate_webhook_name(hook["name"].as_string(), path.child("name"), errors);
   size_t at = 0;
   for (json::Value rule : hook["rules"].items())
-    validate_rule(rule, path.child("rules").index(at++), errors);
+    validate_admission_rule(rule, path.child("rules").index(at++), errors);
   auto one_of = [&](const char* field, std::span<const std::string_view> known) {
     if (json::Value value = hook[field])
       check_enum(value.as_string(), known, path.child(field), errors);
   };
   one_of("failurePolicy", kFailures);
   one_of("matchPolicy", kMatches);
-  if (!hook["sideEffects"]) {
+  if (hook["sideEffects"].as_string().empty()) {
     errors.required(path.child("sideEffects"), "must specify one of None, NoneOnDryRun");
+  } else {
+    one_of("sideEffects", kEffects);
   }
-  one_of("sideEffects", kEffects);
   if (json::Value seconds = hook["timeoutSeconds"];
       seconds && (seconds.as_int() < 1 || seconds.as_int() > kTimeoutSecondsMax)) {
     errors.invalid(path.child("timeoutSeconds"), seconds.as_int(),
@@ -240,7 +246,7 @@ void validate_webhook(json::Value hook, const Path& path, FieldErrors& errors) {
   for (const char* field : {"namespaceSelector", "objectSelector"}) {
     if (hook[field]) validate_label_selector(hook[field], path.child(field), errors);
   }
-  validate_client(hook["clientConfig"], path.child("clientConfig"), errors);
+  validate_webhook_client(hook["clientConfig"], path.child("clientConfig"), errors);
   one_of("reinvocationPolicy", kReinvocations);
 }
 
@@ -252,9 +258,9 @@ void validate_webhooks(json::Value object, FieldErrors& errors) {
   for (json::Value hook : object["webhooks"].items()) {
     Path path = Path("webhooks").index(at++);
     validate_webhook(hook, path, errors);
-    validate_versions(hook["admissionReviewVersions"], path.child("admissionReviewVersions"),
-                      errors);
-    validate_conditions(hook["matchConditions"], path.child("matchConditions"), errors);
+    validate_review_versions(hook["admissionReviewVersions"], path.child("admissionReviewVersions"),
+                             errors);
+    validate_match_conditions(hook["matchConditions"], path.child("matchConditions"), errors);
     std::string_view name = hook["name"].as_string();
     if (!name.empty() && !names.insert(name).second) errors.duplicate(path.child("name"), name);
   }

@@ -16,7 +16,7 @@ namespace wherry::apiserver {
 namespace {
 
 // Kinds whose delete answers with the object, not with a Status (Kubernetes API, per resource).
-constexpr std::array<std::string_view, 14> kAnswersWithObject = {
+constexpr std::array<std::string_view, 17> kAnswersWithObject = {
     "namespaces",
     "pods",
     "podtemplates",
@@ -25,9 +25,12 @@ constexpr std::array<std::string_view, 14> kAnswersWithObject = {
     "resourcequotas",
     "persistentvolumes",
     "persistentvolumeclaims",
+    "deviceclasses.resource.k8s.io",
+    "resourceclaims.resource.k8s.io",
+    "resourceclaimtemplates.resource.k8s.io",
+    "resourceslices.resource.k8s.io",
     "csidrivers.storage.k8s.io",
     "csinodes.storage.k8s.io",
-    "csistoragecapacities.storage.k8s.io",
     "storageclasses.storage.k8s.io",
     "volumeattachments.storage.k8s.io",
     "volumeattributesclasses.storage.k8s.io"};

@@ -114,7 +114,10 @@ Result<TokenBinding> find_binding(const store::Store& store, const std::string& 
   std::string name(ref["name"].as_string());
   const auto* row = std::ranges::find(kBindable, kind, &Bindable::kind);
   if (row == std::end(kBindable)) {
-    return Error::bad_request("cannot bind token for serviceaccount to object of type {}", kind);
+    std::string_view version = ref["apiVersion"].as_string();
+    return Error::bad_request("cannot bind token to object of type {}{}, Kind={}",
+                              version.find('/') == std::string_view::npos ? "/" : "", version,
+                              kind);
   }
   std::string_view resource = row->resource;
   ObjectPtr object = store.get(resource, row->namespaced ? ns : std::string_view(), name);

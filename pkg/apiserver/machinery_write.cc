@@ -8,6 +8,7 @@
 #include "api/meta.h"
 #include "api/patch.h"
 #include "api/status.h"
+#include "api/stored_form.h"
 #include "apiserver/bookkeeping.h"
 #include "apiserver/machinery.h"
 #include "apiserver/patch_faults.h"
@@ -125,6 +126,14 @@ api::ApplyOptions tracking(const Context& context, const Target& target,
   return out;
 }
 
+// Fields in their order, and what is not told apart once it is stored.
+json::Draft as_stored(const Resource& resource, json::Draft object) {
+  if (resource.schema == nullptr) return object;
+  json::Document document = object.freeze();
+  Result<json::Draft> stored = api::stored_form(resource, document.root());
+  return stored.ok() ? std::move(stored).value() : json::Draft(document.root());
+}
+
 }  // namespace
 
 Machinery::Machinery(store::Store& store, const Clock& clock, MachineryOptions options)
@@ -227,7 +236,7 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     reservation = TRY(services_.reserve(json::Value(), root, options.dry_run));
   }
 
-  put_in_order(resource.schema, object);
+  object = as_stored(resource, std::move(object));
   root = object.root();
   for (int attempt = 1;; ++attempt) {
     json::Document frozen = object.freeze();
@@ -517,7 +526,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
     reservation = TRY(services_.reserve(before, root, options.dry_run));
   }
 
-  put_in_order(resource.schema, object);
+  object = as_stored(resource, std::move(object));
   json::Document frozen = object.freeze();
   // Some parts of the status have rules of their own.
   bool own_rules = part != nullptr && part->validate_update != nullptr;

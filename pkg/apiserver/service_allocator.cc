@@ -6,6 +6,7 @@
 #include <map>
 
 #include "api/field_error.h"
+#include "api/names.h"
 #include "base/random.h"
 #include "base/strings.h"
 
@@ -53,16 +54,26 @@ std::string port_key(std::string_view protocol, int64_t port) {
   return fmt::format("{}/{}", protocol.empty() ? "TCP" : protocol, port);
 }
 
+Error wrong_addresses(json::Node service, json::Node shown, std::string_view problem) {
+  FieldErrors errors;
+  json::Draft copy(shown);
+  json::Document list = copy.freeze();
+  errors.invalid(Path("spec").child("clusterIPs"), list.root(), problem);
+  return invalid_service(service["metadata"]["name"].as_string(), errors);
+}
+
 // Of the families there is IPv4 only: whether a Service can do with that.
 FieldErrors family_problems(json::Node spec, bool headless_without_selector) {
   FieldErrors errors;
   Path path("spec");
-  std::string policy(spec["ipFamilyPolicy"].as_string());
+  std::string policy(spec["ipFamilyPolicy"].as_string("SingleStack"));
   size_t index = 0;
-  if (policy == "SingleStack" && spec["ipFamilies"].size() > 1) {
+  if (policy == "SingleStack" && spec["ipFamilies"].size() > 1 && !headless_without_selector &&
+      spec["ipFamilies"].at(0).as_string() != spec["ipFamilies"].at(1).as_string()) {
     errors.invalid(path.child("ipFamilyPolicy"), policy,
                    "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are "
                    "specified");
+    return errors;
   }
   if (headless_without_selector) return errors;
   if (policy == "RequireDualStack") {
@@ -258,6 +269,10 @@ Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node af
   json::Node spec = after["spec"];
   if (spec["type"].as_string() == "ExternalName") return {};
   if (spec["clusterIP"].as_string().empty() && !spec["clusterIPs"].empty()) {
+    if (!before) {
+      return wrong_addresses(after, spec["clusterIPs"],
+                             "must be empty when `clusterIP` is not specified");
+    }
     spec.set("clusterIP", spec["clusterIPs"].at(0));
   }
   std::string wanted(spec["clusterIP"].as_string());
@@ -266,26 +281,32 @@ Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node af
   if (!families.empty()) return invalid_service(after["metadata"]["name"].as_string(), families);
   set_families(spec, headless && spec["selector"].empty());
 
+  if (api::is_ipv6(wanted)) {
+    FieldErrors errors;
+    json::Draft list = json::Draft::array();
+    list.root().push(wanted);
+    json::Document shown = list.freeze();
+    errors.invalid(Path("spec").child("clusterIPs").index(0), shown.root(),
+                   "IPv6 is not configured on this cluster");
+    return invalid_service(after["metadata"]["name"].as_string(), errors);
+  }
   std::optional<uint32_t> address = parse_address(wanted);
   if (wanted.empty()) {
     address = TRY(next_address());
     spec.set("clusterIP", format_address(*address));
   } else if (address && before["spec"]["clusterIP"].as_string() != wanted) {
+    bool outside = *address <= first_ || *address >= first_ + count_ - 1;
     std::string problem;
-    if (*address <= first_ || *address >= first_ + count_ - 1) {
-      problem = fmt::format(
-          "failed to allocate IP {}: the provided network does not match the current range",
-          wanted);
+    if (outside) {
+      problem = "the provided network does not match the current range";
     } else if (addresses_.contains(*address)) {
-      problem = fmt::format("failed to allocate IP {}: provided IP is already allocated", wanted);
+      problem = "provided IP is already allocated";
     }
     if (!problem.empty()) {
-      FieldErrors errors;
       json::Draft list = json::Draft::array();
       list.root().push(wanted);
-      json::Document shown = list.freeze();
-      errors.invalid(Path("spec").child("clusterIPs"), shown.root(), problem);
-      return invalid_service(after["metadata"]["name"].as_string(), errors);
+      return wrong_addresses(after, list.root(),
+                             fmt::format("failed to allocate IP {}: {}", wanted, problem));
     }
   } else {
     address.reset();  // Headless, malformed (validation says so), or the one it had.

@@ -4,7 +4,9 @@ namespace wherry::controller {
 namespace {
 
 constexpr const ControllerSpec* kAll[] = {
+    &kAttributesProtection,
     &kCertificateRequests,
+    &kClaimProtection,
     &kClusterRoleAggregation,
     &kDeployment,
     &kDisruption,
@@ -23,6 +25,7 @@ constexpr const ControllerSpec* kAll[] = {
     &kServiceAccountTokens,
     &kTaintEviction,
     &kTokenCleaner,
+    &kVolumeProtection,
 };
 
 }  // namespace

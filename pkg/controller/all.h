@@ -5,7 +5,9 @@
 
 namespace wherry::controller {
 
+extern const ControllerSpec kAttributesProtection;
 extern const ControllerSpec kCertificateRequests;
+extern const ControllerSpec kClaimProtection;
 extern const ControllerSpec kClusterRoleAggregation;
 extern const ControllerSpec kDeployment;
 extern const ControllerSpec kDisruption;
@@ -24,5 +26,6 @@ extern const ControllerSpec kServiceAccount;
 extern const ControllerSpec kServiceAccountTokens;
 extern const ControllerSpec kTaintEviction;
 extern const ControllerSpec kTokenCleaner;
+extern const ControllerSpec kVolumeProtection;
 
 }  // namespace wherry::controller
