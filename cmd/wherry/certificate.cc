@@ -2,17 +2,13 @@
 // asked through its door; without one the files are looked at, and removed for the next start to
 // make them anew.
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <cstdio>
 
 #include "base/strings.h"
 #include "cluster/authority.h"
 #include "cluster/credentials.h"
 #include "commands.h"
-#include "control_door.h"
-#include "kubectl_flags.h"
+#include "door_command.h"
 #include "kubectl_output.h"
 #include "os/file.h"
 #include "stop.h"
@@ -37,10 +33,7 @@ constexpr char kUsage[] =
     "expire\n  wherry certificate rotate-service-key   make a new key for ServiceAccount tokens; "
     "those of the old one stay good\n\nFlags:\n";
 
-int fail(std::string_view what) {
-  std::fprintf(stderr, "wherry certificate: %.*s\n", static_cast<int>(what.size()), what.data());
-  return 1;
-}
+const DoorCommand kCommand = {"certificate", kUsage, kFlags};
 
 Result<std::vector<CertificateFact>> read_files(const std::string& data_dir) {
   std::string folder = data_dir + "/server/tls";
@@ -55,10 +48,7 @@ Result<std::vector<CertificateFact>> read_files(const std::string& data_dir) {
 
 Result<std::vector<CertificateFact>> change_files(const std::string& data_dir,
                                                   const std::string& action) {
-  os::Fd lock = TRY(os::open_file(data_dir + "/wherry.pid", O_RDWR | O_CLOEXEC));
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Error::unavailable("the server on {} is starting or stopping: try again", data_dir);
-  }
+  os::Fd lock = TRY(lock_stopped_server(data_dir));
   std::string folder = data_dir + "/server/tls";
   if (action == "rotate-service-key") {
     return Error::unavailable("no server runs on {}: start it first", data_dir);
@@ -82,22 +72,14 @@ struct Outcome {
 };
 
 Result<Outcome> ask(const std::string& data_dir, const std::string& action) {
-  json::Draft request;
-  request.root().set("verb", "certificate");
-  request.root().set("action", action);
   Outcome out;
   auto time_in = [](json::Value value) { return parse_time(value.as_string()).value_or(Time{}); };
-  Result<void> asked =
-      ask_door(control_door_path(data_dir), request.dump(), -1, [&](json::Value answer) {
-        out.facts.push_back({std::string(answer["name"].as_string()),
-                             std::string(answer["subject"].as_string()), time_in(answer["from"]),
-                             time_in(answer["until"]), time_in(answer["renewal"])});
-      });
-  if (asked.ok()) return out;
-  Code code = asked.error().code();
-  if (code != Code::kUnavailable && code != Code::kNotFound) return std::move(asked).error();
-  out.online = false;
-  out.facts = TRY(change_files(data_dir, action));
+  out.online = TRY(ask_server(data_dir, kCommand.name, action, [&](json::Value answer) {
+    out.facts.push_back({std::string(answer["name"].as_string()),
+                         std::string(answer["subject"].as_string()), time_in(answer["from"]),
+                         time_in(answer["until"]), time_in(answer["renewal"])});
+  }));
+  if (!out.online) out.facts = TRY(change_files(data_dir, action));
   return out;
 }
 
@@ -123,24 +105,18 @@ int print(const Outcome& outcome, const std::string& action) {
   return good || action != "check" ? 0 : 2;
 }
 
+int run(const Flags& flags) {
+  Result<std::string> action =
+      action_of(kCommand, flags, {"check", "rotate", "rotate-ca", "rotate-service-key"});
+  if (!action.ok()) return fail(kCommand, action.error().message());
+  Result<Outcome> done = ask(data_dir_of(flags.text("data-dir")), *action);
+  return done.ok() ? print(*done, *action) : fail(kCommand, done.error().message());
+}
+
 }  // namespace
 
 int run_certificate(int argc, const char* const* argv) {
-  std::span<const char* const> words(argv + 1, static_cast<size_t>(argc - 1));
-  Result<Flags> flags = Flags::parse(kFlags, words);
-  if (!flags.ok()) return fail(flags.error().message());
-  if (flags->on("help")) {
-    std::printf("%s%s", kUsage, kubectl::describe_flags(kFlags).c_str());
-    return 0;
-  }
-  std::string action = flags->arguments().size() == 1 ? flags->arguments()[0] : "";
-  if (action != "check" && action != "rotate" && action != "rotate-ca" &&
-      action != "rotate-service-key") {
-    return fail(
-        "say check, rotate, rotate-ca or rotate-service-key (see wherry certificate --help)");
-  }
-  Result<Outcome> done = ask(data_dir_of(flags->text("data-dir")), action);
-  return done.ok() ? print(*done, action) : fail(done.error().message());
+  return run_door_command(kCommand, argc, argv, &run);
 }
 
 }  // namespace wherry::command

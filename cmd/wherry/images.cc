@@ -14,8 +14,8 @@
 #include "base/strings.h"
 #include "commands.h"
 #include "container/image.h"
+#include "door_command.h"
 #include "images_door.h"
-#include "kubectl_flags.h"
 #include "kubectl_output.h"
 #include "os/file.h"
 #include "stop.h"
@@ -40,18 +40,14 @@ constexpr char kUsage[] =
     "docker-archive or OCI layout as tar, - for standard input\n  wherry images rm "
     "NAME...\n\nFlags:\n";
 
+const DoorCommand kCommand = {"images", kUsage, kFlags};
+
 struct ImageLine {
   std::string id;
   std::vector<std::string> tags, digests;
   uint64_t size_bytes = 0;
 };
 using OnImage = std::function<void(const ImageLine&)>;
-
-std::vector<std::string> strings(json::Value list) {
-  std::vector<std::string> out;
-  for (json::Value item : list.items()) out.emplace_back(item.as_string());
-  return out;
-}
 
 constexpr int kStartPolls = 20;
 constexpr int kStartPollMilliseconds = 250;
@@ -84,8 +80,9 @@ Result<void> ask(const std::string& data_dir, const std::string& request, int fi
     Result<void> asked =
         ask_door(images_door_path(data_dir), request, file, [&on_image](json::Value answer) {
           json::Value image = answer["image"];
-          on_image({std::string(image["id"].as_string()), strings(image["tags"]),
-                    strings(image["digests"]), static_cast<uint64_t>(image["sizeBytes"].as_int())});
+          on_image({std::string(image["id"].as_string()), image["tags"].strings(),
+                    image["digests"].strings(),
+                    static_cast<uint64_t>(image["sizeBytes"].as_int())});
         });
     if (asked.ok()) return asked;
     Code code = asked.error().code();
@@ -165,11 +162,6 @@ Result<void> remove_one(const Flags& flags, const std::string& data_dir, const s
              [&name](const ImageLine&) { std::printf("removed %s\n", name.c_str()); });
 }
 
-int fail(std::string_view what) {
-  std::fprintf(stderr, "wherry images: %.*s\n", static_cast<int>(what.size()), what.data());
-  return 1;
-}
-
 int run(const Flags& flags) {
   std::vector<std::string> words = flags.arguments();
   std::string verb = words.empty() ? "ls" : words[0];
@@ -177,18 +169,19 @@ int run(const Flags& flags) {
   std::string data_dir = data_dir_of(flags.text("data-dir"));
   if (verb == "ls" || verb == "list") {
     Result<void> listed = list(flags, data_dir);
-    return listed.ok() ? 0 : fail(listed.error().message());
+    return listed.ok() ? 0 : fail(kCommand, listed.error().message());
   }
   bool import = verb == "import";
   if (!import && verb != "rm" && verb != "remove") {
-    return fail(fmt::format("unknown command \"{}\": see wherry images --help", verb));
+    return fail(kCommand, fmt::format("unknown command \"{}\": see wherry images --help", verb));
   }
-  if (words.empty()) return fail(fmt::format("{} needs a {}", verb, import ? "file" : "name"));
+  if (words.empty())
+    return fail(kCommand, fmt::format("{} needs a {}", verb, import ? "file" : "name"));
   int code = 0;
   for (const std::string& word : words) {
     Result<void> done =
         import ? import_one(flags, data_dir, word) : remove_one(flags, data_dir, word);
-    if (!done.ok()) code = fail(done.error().message());
+    if (!done.ok()) code = fail(kCommand, done.error().message());
   }
   return code;
 }
@@ -196,14 +189,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 int run_images(int argc, const char* const* argv) {
-  std::span<const char* const> words(argv + 1, static_cast<size_t>(argc - 1));
-  Result<Flags> flags = Flags::parse(kFlags, words);
-  if (!flags.ok()) return fail(flags.error().message());
-  if (flags->on("help")) {
-    std::printf("%s%s", kUsage, kubectl::describe_flags(kFlags).c_str());
-    return 0;
-  }
-  return run(*flags);
+  return run_door_command(kCommand, argc, argv, &run);
 }
 
 }  // namespace wherry::command

@@ -12,16 +12,6 @@ constexpr char kAggregated[] =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
-std::vector<std::string> strings(json::Value list) {
-  std::vector<std::string> out;
-  for (json::Value item : list.items()) out.emplace_back(item.as_string());
-  return out;
-}
-
-bool contains(const std::vector<std::string>& list, std::string_view what) {
-  return std::find(list.begin(), list.end(), what) != list.end();
-}
-
 }  // namespace
 
 std::string ResourceType::label() const {
@@ -54,9 +44,9 @@ void Discovery::read(json::Value list) {
         type.plural = std::string(row["resource"].as_string());
         type.singular = std::string(row["singularResource"].as_string());
         type.namespaced = row["scope"].as_string() == "Namespaced";
-        type.short_names = strings(row["shortNames"]);
-        type.categories = strings(row["categories"]);
-        type.verbs = strings(row["verbs"]);
+        type.short_names = row["shortNames"].strings();
+        type.categories = row["categories"].strings();
+        type.verbs = row["verbs"].strings();
         for (json::Value sub : row["subresources"].items()) {
           type.subresources.emplace_back(sub["subresource"].as_string());
         }

@@ -99,11 +99,35 @@ void validate_request_status(json::Value before, json::Value after, FieldErrors&
   validate_certificate(before, after, errors);
 }
 
+// Who approves decides the conditions, and nothing else of the status.
+void narrow_to_conditions(json::Value before, json::Node after, Time now) {
+  json::Draft sent(after["status"]);
+  after.set("status", before["status"]);
+  after.ensure_object("status").set("conditions", sent.root()["conditions"]);
+  // Times that were not sent: of the change of its status, and of this update.
+  for (json::Node condition : after["status"]["conditions"].items()) {
+    json::Value was;
+    for (json::Value old : before["status"]["conditions"].items()) {
+      if (old["type"].as_string() == condition["type"].as_string()) was = old;
+    }
+    if (condition["lastUpdateTime"].as_string().empty()) {
+      condition.set("lastUpdateTime", format_time(now));
+    }
+    if (!condition["lastTransitionTime"].as_string().empty()) continue;
+    bool steady = was["status"].as_string() == condition["status"].as_string() &&
+                  !was["lastTransitionTime"].as_string().empty();
+    condition.set("lastTransitionTime",
+                  steady ? std::string(was["lastTransitionTime"].as_string()) : format_time(now));
+  }
+}
+
 constexpr std::string_view kRequestShortNames[] = {"csr"};
 constexpr Subresource kRequestSubresources[] = {
     {.name = "approval",
      .kind = "CertificateSigningRequest",
      .verbs = kReadWriteVerbs,
+     .in_status = true,
+     .narrow = &narrow_to_conditions,
      .validate_update = &validate_approval},
     status_of("CertificateSigningRequest"),
 };

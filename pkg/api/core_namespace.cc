@@ -92,6 +92,7 @@ constinit const Resource kNamespaces = {
     .subresources = kSubresources,
     .selectable_fields = kFields,
     .status_subresource = true,
+    .delete_gives_object = true,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &apply_defaults,
     .prepare_create = &prepare_create,

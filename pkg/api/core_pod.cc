@@ -20,7 +20,7 @@ constexpr std::string_view kShortNames[] = {"po"};
 constexpr std::string_view kStreamVerbs[] = {"create", "get"};
 constexpr std::string_view kGetVerb[] = {"get"};
 constexpr std::string_view kProxyVerbs[] = {"create", "delete", "get", "patch", "update"};
-void narrow_to_ephemeral(json::Value before, json::Node after) {
+void narrow_to_ephemeral(json::Value before, json::Node after, Time) {
   json::Draft sent(after["spec"]);
   after.set("spec", before["spec"]);
   after["spec"].set("ephemeralContainers", sent.root()["ephemeralContainers"]);
@@ -299,6 +299,7 @@ constinit const Resource kPods = {
     .graceful_delete = true,
     .status_subresource = true,
     .generation = true,
+    .delete_gives_object = true,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &default_pod,
     .prepare_create = &prepare_create,

@@ -507,6 +507,7 @@ constinit const Resource kServices = {
     .selectable_fields = kFields,
     .status_subresource = true,
     .create_on_update = true,
+    .delete_gives_object = true,
     .apply_defaults = &apply_defaults,
     .prepare_create = &prepare_create,
     .prepare_update = &prepare_update,

@@ -60,6 +60,7 @@ constinit const Resource kServiceAccounts = {
     .schema = &schema::core_v1::kServiceAccount,
     .columns = kColumns,
     .subresources = kSubresources,
+    .delete_gives_object = true,
     .meta_checks = MetaChecks::kChangeAndWhole,
 };
 

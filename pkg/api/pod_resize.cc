@@ -70,7 +70,7 @@ bool same_containers(json::Value before, json::Value after, const Path& path, Fi
 
 }  // namespace
 
-void narrow_to_resize(json::Value before, json::Node after) {
+void narrow_to_resize(json::Value before, json::Node after, Time) {
   json::Draft kept(before);
   json::Draft sent_draft(after);
   json::Document sent = sent_draft.freeze();

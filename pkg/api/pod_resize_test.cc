@@ -23,7 +23,7 @@ struct Outcome {
 Outcome resize(std::string_view before, std::string_view sent) {
   json::Document old = json::Document::parse(before).value();
   json::Draft draft = json::Draft::parse(sent).value();
-  narrow_to_resize(old.root(), draft.root());
+  narrow_to_resize(old.root(), draft.root(), Time{});
   json::Document now = draft.freeze();
   FieldErrors errors;
   validate_resize_update(old.root(), now.root(), errors);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/field_error.h"
+#include "base/clock.h"
 #include "json/json.h"
 
 namespace wherry::api {
@@ -21,10 +22,10 @@ void default_pod(json::Node pod);
 
 // `labels` are those of the pod or template (may be absent).
 void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors);
-// The annotations of a pod that name its containers.
 // Annotations that say what a field says by now agree with it.
 void validate_security_annotations(json::Value annotations, json::Value spec, const Path& path,
                                    FieldErrors& errors);
+// The annotations of a pod that name its containers.
 void validate_pod_annotations(json::Value annotations, json::Value spec, const Path& path,
                               FieldErrors& errors);
 // Writes what matchLabelKeys and mismatchLabelKeys of a new pod mean into the selectors beside
@@ -50,7 +51,7 @@ void validate_ephemeral_update(json::Value before, json::Value after, FieldError
 
 // pods/resize: leaves in `after` the resources of its containers as sent, the rest as it was; and
 // what such a change may not do.
-void narrow_to_resize(json::Value before, json::Node after);
+void narrow_to_resize(json::Value before, json::Node after, Time now);
 void validate_resize_update(json::Value before, json::Value after, FieldErrors& errors);
 
 std::string_view qos_class(json::Value spec);  // "Guaranteed", "Burstable" or "BestEffort".
@@ -67,6 +68,11 @@ void validate_pod_security(json::Value spec, const Path& path, FieldErrors& erro
 // `host_users` is that of the pod.
 void validate_container_security(json::Value context, json::Value host_users, const Path& path,
                                  FieldErrors& errors);
+// A container's env and envFrom; `volumes` are the pod's.
+void validate_env(json::Value container, json::Value volumes, const Path& path,
+                  FieldErrors& errors);
+// The item of that name; absent when there is none.
+json::Value find_named(json::Value list, std::string_view name);
 // `claims` are those of the pod.
 void validate_container_resources(json::Value resources, json::Value claims, const Path& path,
                                   FieldErrors& errors);

@@ -43,9 +43,10 @@ struct Subresource {
   std::string_view group = {}, version = {};     // When they differ from the resource's own.
   std::span<const std::string_view> verbs = {};  // "get", "patch", "update", "create".
   const Struct* schema = nullptr;                // Body type; null for the resource's own or none.
-  // For one that writes a part of the spec: leaves in `after` only what may be changed through it,
-  // the rest as it was; and the rules of such a change, beside those of the kind.
-  void (*narrow)(json::Value before, json::Node after) = nullptr;
+  bool in_status = false;  // It writes the status, or with `narrow` a part of it.
+  // For one that writes only a part: leaves in `after` what may be changed through it, the rest as
+  // it was; and the rules of such a change, beside those of the kind.
+  void (*narrow)(json::Value before, json::Node after, Time now) = nullptr;
   void (*validate_update)(json::Value before, json::Value after, FieldErrors& errors) = nullptr;
 };
 
@@ -77,6 +78,7 @@ struct Resource {
   bool generation = false;  // metadata.generation counts changes outside metadata and status.
   bool unconditional_update = true;  // PUT without resourceVersion overwrites.
   bool create_on_update = false;     // PUT of what is not there creates it.
+  bool delete_gives_object = false;  // A delete answers with the object, not with a Status.
   MetaChecks meta_checks = MetaChecks::kChange;
   bool finalizer_names = true;  // A finalizer has to be a standard one or to have a domain.
 

@@ -4,11 +4,32 @@
 // lists them without the verbs by which programs find what to list and watch, so nothing is counted
 // twice. Their rows are in retired_*.cc. Immutable; any thread.
 
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "api/resource.h"
 
 namespace wherry::api {
+
+// What the versions of a kind have in common.
+struct RetiredKind {
+  std::string_view kind, plural, singular;
+  const Resource* stored_as;
+  std::span<const Subresource> subresources = {};  // With "status", if any.
+};
+
+// The row of one version: `row` says the group, the version, the schema, and what is peculiar to
+// it.
+constexpr Resource retired(const RetiredKind& kind, Resource row) {
+  row.kind = kind.kind;
+  row.plural = kind.plural;
+  row.singular = kind.singular;
+  row.subresources = kind.subresources;
+  row.status_subresource = !kind.subresources.empty();
+  row.stored_as = kind.stored_as;
+  return row;
+}
 
 extern const Resource kDeploymentsExtensions, kDeploymentsV1beta1, kDeploymentsV1beta2,
     kDaemonSetsExtensions, kDaemonSetsV1beta2, kReplicaSetsExtensions, kReplicaSetsV1beta2,

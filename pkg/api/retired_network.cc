@@ -73,58 +73,41 @@ void ingress_from_stored(json::Node ingress) {
   });
 }
 
+constexpr RetiredKind kIngressKind = {"Ingress", "ingresses", "ingress", &kIngresses,
+                                      kIngressParts};
+constexpr RetiredKind kIngressClassKind = {"IngressClass", "ingressclasses", "ingressclass",
+                                           &kIngressClasses};
+constexpr RetiredKind kNetworkPolicyKind = {"NetworkPolicy", "networkpolicies", "networkpolicy",
+                                            &kNetworkPolicies};
+
 }  // namespace
 
-constinit const Resource kIngressesExtensions = {
-    .group = "extensions",
-    .version = "v1beta1",
-    .kind = "Ingress",
-    .plural = "ingresses",
-    .singular = "ingress",
-    .schema = &schema::extensions_v1beta1::kIngress,
-    .subresources = kIngressParts,
-    .status_subresource = true,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kIngresses,
-    .to_stored = &ingress_to_stored,
-    .from_stored = &ingress_from_stored,
-};
+constinit const Resource kIngressesExtensions =
+    retired(kIngressKind, {.group = "extensions",
+                           .version = "v1beta1",
+                           .schema = &schema::extensions_v1beta1::kIngress,
+                           .meta_checks = MetaChecks::kChangeAndWhole,
+                           .to_stored = &ingress_to_stored,
+                           .from_stored = &ingress_from_stored});
 
-constinit const Resource kIngressesV1beta1 = {
-    .group = "networking.k8s.io",
-    .version = "v1beta1",
-    .kind = "Ingress",
-    .plural = "ingresses",
-    .singular = "ingress",
-    .schema = &schema::extensions_v1beta1::kIngress,
-    .subresources = kIngressParts,
-    .status_subresource = true,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kIngresses,
-    .to_stored = &ingress_to_stored,
-    .from_stored = &ingress_from_stored,
-};
+constinit const Resource kIngressesV1beta1 =
+    retired(kIngressKind, {.group = "networking.k8s.io",
+                           .version = "v1beta1",
+                           .schema = &schema::extensions_v1beta1::kIngress,
+                           .meta_checks = MetaChecks::kChangeAndWhole,
+                           .to_stored = &ingress_to_stored,
+                           .from_stored = &ingress_from_stored});
 
-constinit const Resource kIngressClassesV1beta1 = {
-    .group = "networking.k8s.io",
-    .version = "v1beta1",
-    .kind = "IngressClass",
-    .plural = "ingressclasses",
-    .singular = "ingressclass",
-    .scope = Scope::kCluster,
-    .schema = &schema::networking_v1::kIngressClass,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kIngressClasses,
-};
+constinit const Resource kIngressClassesV1beta1 =
+    retired(kIngressClassKind, {.group = "networking.k8s.io",
+                                .version = "v1beta1",
+                                .scope = Scope::kCluster,
+                                .schema = &schema::networking_v1::kIngressClass,
+                                .meta_checks = MetaChecks::kChangeAndWhole});
 
-constinit const Resource kNetworkPoliciesExtensions = {
-    .group = "extensions",
-    .version = "v1beta1",
-    .kind = "NetworkPolicy",
-    .plural = "networkpolicies",
-    .singular = "networkpolicy",
-    .schema = &schema::networking_v1::kNetworkPolicy,
-    .stored_as = &kNetworkPolicies,
-};
+constinit const Resource kNetworkPoliciesExtensions =
+    retired(kNetworkPolicyKind, {.group = "extensions",
+                                 .version = "v1beta1",
+                                 .schema = &schema::networking_v1::kNetworkPolicy});
 
 }  // namespace wherry::api

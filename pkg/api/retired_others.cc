@@ -71,109 +71,74 @@ void budget_from_stored(json::Node budget) {
   }
 }
 
+constexpr RetiredKind kHorizontalPodAutoscalerKind = {
+    "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler",
+    &kHorizontalPodAutoscalers, kScalerParts};
+constexpr RetiredKind kCronJobKind = {"CronJob", "cronjobs", "cronjob", &kCronJobs, kCronJobParts};
+constexpr RetiredKind kPodDisruptionBudgetKind = {"PodDisruptionBudget", "poddisruptionbudgets",
+                                                  "poddisruptionbudget", &kPodDisruptionBudgets,
+                                                  kBudgetParts};
+constexpr RetiredKind kClusterRoleKind = {"ClusterRole", "clusterroles", "clusterrole",
+                                          &kClusterRoles};
+constexpr RetiredKind kClusterRoleBindingKind = {"ClusterRoleBinding", "clusterrolebindings",
+                                                 "clusterrolebinding", &kClusterRoleBindings};
+constexpr RetiredKind kRoleKind = {"Role", "roles", "role", &kRoles};
+constexpr RetiredKind kRoleBindingKind = {"RoleBinding", "rolebindings", "rolebinding",
+                                          &kRoleBindings};
+
 }  // namespace
 
-constinit const Resource kHorizontalPodAutoscalersV2beta1 = {
-    .group = "autoscaling",
-    .version = "v2beta1",
-    .kind = "HorizontalPodAutoscaler",
-    .plural = "horizontalpodautoscalers",
-    .singular = "horizontalpodautoscaler",
-    .schema = &schema::autoscaling_v2beta1::kHorizontalPodAutoscaler,
-    .subresources = kScalerParts,
-    .status_subresource = true,
-    .stored_as = &kHorizontalPodAutoscalers,
-    .to_stored = &scaler_to_stored,
-    .from_stored = &scaler_from_stored,
-};
+constinit const Resource kHorizontalPodAutoscalersV2beta1 = retired(
+    kHorizontalPodAutoscalerKind, {.group = "autoscaling",
+                                   .version = "v2beta1",
+                                   .schema = &schema::autoscaling_v2beta1::kHorizontalPodAutoscaler,
+                                   .to_stored = &scaler_to_stored,
+                                   .from_stored = &scaler_from_stored});
 
-constinit const Resource kHorizontalPodAutoscalersV2beta2 = {
-    .group = "autoscaling",
-    .version = "v2beta2",
-    .kind = "HorizontalPodAutoscaler",
-    .plural = "horizontalpodautoscalers",
-    .singular = "horizontalpodautoscaler",
-    .schema = &schema::autoscaling_v2::kHorizontalPodAutoscaler,
-    .subresources = kScalerParts,
-    .status_subresource = true,
-    .stored_as = &kHorizontalPodAutoscalers,
-};
+constinit const Resource kHorizontalPodAutoscalersV2beta2 = retired(
+    kHorizontalPodAutoscalerKind, {.group = "autoscaling",
+                                   .version = "v2beta2",
+                                   .schema = &schema::autoscaling_v2::kHorizontalPodAutoscaler});
 
-constinit const Resource kCronJobsV1beta1 = {
-    .group = "batch",
-    .version = "v1beta1",
-    .kind = "CronJob",
-    .plural = "cronjobs",
-    .singular = "cronjob",
-    .schema = &schema::batch_v1::kCronJob,
-    .subresources = kCronJobParts,
-    .status_subresource = true,
-    .stored_as = &kCronJobs,
-};
+constinit const Resource kCronJobsV1beta1 = retired(
+    kCronJobKind, {.group = "batch", .version = "v1beta1", .schema = &schema::batch_v1::kCronJob});
 
-constinit const Resource kPodDisruptionBudgetsV1beta1 = {
-    .group = "policy",
-    .version = "v1beta1",
-    .kind = "PodDisruptionBudget",
-    .plural = "poddisruptionbudgets",
-    .singular = "poddisruptionbudget",
-    .schema = &schema::policy_v1::kPodDisruptionBudget,
-    .subresources = kBudgetParts,
-    .status_subresource = true,
-    .meta_checks = MetaChecks::kNone,
-    .stored_as = &kPodDisruptionBudgets,
-    .to_stored = &budget_to_stored,
-    .from_stored = &budget_from_stored,
-};
+constinit const Resource kPodDisruptionBudgetsV1beta1 =
+    retired(kPodDisruptionBudgetKind, {.group = "policy",
+                                       .version = "v1beta1",
+                                       .schema = &schema::policy_v1::kPodDisruptionBudget,
+                                       .meta_checks = MetaChecks::kNone,
+                                       .to_stored = &budget_to_stored,
+                                       .from_stored = &budget_from_stored});
 
-constinit const Resource kClusterRolesV1beta1 = {
-    .group = kAuthorization,
-    .version = "v1beta1",
-    .kind = "ClusterRole",
-    .plural = "clusterroles",
-    .singular = "clusterrole",
-    .scope = Scope::kCluster,
-    .schema = &schema::rbac_v1::kClusterRole,
-    .create_on_update = true,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kClusterRoles,
-};
+constinit const Resource kClusterRolesV1beta1 =
+    retired(kClusterRoleKind, {.group = kAuthorization,
+                               .version = "v1beta1",
+                               .scope = Scope::kCluster,
+                               .schema = &schema::rbac_v1::kClusterRole,
+                               .create_on_update = true,
+                               .meta_checks = MetaChecks::kChangeAndWhole});
 
-constinit const Resource kClusterRoleBindingsV1beta1 = {
-    .group = kAuthorization,
-    .version = "v1beta1",
-    .kind = "ClusterRoleBinding",
-    .plural = "clusterrolebindings",
-    .singular = "clusterrolebinding",
-    .scope = Scope::kCluster,
-    .schema = &schema::rbac_v1::kClusterRoleBinding,
-    .create_on_update = true,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kClusterRoleBindings,
-};
+constinit const Resource kClusterRoleBindingsV1beta1 =
+    retired(kClusterRoleBindingKind, {.group = kAuthorization,
+                                      .version = "v1beta1",
+                                      .scope = Scope::kCluster,
+                                      .schema = &schema::rbac_v1::kClusterRoleBinding,
+                                      .create_on_update = true,
+                                      .meta_checks = MetaChecks::kChangeAndWhole});
 
-constinit const Resource kRolesV1beta1 = {
-    .group = kAuthorization,
-    .version = "v1beta1",
-    .kind = "Role",
-    .plural = "roles",
-    .singular = "role",
-    .schema = &schema::rbac_v1::kRole,
-    .create_on_update = true,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kRoles,
-};
+constinit const Resource kRolesV1beta1 =
+    retired(kRoleKind, {.group = kAuthorization,
+                        .version = "v1beta1",
+                        .schema = &schema::rbac_v1::kRole,
+                        .create_on_update = true,
+                        .meta_checks = MetaChecks::kChangeAndWhole});
 
-constinit const Resource kRoleBindingsV1beta1 = {
-    .group = kAuthorization,
-    .version = "v1beta1",
-    .kind = "RoleBinding",
-    .plural = "rolebindings",
-    .singular = "rolebinding",
-    .schema = &schema::rbac_v1::kRoleBinding,
-    .create_on_update = true,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kRoleBindings,
-};
+constinit const Resource kRoleBindingsV1beta1 =
+    retired(kRoleBindingKind, {.group = kAuthorization,
+                               .version = "v1beta1",
+                               .schema = &schema::rbac_v1::kRoleBinding,
+                               .create_on_update = true,
+                               .meta_checks = MetaChecks::kChangeAndWhole});
 
 }  // namespace wherry::api

@@ -64,144 +64,78 @@ void on_delete_defaults(json::Node object) {
 void deployment_to_stored(json::Node object) { object["spec"].remove("rollbackTo"); }
 void daemon_set_to_stored(json::Node object) { object["spec"].remove("templateGeneration"); }
 
+constexpr RetiredKind kDeploymentKind = {"Deployment", "deployments", "deployment", &kDeployments,
+                                         kDeploymentParts};
+constexpr RetiredKind kDaemonSetKind = {"DaemonSet", "daemonsets", "daemonset", &kDaemonSets,
+                                        kDaemonSetParts};
+constexpr RetiredKind kReplicaSetKind = {"ReplicaSet", "replicasets", "replicaset", &kReplicaSets,
+                                         kReplicaSetParts};
+constexpr RetiredKind kStatefulSetKind = {"StatefulSet", "statefulsets", "statefulset",
+                                          &kStatefulSets, kStatefulSetParts};
+constexpr RetiredKind kControllerRevisionKind = {"ControllerRevision", "controllerrevisions",
+                                                 "controllerrevision", &kControllerRevisions};
+
 }  // namespace
 
-constinit const Resource kDeploymentsExtensions = {
-    .group = "extensions",
-    .version = "v1beta1",
-    .kind = "Deployment",
-    .plural = "deployments",
-    .singular = "deployment",
-    .schema = &schema::extensions_v1beta1::kDeployment,
-    .subresources = kDeploymentParts,
-    .status_subresource = true,
-    .apply_defaults = &extensions_deployment_defaults,
-    .stored_as = &kDeployments,
-    .to_stored = &deployment_to_stored,
-};
+constinit const Resource kDeploymentsExtensions =
+    retired(kDeploymentKind, {.group = "extensions",
+                              .version = "v1beta1",
+                              .schema = &schema::extensions_v1beta1::kDeployment,
+                              .apply_defaults = &extensions_deployment_defaults,
+                              .to_stored = &deployment_to_stored});
 
-constinit const Resource kDaemonSetsExtensions = {
-    .group = "extensions",
-    .version = "v1beta1",
-    .kind = "DaemonSet",
-    .plural = "daemonsets",
-    .singular = "daemonset",
-    .schema = &schema::extensions_v1beta1::kDaemonSet,
-    .subresources = kDaemonSetParts,
-    .status_subresource = true,
-    .apply_defaults = &on_delete_defaults,
-    .stored_as = &kDaemonSets,
-    .to_stored = &daemon_set_to_stored,
-};
+constinit const Resource kDaemonSetsExtensions =
+    retired(kDaemonSetKind, {.group = "extensions",
+                             .version = "v1beta1",
+                             .schema = &schema::extensions_v1beta1::kDaemonSet,
+                             .apply_defaults = &on_delete_defaults,
+                             .to_stored = &daemon_set_to_stored});
 
-constinit const Resource kReplicaSetsExtensions = {
-    .group = "extensions",
-    .version = "v1beta1",
-    .kind = "ReplicaSet",
-    .plural = "replicasets",
-    .singular = "replicaset",
-    .schema = &schema::extensions_v1beta1::kReplicaSet,
-    .subresources = kReplicaSetParts,
-    .status_subresource = true,
-    .apply_defaults = &select_template,
-    .stored_as = &kReplicaSets,
-};
+constinit const Resource kReplicaSetsExtensions =
+    retired(kReplicaSetKind, {.group = "extensions",
+                              .version = "v1beta1",
+                              .schema = &schema::extensions_v1beta1::kReplicaSet,
+                              .apply_defaults = &select_template});
 
-constinit const Resource kDeploymentsV1beta1 = {
-    .group = "apps",
-    .version = "v1beta1",
-    .kind = "Deployment",
-    .plural = "deployments",
-    .singular = "deployment",
-    .schema = &schema::apps_v1::kDeployment,
-    .subresources = kDeploymentParts,
-    .status_subresource = true,
-    .apply_defaults = &beta_deployment_defaults,
-    .stored_as = &kDeployments,
-    .to_stored = &deployment_to_stored,
-};
+constinit const Resource kDeploymentsV1beta1 =
+    retired(kDeploymentKind, {.group = "apps",
+                              .version = "v1beta1",
+                              .schema = &schema::apps_v1::kDeployment,
+                              .apply_defaults = &beta_deployment_defaults,
+                              .to_stored = &deployment_to_stored});
 
-constinit const Resource kStatefulSetsV1beta1 = {
-    .group = "apps",
-    .version = "v1beta1",
-    .kind = "StatefulSet",
-    .plural = "statefulsets",
-    .singular = "statefulset",
-    .schema = &schema::apps_v1::kStatefulSet,
-    .subresources = kStatefulSetParts,
-    .status_subresource = true,
-    .apply_defaults = &on_delete_defaults,
-    .stored_as = &kStatefulSets,
-};
+constinit const Resource kStatefulSetsV1beta1 =
+    retired(kStatefulSetKind, {.group = "apps",
+                               .version = "v1beta1",
+                               .schema = &schema::apps_v1::kStatefulSet,
+                               .apply_defaults = &on_delete_defaults});
 
-constinit const Resource kControllerRevisionsV1beta1 = {
-    .group = "apps",
-    .version = "v1beta1",
-    .kind = "ControllerRevision",
-    .plural = "controllerrevisions",
-    .singular = "controllerrevision",
-    .schema = &schema::apps_v1::kControllerRevision,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kControllerRevisions,
-};
+constinit const Resource kControllerRevisionsV1beta1 =
+    retired(kControllerRevisionKind, {.group = "apps",
+                                      .version = "v1beta1",
+                                      .schema = &schema::apps_v1::kControllerRevision,
+                                      .meta_checks = MetaChecks::kChangeAndWhole});
 
-constinit const Resource kDeploymentsV1beta2 = {
-    .group = "apps",
-    .version = "v1beta2",
-    .kind = "Deployment",
-    .plural = "deployments",
-    .singular = "deployment",
-    .schema = &schema::apps_v1::kDeployment,
-    .subresources = kDeploymentParts,
-    .status_subresource = true,
-    .stored_as = &kDeployments,
-};
+constinit const Resource kDeploymentsV1beta2 =
+    retired(kDeploymentKind,
+            {.group = "apps", .version = "v1beta2", .schema = &schema::apps_v1::kDeployment});
 
-constinit const Resource kDaemonSetsV1beta2 = {
-    .group = "apps",
-    .version = "v1beta2",
-    .kind = "DaemonSet",
-    .plural = "daemonsets",
-    .singular = "daemonset",
-    .schema = &schema::apps_v1::kDaemonSet,
-    .subresources = kDaemonSetParts,
-    .status_subresource = true,
-    .stored_as = &kDaemonSets,
-};
+constinit const Resource kDaemonSetsV1beta2 =
+    retired(kDaemonSetKind,
+            {.group = "apps", .version = "v1beta2", .schema = &schema::apps_v1::kDaemonSet});
 
-constinit const Resource kReplicaSetsV1beta2 = {
-    .group = "apps",
-    .version = "v1beta2",
-    .kind = "ReplicaSet",
-    .plural = "replicasets",
-    .singular = "replicaset",
-    .schema = &schema::apps_v1::kReplicaSet,
-    .subresources = kReplicaSetParts,
-    .status_subresource = true,
-    .stored_as = &kReplicaSets,
-};
+constinit const Resource kReplicaSetsV1beta2 =
+    retired(kReplicaSetKind,
+            {.group = "apps", .version = "v1beta2", .schema = &schema::apps_v1::kReplicaSet});
 
-constinit const Resource kStatefulSetsV1beta2 = {
-    .group = "apps",
-    .version = "v1beta2",
-    .kind = "StatefulSet",
-    .plural = "statefulsets",
-    .singular = "statefulset",
-    .schema = &schema::apps_v1::kStatefulSet,
-    .subresources = kStatefulSetParts,
-    .status_subresource = true,
-    .stored_as = &kStatefulSets,
-};
+constinit const Resource kStatefulSetsV1beta2 =
+    retired(kStatefulSetKind,
+            {.group = "apps", .version = "v1beta2", .schema = &schema::apps_v1::kStatefulSet});
 
-constinit const Resource kControllerRevisionsV1beta2 = {
-    .group = "apps",
-    .version = "v1beta2",
-    .kind = "ControllerRevision",
-    .plural = "controllerrevisions",
-    .singular = "controllerrevision",
-    .schema = &schema::apps_v1::kControllerRevision,
-    .meta_checks = MetaChecks::kChangeAndWhole,
-    .stored_as = &kControllerRevisions,
-};
+constinit const Resource kControllerRevisionsV1beta2 =
+    retired(kControllerRevisionKind, {.group = "apps",
+                                      .version = "v1beta2",
+                                      .schema = &schema::apps_v1::kControllerRevision,
+                                      .meta_checks = MetaChecks::kChangeAndWhole});
 
 }  // namespace wherry::api

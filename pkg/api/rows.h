@@ -45,7 +45,7 @@ inline constexpr std::string_view kAllCategory[] = {"all"};
 inline constexpr std::string_view kApiExtensionsCategory[] = {"api-extensions"};
 
 constexpr Subresource status_of(std::string_view kind) {
-  return {.name = "status", .kind = kind, .verbs = kReadWriteVerbs};
+  return {.name = "status", .kind = kind, .verbs = kReadWriteVerbs, .in_status = true};
 }
 
 }  // namespace wherry::api

@@ -5,21 +5,6 @@
 namespace wherry::apiserver {
 namespace {
 
-void put_user(json::Node node, const User& user) {
-  node.set("username", user.name);
-  if (!user.uid.empty()) node.set("uid", user.uid);
-  if (!user.groups.empty()) {
-    json::Node groups = node.set_array("groups");
-    for (const std::string& group : user.groups) groups.push(group);
-  }
-  if (user.extra.empty()) return;
-  json::Node extra = node.set_object("extra");
-  for (const auto& [key, values] : user.extra) {
-    json::Node list = extra.set_array(key);
-    for (const std::string& value : values) list.push(value);
-  }
-}
-
 void put_reference(json::Node event, const Route& route) {
   if (!route.is_resource) return;
   json::Node reference = event.set_object("objectRef");

@@ -11,16 +11,6 @@ namespace {
 constexpr std::string_view kLevels[] = {"None", "Metadata", "Request", "RequestResponse"};
 constexpr std::string_view kStages[] = {"RequestReceived", "ResponseStarted", "ResponseComplete"};
 
-bool has(const std::vector<std::string>& list, std::string_view wanted) {
-  return std::find(list.begin(), list.end(), wanted) != list.end();
-}
-
-std::vector<std::string> strings(json::Value list) {
-  std::vector<std::string> out;
-  for (json::Value item : list.items()) out.emplace_back(item.as_string());
-  return out;
-}
-
 Result<void> read_stages(json::Value list, const std::string& place, std::vector<AuditStage>& out) {
   for (json::Value item : list.items()) {
     std::string_view name = item.as_string();
@@ -76,14 +66,14 @@ Result<AuditPolicy::Rule> AuditPolicy::parse_rule(json::Value rule, const AuditD
   if (rule["omitManagedFields"]) {
     out.decision.omit_managed_fields = rule["omitManagedFields"].as_bool();
   }
-  out.users = strings(rule["users"]);
-  out.groups = strings(rule["userGroups"]);
-  out.verbs = strings(rule["verbs"]);
-  out.namespaces = strings(rule["namespaces"]);
-  out.paths = strings(rule["nonResourceURLs"]);
+  out.users = rule["users"].strings();
+  out.groups = rule["userGroups"].strings();
+  out.verbs = rule["verbs"].strings();
+  out.namespaces = rule["namespaces"].strings();
+  out.paths = rule["nonResourceURLs"].strings();
   for (json::Value item : rule["resources"].items()) {
-    out.resources.push_back({std::string(item["group"].as_string()), strings(item["resources"]),
-                             strings(item["resourceNames"])});
+    out.resources.push_back({std::string(item["group"].as_string()), item["resources"].strings(),
+                             item["resourceNames"].strings()});
   }
   if (!out.paths.empty() && (!out.resources.empty() || !out.namespaces.empty())) {
     return Error::invalid("{}: a rule is either for resources or for nonResourceURLs", place);
@@ -111,7 +101,7 @@ Result<AuditPolicy> AuditPolicy::parse(std::string_view yaml) {
 
 bool AuditPolicy::fits(const GroupResources& wanted, const Route& route) {
   if (wanted.group != route.group) return false;
-  bool named = wanted.names.empty() || has(wanted.names, route.target.name);
+  bool named = wanted.names.empty() || contains(wanted.names, route.target.name);
   if (wanted.resources.empty()) return named;
   return named &&
          std::any_of(wanted.resources.begin(), wanted.resources.end(),
@@ -121,16 +111,16 @@ bool AuditPolicy::fits(const GroupResources& wanted, const Route& route) {
 }
 
 bool AuditPolicy::fits(const Rule& rule, const User& user, const Route& route) {
-  if (!rule.users.empty() && !has(rule.users, user.name)) return false;
+  if (!rule.users.empty() && !contains(rule.users, user.name)) return false;
   if (!rule.groups.empty() &&
       std::none_of(rule.groups.begin(), rule.groups.end(),
                    [&user](const std::string& group) { return user.in_group(group); })) {
     return false;
   }
-  if (!rule.verbs.empty() && !has(rule.verbs, route.asked_verb)) return false;
+  if (!rule.verbs.empty() && !contains(rule.verbs, route.asked_verb)) return false;
   if (!rule.namespaces.empty() || !rule.resources.empty()) {
     if (!route.is_resource) return false;
-    if (!rule.namespaces.empty() && !has(rule.namespaces, route.target.ns)) return false;
+    if (!rule.namespaces.empty() && !contains(rule.namespaces, route.target.ns)) return false;
     return rule.resources.empty() ||
            std::any_of(rule.resources.begin(), rule.resources.end(),
                        [&route](const GroupResources& wanted) { return fits(wanted, route); });

@@ -15,32 +15,6 @@
 namespace wherry::apiserver {
 namespace {
 
-// Kinds whose delete answers with the object, not with a Status (Kubernetes API, per resource).
-constexpr std::array<std::string_view, 17> kAnswersWithObject = {
-    "namespaces",
-    "pods",
-    "podtemplates",
-    "serviceaccounts",
-    "services",
-    "resourcequotas",
-    "persistentvolumes",
-    "persistentvolumeclaims",
-    "deviceclasses.resource.k8s.io",
-    "resourceclaims.resource.k8s.io",
-    "resourceclaimtemplates.resource.k8s.io",
-    "resourceslices.resource.k8s.io",
-    "csidrivers.storage.k8s.io",
-    "csinodes.storage.k8s.io",
-    "storageclasses.storage.k8s.io",
-    "volumeattachments.storage.k8s.io",
-    "volumeattributesclasses.storage.k8s.io"};
-
-bool answers_with_object(const Resource& resource) {
-  std::string name = resource.group_resource();
-  return std::find(kAnswersWithObject.begin(), kAnswersWithObject.end(), name) !=
-         kAnswersWithObject.end();
-}
-
 // Reviews have no table (Kubernetes answers 406), and neither have the forms of subresources.
 Offers offers_of(const Route& route) {
   const Resource& resource = *route.target.resource;
@@ -219,7 +193,7 @@ Result<void> Handler::remove(Call& call) {
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   DeleteOptions options = TRY(delete_options(call.request));
   Deleted deleted = TRY(parts_.machinery.remove(call.context, target, options));
-  if (!deleted.removed || answers_with_object(*target.resource)) {
+  if (!deleted.removed || target.resource->delete_gives_object) {
     bool accepted = !deleted.removed && options.orphan_dependents == false;
     return write(call, accepted ? 202 : 200, deleted.object, wanted);
   }

@@ -24,29 +24,8 @@ constexpr std::string_view kStatusFields[] = {"status"};
 constexpr std::string_view kSpecFields[] = {"spec"};
 
 bool writes_status(const Target& target) {
-  return target.subresource == "status" || target.subresource == "approval";
-}
-
-// Who approves decides the conditions, and nothing else of the status.
-void keep_to_conditions(json::Value before, json::Node after, Time now) {
-  json::Draft sent(after["status"]);
-  after.set("status", before["status"]);
-  after.ensure_object("status").set("conditions", sent.root()["conditions"]);
-  // Times that were not sent: of the change of its status, and of this update.
-  for (json::Node condition : after["status"]["conditions"].items()) {
-    json::Value was;
-    for (json::Value old : before["status"]["conditions"].items()) {
-      if (old["type"].as_string() == condition["type"].as_string()) was = old;
-    }
-    if (condition["lastUpdateTime"].as_string().empty()) {
-      condition.set("lastUpdateTime", format_time(now));
-    }
-    if (!condition["lastTransitionTime"].as_string().empty()) continue;
-    bool steady = was["status"].as_string() == condition["status"].as_string() &&
-                  !was["lastTransitionTime"].as_string().empty();
-    condition.set("lastTransitionTime",
-                  steady ? std::string(was["lastTransitionTime"].as_string()) : format_time(now));
-  }
+  const api::Subresource* part = target.resource->subresource(target.subresource);
+  return part != nullptr && part->in_status;
 }
 
 void fill_defaults(const Resource& resource, json::Node object) {
@@ -492,8 +471,10 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   }
   carry_over(before, root);
   const api::Subresource* part = resource.subresource(target.subresource);
-  if (how.part == Part::kPart) part->narrow(before, root);
-  if (target.subresource == "approval") keep_to_conditions(before, root, clock_.now());
+  bool narrows = how.part == Part::kPart || how.part == Part::kStatus;
+  if (narrows && part != nullptr && part->narrow != nullptr) {
+    part->narrow(before, root, clock_.now());
+  }
   if (how.part != Part::kWhole && !how.applied) {
     Target tracked = target;
     if (!how.tracked_as.empty()) tracked.subresource = how.tracked_as;

@@ -38,6 +38,21 @@ std::string text_at(json::Value value, std::string_view path) {
 
 }  // namespace
 
+void put_user(json::Node node, const User& user) {
+  if (!user.name.empty()) node.set("username", user.name);
+  if (!user.uid.empty()) node.set("uid", user.uid);
+  if (!user.groups.empty()) {
+    json::Node groups = node.set_array("groups");
+    for (const std::string& group : user.groups) groups.push(group);
+  }
+  if (user.extra.empty()) return;
+  json::Node extra = node.set_object("extra");
+  for (const auto& [key, values] : user.extra) {
+    json::Node list = extra.set_array(key);
+    for (const std::string& value : values) list.push(value);
+  }
+}
+
 bool User::in_group(std::string_view group) const {
   return std::find(groups.begin(), groups.end(), group) != groups.end();
 }

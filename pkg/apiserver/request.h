@@ -31,6 +31,9 @@ struct User {
   bool in_group(std::string_view group) const;
 };
 
+// As the UserInfo of authentication.k8s.io/v1.
+void put_user(json::Node node, const User& user);
+
 inline constexpr std::string_view kAnonymous = "system:anonymous";
 inline constexpr std::string_view kMasters = "system:masters";
 

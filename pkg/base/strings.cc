@@ -1,6 +1,7 @@
 #include "base/strings.h"
 
 #include <fmt/core.h>
+#include <algorithm>
 
 #include <charconv>
 
@@ -19,6 +20,10 @@ std::optional<T> parse_number(std::string_view text) {
 }
 
 }  // namespace
+
+bool contains(const std::vector<std::string>& list, std::string_view item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;

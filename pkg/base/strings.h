@@ -10,6 +10,7 @@
 namespace wherry {
 
 // "a,b,," at ',' gives "a", "b", "", "". An empty text gives one empty part.
+bool contains(const std::vector<std::string>& list, std::string_view item);
 std::vector<std::string_view> split(std::string_view text, char separator);
 // The text before and after the first separator; empty when it does not occur.
 std::optional<std::pair<std::string_view, std::string_view>> split_once(std::string_view text,

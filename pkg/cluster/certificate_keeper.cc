@@ -12,6 +12,8 @@ namespace {
 
 // After a failure (a full disk); a third of the certificate's life is left then.
 constexpr std::chrono::hours kRetry{1};
+// Whatever the certificates say, no more often than this.
+constexpr std::chrono::minutes kLeast{1};
 
 bool same(const Credentials& a, const Credentials& b) {
   return a.server_ca_pem == b.server_ca_pem && a.client_ca_pem == b.client_ca_pem &&
@@ -72,7 +74,8 @@ void CertificateKeeper::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     Result<Time> next = pass();
     if (!next.ok()) log::warn("certificates are not renewed: {}", next.error().message());
-    Result<void> set = timer_->set(next.ok() ? *next : clock_.now() + kRetry);
+    Result<void> set =
+        timer_->set(next.ok() ? std::max(*next, clock_.now() + kLeast) : clock_.now() + kRetry);
     if (!set.ok()) log::warn("certificates: {}", set.error().message());
     pollfd waited[2] = {{timer_->fd(), POLLIN, 0}, {wake_->fd(), POLLIN, 0}};
     while (poll(waited, 2, -1) < 0) {

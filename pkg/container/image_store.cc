@@ -28,16 +28,9 @@ void put_list(const json::Node& node, std::string_view key, const auto& values) 
   for (const std::string& value : values) list.push(value);
 }
 
-std::vector<std::string> get_list(json::Value list) {
-  std::vector<std::string> out;
-  for (json::Value item : list.items()) out.emplace_back(item.as_string());
-  return out;
-}
-
 std::set<std::string> get_set(json::Value list) {
-  std::set<std::string> out;
-  for (json::Value item : list.items()) out.emplace(item.as_string());
-  return out;
+  std::vector<std::string> items = list.strings();
+  return {items.begin(), items.end()};
 }
 
 std::string write_index(const std::map<std::string, ImageRecord>& images,
@@ -189,7 +182,7 @@ Result<void> ImageStore::load() {
     layer.diff_id = value["diffID"].as_string();
     layer.number = static_cast<uint64_t>(value["number"].as_int());
     layer.bytes = static_cast<uint64_t>(value["bytes"].as_int());
-    layer.implied = get_list(value["implied"]);
+    layer.implied = value["implied"].strings();
     layers.push_back(std::move(layer));
   }
   state_ = std::make_unique<State>(directory_ + "/l", layers, geteuid() == 0);
@@ -207,7 +200,7 @@ Result<void> ImageStore::load() {
     Result<ConfigDocument> config = parse_config(*text);
     if (!config.ok()) continue;
     record.document = std::move(config).value();
-    record.layers = get_list(value["layers"]);
+    record.layers = value["layers"].strings();
     if (record.layers.empty()) record.layers = record.document.diff_ids;
     bool whole = std::all_of(record.layers.begin(), record.layers.end(),
                              [&](const std::string& layer) { return state_->layers.has(layer); });

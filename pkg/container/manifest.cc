@@ -15,12 +15,6 @@ constexpr std::string_view kOciManifest = "application/vnd.oci.image.manifest.v1
 constexpr std::string_view kOciIndex = "application/vnd.oci.image.index.v1+json";
 constexpr std::string_view kOciConfig = "application/vnd.oci.image.config.v1+json";
 
-std::vector<std::string> strings(json::Value list) {
-  std::vector<std::string> out;
-  for (json::Value item : list.items()) out.emplace_back(item.as_string());
-  return out;
-}
-
 std::vector<std::string> keys(json::Value object) {
   std::vector<std::string> out;
   for (auto [key, value] : object.members()) out.emplace_back(key);
@@ -121,15 +115,15 @@ Result<ConfigDocument> parse_config(std::string_view text) {
   }
   ConfigDocument out;
   out.created = root["created"].as_string();
-  out.diff_ids = strings(root["rootfs"]["diff_ids"]);
+  out.diff_ids = root["rootfs"]["diff_ids"].strings();
   for (const std::string& diff_id : out.diff_ids) {
     if (!valid_digest(diff_id))
       return Error::invalid("image config with invalid diff id {}", diff_id);
   }
   json::Value config = root["config"];
-  out.config.entrypoint = strings(config["Entrypoint"]);
-  out.config.command = strings(config["Cmd"]);
-  out.config.env = strings(config["Env"]);
+  out.config.entrypoint = config["Entrypoint"].strings();
+  out.config.command = config["Cmd"].strings();
+  out.config.env = config["Env"].strings();
   out.config.working_dir = config["WorkingDir"].as_string();
   out.config.user = config["User"].as_string();
   out.config.stop_signal = config["StopSignal"].as_string();

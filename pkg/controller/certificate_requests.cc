@@ -56,22 +56,12 @@ constexpr Usage kUsages[] = {
     {"netscape sgc", {}, "nsSGC"},
 };
 
-bool has(const std::vector<std::string>& list, std::string_view wanted) {
-  return std::find(list.begin(), list.end(), wanted) != list.end();
-}
-
-std::vector<std::string> strings(json::Value list) {
-  std::vector<std::string> out;
-  for (json::Value item : list.items()) out.emplace_back(item.as_string());
-  return out;
-}
-
 // The usages of a kubelet's certificate, with which an RSA key may also encipher keys.
 bool kubelet_usages(std::vector<std::string> usages, std::string_view purpose) {
   std::sort(usages.begin(), usages.end());
   usages.erase(std::unique(usages.begin(), usages.end()), usages.end());
   std::erase(usages, "key encipherment");
-  return usages.size() == 2 && has(usages, "digital signature") && has(usages, purpose);
+  return usages.size() == 2 && contains(usages, "digital signature") && contains(usages, purpose);
 }
 
 std::string check_client(const std::vector<std::string>& usages) {
@@ -80,7 +70,7 @@ std::string check_client(const std::vector<std::string>& usages) {
       return "invalid usage for client certificate: " + usage;
     }
   }
-  if (!has(usages, "client auth")) {
+  if (!contains(usages, "client auth")) {
     return "missing required usage for client certificate: client auth";
   }
   return {};
@@ -154,7 +144,7 @@ std::vector<ApprovalRule> approval_rules(json::Value object) {
   json::Value spec = object["spec"];
   if (spec["signerName"].as_string() != kKubeletClient) return {};
   Result<pki::SigningRequest> request = request_in(object);
-  if (!request.ok() || !check_kubelet_client(*request, strings(spec["usages"])).empty()) return {};
+  if (!request.ok() || !check_kubelet_client(*request, spec["usages"].strings()).empty()) return {};
   std::vector<ApprovalRule> rules;
   if (request->subject.common_name == spec["username"].as_string()) {
     rules.push_back({"selfnodeclient",
@@ -209,7 +199,7 @@ Result<pki::Certificate> sign_request(const pki::Authority& authority, json::Val
     std::vector<std::string>& to =
         known->extended.empty() ? wanted.key_usages : wanted.extended_key_usages;
     std::string name(known->extended.empty() ? known->key_usage : known->extended);
-    if (!has(to, name)) to.push_back(name);
+    if (!contains(to, name)) to.push_back(name);
   }
   return authority.issue(request.key, wanted);
 }
@@ -304,7 +294,7 @@ class CertificateRequests final : public Reconciler {
     const ClusterFacts& facts = context_.facts;
     if (!is_known_signer(signer) || facts.client_authority == nullptr) return {};
     pki::SigningRequest request = TRY(request_in(root));
-    std::string why = refusal(signer, request, strings(root["spec"]["usages"]));
+    std::string why = refusal(signer, request, root["spec"]["usages"].strings());
     json::Draft draft(root);
     if (!why.empty()) {
       add_condition(draft.root(), "Failed", "SignerValidationFailure", why, now);

@@ -62,6 +62,8 @@ class Value {
   MemberRange members() const;
   ItemRange items() const;
 
+  std::vector<std::string> strings() const;  // as_string() of each item.
+
   std::string dump() const;         // Compact.
   std::string dump_pretty() const;  // Four spaces, as kubectl prints.
 

@@ -111,6 +111,13 @@ Value::ItemRange Value::items() const {
   return {unsafe_yyjson_get_first(raw_), size()};
 }
 
+std::vector<std::string> Value::strings() const {
+  std::vector<std::string> out;
+  out.reserve(size());
+  for (Value item : items()) out.emplace_back(item.as_string());
+  return out;
+}
+
 std::string Value::dump() const { return write(raw_, YYJSON_WRITE_NOFLAG); }
 std::string Value::dump_pretty() const { return write(raw_, YYJSON_WRITE_PRETTY); }
 

@@ -22,6 +22,7 @@ plane_start() {
       plane_identity
       return 0
     fi
+    kill -0 "$(cat "$FOLDER/pid")" 2> /dev/null || break
     sleep 0.02
   done
   echo "the server does not come up:" >&2

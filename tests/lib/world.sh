@@ -26,6 +26,8 @@ world_open() {
   local tag=${WORLD##*.}
   NODE_NS=wherry-$tag-node OUTSIDE_NS=wherry-$tag-out
   DATA=$WORLD/d KUBECONFIG_FILE=$WORLD/admin.yaml
+  OWN_NETNS_FOLDER=
+  [ -d /run/netns ] || OWN_NETNS_FOLDER=1
   ip netns add "$NODE_NS" && ip netns add "$OUTSIDE_NS" || return 1
   ip -n "$NODE_NS" link set lo up
   ip -n "$OUTSIDE_NS" link set lo up
@@ -132,5 +134,9 @@ world_close() {
   for folder in $(world_cgroups); do rmdir "$folder" 2> /dev/null; done
   ip netns del "$NODE_NS" 2> /dev/null
   ip netns del "$OUTSIDE_NS" 2> /dev/null
+  # ip leaves its folder behind, mounted upon itself.
+  if [ -n "${OWN_NETNS_FOLDER:-}" ] && [ -z "$(ls -A /run/netns)" ]; then
+    umount /run/netns && rmdir /run/netns
+  fi
   [ -n "${KEEP:-}" ] || rm -rf "$WORLD"
 }
