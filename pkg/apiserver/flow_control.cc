@@ -55,8 +55,8 @@ class FlowControl::Follower final : public store::Watcher {
   std::unique_ptr<store::Subscription> schemas_, levels_;
 };
 
-FlowControl::FlowControl(store::Store& store, unsigned seats)
-    : store_(store), server_seats_(seats) {}
+FlowControl::FlowControl(store::Store& store, const Clock& clock, unsigned seats)
+    : store_(store), clock_(clock), server_seats_(seats) {}
 FlowControl::~FlowControl() = default;
 
 Result<void> FlowControl::start() {
@@ -87,7 +87,7 @@ void FlowControl::rebuild() {
     std::shared_ptr<FlowLevel> level;
     if (one.document.root()["spec"]["type"].as_string() == "Limited") {
       auto known = levels_.find(name);
-      level = known != levels_.end() ? known->second : std::make_shared<FlowLevel>();
+      level = known != levels_.end() ? known->second : std::make_shared<FlowLevel>(clock_);
       levels[name] = level;
       list->push_back(level);
     }
@@ -162,8 +162,7 @@ FlowControl::Verdict FlowControl::admit(http::Request& request, http::Response& 
     return Verdict::kRun;
   }
   if (level == nullptr) return Verdict::kRun;
-  FlowLevel::Entry entry =
-      level->enter(schema->flow(asked), width(request, asked), std::chrono::steady_clock::now());
+  FlowLevel::Entry entry = level->enter(schema->flow(asked), width(request, asked));
   if (entry.turn != nullptr) return response.wait_for(std::move(entry.turn)), Verdict::kWait;
   if (entry.seat == nullptr) return refuse(response), Verdict::kRefused;
   response.hold(std::move(entry.seat));

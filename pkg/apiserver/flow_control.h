@@ -23,6 +23,7 @@
 
 #include "apiserver/flow_config.h"
 #include "apiserver/routes.h"
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "http/message.h"
 #include "store/store.h"
@@ -33,7 +34,7 @@ class FlowControl {
  public:
   static constexpr unsigned kSeats = 48;
 
-  explicit FlowControl(store::Store& store, unsigned seats = kSeats);
+  FlowControl(store::Store& store, const Clock& clock, unsigned seats = kSeats);
   ~FlowControl();
   FlowControl(const FlowControl&) = delete;
 
@@ -57,6 +58,7 @@ class FlowControl {
   unsigned width(const http::Request& request, const Attributes& asked) const;
 
   store::Store& store_;
+  const Clock& clock_;
   const unsigned server_seats_;
   // Never the same for two configurations of the process; 0 before start().
   std::atomic<uint64_t> generation_{0};

@@ -8,7 +8,7 @@ namespace {
 
 class FlowControlTest : public MachineryTest {
  protected:
-  FlowControlTest() : keeper_(*machinery_), control_(*store_, 48) {
+  FlowControlTest() : keeper_(*machinery_), control_(*store_, waiting_clock_, 48) {
     EXPECT_TRUE(keeper_.keep().ok());
     EXPECT_TRUE(control_.start().ok());
   }
@@ -78,6 +78,7 @@ class FlowControlTest : public MachineryTest {
   }
 
   FlowKeeper keeper_;
+  const SystemClock waiting_clock_;
   FlowControl control_;
 };
 

@@ -16,12 +16,9 @@ double seconds(Duration duration) { return std::chrono::duration<double>(duratio
 }  // namespace
 
 Seat::Seat(std::shared_ptr<FlowLevel> level, unsigned width, int queue)
-    : level_(std::move(level)),
-      width_(width),
-      queue_(queue),
-      since_(std::chrono::steady_clock::now()) {}
+    : level_(std::move(level)), width_(width), queue_(queue), since_(level_->clock_.monotonic()) {}
 
-Seat::~Seat() { level_->leave(width_, queue_, std::chrono::steady_clock::now() - since_); }
+Seat::~Seat() { level_->leave(width_, queue_, level_->clock_.monotonic() - since_); }
 
 void FlowLevel::configure(const FlowLimits& limits, const FlowLevelList& all) {
   Granted granted;
@@ -81,7 +78,7 @@ unsigned FlowLevel::limit() {
   return limits_.seats + std::min(free, limits_.borrowable);
 }
 
-FlowLevel::Entry FlowLevel::enter(uint64_t flow, unsigned width, MonotonicTime now) {
+FlowLevel::Entry FlowLevel::enter(uint64_t flow, unsigned width) {
   unsigned seats = seats_.load(std::memory_order_relaxed);
   if (take(width, seats, false)) {
     return {std::make_shared<const Seat>(shared_from_this(), width, -1), nullptr};
@@ -99,7 +96,7 @@ FlowLevel::Entry FlowLevel::enter(uint64_t flow, unsigned width, MonotonicTime n
     if (queue.turns.size() >= limits_.queue_length) prune(queue);
     if (queue.turns.size() >= limits_.queue_length) return entry;
     if (queue.turns.empty()) queue.used = std::max(queue.used, served_);
-    entry.turn = std::make_shared<FlowTurn>(now + kWaitMax, width);
+    entry.turn = std::make_shared<FlowTurn>(clock_.monotonic() + kWaitMax, width);
     queue.turns.push_back(entry.turn);
     state_.fetch_add(kOneWaiting);
     // Seats given back since the look above saw nobody waiting.

@@ -76,6 +76,7 @@ class FlowLevel : public std::enable_shared_from_this<FlowLevel> {
   // How long requests wait at most.
   static constexpr std::chrono::seconds kWaitMax{15};
 
+  explicit FlowLevel(const Clock& clock) : clock_(clock) {}
   void configure(const FlowLimits& limits, const FlowLevelList& all) EXCLUDES(mutex_);
 
   struct Entry {
@@ -83,7 +84,7 @@ class FlowLevel : public std::enable_shared_from_this<FlowLevel> {
     std::shared_ptr<FlowTurn> turn;  // or it waits;
     // neither: it is refused.
   };
-  Entry enter(uint64_t flow, unsigned width, MonotonicTime now) EXCLUDES(mutex_);
+  Entry enter(uint64_t flow, unsigned width) EXCLUDES(mutex_);
 
   unsigned in_use() const { return seats_of(state_.load(std::memory_order_relaxed)); }
   unsigned waiting() const { return waiting_of(state_.load(std::memory_order_relaxed)); }
@@ -112,6 +113,7 @@ class FlowLevel : public std::enable_shared_from_this<FlowLevel> {
   void dispatch(Granted& granted) REQUIRES(mutex_);
   static void grant(const Granted& granted);
 
+  const Clock& clock_;
   // Seats taken in the low half, requests waiting in the high one.
   std::atomic<uint64_t> state_{0};
   std::atomic<unsigned> seats_{0};

@@ -7,16 +7,15 @@
 namespace wherry::apiserver {
 namespace {
 
-MonotonicTime now() { return std::chrono::steady_clock::now(); }
-
 struct Levels {
   explicit Levels(std::vector<FlowLimits> limits) {
     auto list = std::make_shared<std::vector<std::shared_ptr<FlowLevel>>>();
-    for (size_t i = 0; i < limits.size(); ++i) list->push_back(std::make_shared<FlowLevel>());
+    for (size_t i = 0; i < limits.size(); ++i) list->push_back(std::make_shared<FlowLevel>(clock));
     all = list;
     for (size_t i = 0; i < limits.size(); ++i) (*all)[i]->configure(limits[i], all);
   }
   FlowLevel& operator[](size_t at) const { return *(*all)[at]; }
+  FakeClock clock;
   FlowLevelList all;
 };
 
@@ -28,10 +27,10 @@ TEST(FlowLevel, SeatsAreTakenAndGivenBack) {
   Levels levels({queuing(3)});
   FlowLevel& level = levels[0];
   std::vector<SeatPtr> seats;
-  for (int i = 0; i < 3; ++i) seats.push_back(level.enter(1, 1, now()).seat);
+  for (int i = 0; i < 3; ++i) seats.push_back(level.enter(1, 1).seat);
   EXPECT_NE(seats[2], nullptr);
   EXPECT_EQ(level.in_use(), 3U);
-  FlowLevel::Entry late = level.enter(1, 1, now());
+  FlowLevel::Entry late = level.enter(1, 1);
   EXPECT_EQ(late.seat, nullptr);
   ASSERT_NE(late.turn, nullptr);
   EXPECT_EQ(level.waiting(), 1U);
@@ -47,23 +46,23 @@ TEST(FlowLevel, SeatsAreTakenAndGivenBack) {
 
 TEST(FlowLevel, RefusesWithoutQueues) {
   Levels levels({FlowLimits{.seats = 1}});
-  SeatPtr seat = levels[0].enter(1, 1, now()).seat;
-  FlowLevel::Entry refused = levels[0].enter(1, 1, now());
+  SeatPtr seat = levels[0].enter(1, 1).seat;
+  FlowLevel::Entry refused = levels[0].enter(1, 1);
   EXPECT_EQ(refused.seat, nullptr);
   EXPECT_EQ(refused.turn, nullptr);
   seat.reset();
-  EXPECT_NE(levels[0].enter(1, 1, now()).seat, nullptr);
+  EXPECT_NE(levels[0].enter(1, 1).seat, nullptr);
 }
 
 TEST(FlowLevel, AFullQueueRefusesUnlessClientsHaveLeft) {
   Levels levels(
       {FlowLimits{.seats = 1, .queues_up = true, .queues = 1, .hand_size = 1, .queue_length = 2}});
-  SeatPtr seat = levels[0].enter(1, 1, now()).seat;
-  FlowLevel::Entry one = levels[0].enter(1, 1, now());
-  FlowLevel::Entry two = levels[0].enter(1, 1, now());
-  EXPECT_EQ(levels[0].enter(1, 1, now()).turn, nullptr);
+  SeatPtr seat = levels[0].enter(1, 1).seat;
+  FlowLevel::Entry one = levels[0].enter(1, 1);
+  FlowLevel::Entry two = levels[0].enter(1, 1);
+  EXPECT_EQ(levels[0].enter(1, 1).turn, nullptr);
   one.turn.reset();
-  EXPECT_NE(levels[0].enter(1, 1, now()).turn, nullptr);
+  EXPECT_NE(levels[0].enter(1, 1).turn, nullptr);
   EXPECT_FALSE(two.turn->granted());
   seat.reset();  // Those that left are passed over.
   EXPECT_TRUE(two.turn->granted());
@@ -72,9 +71,9 @@ TEST(FlowLevel, AFullQueueRefusesUnlessClientsHaveLeft) {
 TEST(FlowLevel, AWaiterThatLeavesWithItsSeatGivesItBack) {
   Levels levels(
       {FlowLimits{.seats = 1, .queues_up = true, .queues = 1, .hand_size = 1, .queue_length = 5}});
-  SeatPtr seat = levels[0].enter(1, 1, now()).seat;
-  FlowLevel::Entry one = levels[0].enter(1, 1, now());
-  FlowLevel::Entry two = levels[0].enter(2, 1, now());
+  SeatPtr seat = levels[0].enter(1, 1).seat;
+  FlowLevel::Entry one = levels[0].enter(1, 1);
+  FlowLevel::Entry two = levels[0].enter(2, 1);
   seat.reset();
   ASSERT_TRUE(one.turn->granted());
   one.turn.reset();
@@ -86,15 +85,15 @@ TEST(FlowLevel, BorrowsWhatOthersLendAndDoNotUse) {
   lender.lendable = 2;
   Levels levels({queuing(1), lender, queuing(1)});
   std::vector<SeatPtr> seats;
-  for (int i = 0; i < 3; ++i) seats.push_back(levels[0].enter(1, 1, now()).seat);
+  for (int i = 0; i < 3; ++i) seats.push_back(levels[0].enter(1, 1).seat);
   EXPECT_NE(seats[2], nullptr);
-  EXPECT_EQ(levels[0].enter(1, 1, now()).seat, nullptr);
+  EXPECT_EQ(levels[0].enter(1, 1).seat, nullptr);
   // The third level has its own seat, and nothing is left to lend to it.
-  SeatPtr third = levels[2].enter(1, 1, now()).seat;
+  SeatPtr third = levels[2].enter(1, 1).seat;
   EXPECT_NE(third, nullptr);
-  EXPECT_EQ(levels[2].enter(1, 1, now()).seat, nullptr);
+  EXPECT_EQ(levels[2].enter(1, 1).seat, nullptr);
   // The lender's own seats are its own at once.
-  for (int i = 0; i < 4; ++i) seats.push_back(levels[1].enter(1, 1, now()).seat);
+  for (int i = 0; i < 4; ++i) seats.push_back(levels[1].enter(1, 1).seat);
   EXPECT_NE(seats.back(), nullptr);
 }
 
@@ -104,17 +103,17 @@ TEST(FlowLevel, BorrowingHasALimit) {
   FlowLimits modest = queuing(1);
   modest.borrowable = 1;
   Levels levels({modest, lender});
-  SeatPtr own = levels[0].enter(1, 1, now()).seat;
-  SeatPtr lent = levels[0].enter(1, 1, now()).seat;
+  SeatPtr own = levels[0].enter(1, 1).seat;
+  SeatPtr lent = levels[0].enter(1, 1).seat;
   EXPECT_NE(lent, nullptr);
-  EXPECT_EQ(levels[0].enter(1, 1, now()).seat, nullptr);
+  EXPECT_EQ(levels[0].enter(1, 1).seat, nullptr);
 }
 
 TEST(FlowLevel, AWideRequestRunsAlone) {
   Levels levels({queuing(2)});
-  SeatPtr wide = levels[0].enter(1, 10, now()).seat;
+  SeatPtr wide = levels[0].enter(1, 10).seat;
   EXPECT_NE(wide, nullptr);
-  FlowLevel::Entry small = levels[0].enter(2, 1, now());
+  FlowLevel::Entry small = levels[0].enter(2, 1);
   EXPECT_EQ(small.seat, nullptr);
   wide.reset();
   EXPECT_TRUE(small.turn->granted());
@@ -128,12 +127,13 @@ TEST(FlowLevel, AQuietFlowDoesNotWaitForALoudOne) {
   constexpr uint64_t kLoud = 0x9e3779b97f4a7c15ULL;
   constexpr uint64_t kQuiet = 0xbf58476d1ce4e5b9ULL;
   std::vector<SeatPtr> running;
-  for (int i = 0; i < 2; ++i) running.push_back(level.enter(kLoud, 1, now()).seat);
+  for (int i = 0; i < 2; ++i) running.push_back(level.enter(kLoud, 1).seat);
   std::deque<std::shared_ptr<FlowTurn>> loud;
-  for (int i = 0; i < 200; ++i) loud.push_back(level.enter(kLoud, 1, now()).turn);
+  for (int i = 0; i < 200; ++i) loud.push_back(level.enter(kLoud, 1).turn);
   ASSERT_NE(loud.back(), nullptr);
   // Some of the loud flow's have been served, and charged, when the quiet one comes.
   auto serve_one = [&] {
+    levels.clock.advance(std::chrono::milliseconds(1));
     running.erase(running.begin());
     for (auto& turn : loud) {
       if (turn == nullptr || !turn->granted()) continue;
@@ -143,7 +143,7 @@ TEST(FlowLevel, AQuietFlowDoesNotWaitForALoudOne) {
   };
   for (int i = 0; i < 20; ++i) serve_one();
   for (int round = 0; round < 10; ++round) {
-    std::shared_ptr<FlowTurn> quiet = level.enter(kQuiet, 1, now()).turn;
+    std::shared_ptr<FlowTurn> quiet = level.enter(kQuiet, 1).turn;
     ASSERT_NE(quiet, nullptr);
     int served_before = 0;
     for (; !quiet->granted() && served_before < 100; ++served_before) serve_one();
@@ -154,10 +154,10 @@ TEST(FlowLevel, AQuietFlowDoesNotWaitForALoudOne) {
 
 TEST(FlowLevel, ReconfiguringLosesNobody) {
   Levels levels({queuing(1)});
-  SeatPtr seat = levels[0].enter(1, 1, now()).seat;
+  SeatPtr seat = levels[0].enter(1, 1).seat;
   std::vector<std::shared_ptr<FlowTurn>> turns;
   for (uint64_t flow = 0; flow < 20; ++flow) {
-    turns.push_back(levels[0].enter(flow * 0x9e3779b97f4a7c15ULL, 1, now()).turn);
+    turns.push_back(levels[0].enter(flow * 0x9e3779b97f4a7c15ULL, 1).turn);
   }
   FlowLimits fewer = queuing(5);
   fewer.queues = 2;
@@ -177,7 +177,7 @@ TEST(FlowLevel, ManyThreadsLoseNoWakeUp) {
   for (uint64_t thread = 0; thread < 8; ++thread) {
     threads.emplace_back([&, thread] {
       for (int i = 0; i < 2000; ++i) {
-        FlowLevel::Entry entry = level.enter(thread, 1, now());
+        FlowLevel::Entry entry = level.enter(thread, 1);
         while (entry.turn != nullptr && !entry.turn->granted()) std::this_thread::yield();
         if (entry.turn != nullptr) entry.seat = entry.turn->take_seat();
         unsigned taken = level.in_use();

@@ -46,7 +46,7 @@ struct ApiServer::Parts {
         watches(*options.store, *options.clock),
         streams(*options.store, options.nodes),
         proxy(*options.store),
-        flows(*options.store),
+        flows(*options.store, waiting_clock),
         flow_keeper(machinery),
         handler({machinery, authenticator, authoriser, discovery, pages, watches, streams, proxy,
                  options.pages, flows, options.auditor}) {}
@@ -61,6 +61,7 @@ struct ApiServer::Parts {
   Watches watches;
   Streams streams;
   Proxy proxy;
+  const SystemClock waiting_clock;  // Connections wait in real time, whatever a test says it is.
   FlowControl flows;
   FlowKeeper flow_keeper;
   Handler handler;
