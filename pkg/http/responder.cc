@@ -1,6 +1,7 @@
 #include "http/responder.h"
 
 #include <algorithm>
+#include <charconv>
 #include <ctime>
 
 namespace wherry::http {
@@ -29,8 +30,17 @@ const std::string& date_now() {
 }
 
 void append_clean(std::string& out, std::string_view value) {
-  for (char c : value)
-    out += (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f ? ' ' : c;
+  size_t at = out.size();
+  out += value;
+  for (; at < out.size(); ++at) {
+    char& c = out[at];
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) c = ' ';
+  }
+}
+
+void append_number(std::string& out, size_t number) {
+  char text[20];
+  out.append(text, std::to_chars(text, text + sizeof(text), number).ptr);
 }
 
 }  // namespace
@@ -38,9 +48,14 @@ void append_clean(std::string& out, std::string_view value) {
 std::string make_head(const Response& response, BodyFraming framing, size_t length,
                       bool keep_alive) {
   std::string head;
-  head.reserve(256);
-  fmt::format_to(std::back_inserter(head), "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
-                 status_text(response.status), date_now());
+  head.reserve(384);
+  head += "HTTP/1.1 ";
+  append_number(head, static_cast<size_t>(response.status));
+  head += ' ';
+  head += status_text(response.status);
+  head += "\r\nDate: ";
+  head += date_now();
+  head += "\r\n";
   for (const Headers::Field& field : response.headers.fields()) {
     append_clean(head, field.first);
     head += ": ";
@@ -48,7 +63,9 @@ std::string make_head(const Response& response, BodyFraming framing, size_t leng
     head += "\r\n";
   }
   if (framing == BodyFraming::kLength) {
-    fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", length);
+    head += "Content-Length: ";
+    append_number(head, length);
+    head += "\r\n";
   } else if (framing == BodyFraming::kChunked) {
     head += "Transfer-Encoding: chunked\r\n";
   }
