@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <ctime>
 
 namespace wherry::http {
@@ -29,9 +30,28 @@ const std::string& date_now() {
   return text;
 }
 
+// Eight bytes at a time: an answer has a few hundred of them, and nearly all are clean.
+bool may_have_controls(std::string_view text) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighs = 0x8080808080808080;
+  uint64_t found = 0;
+  while (text.size() >= sizeof(uint64_t)) {
+    uint64_t bytes;
+    std::memcpy(&bytes, text.data(), sizeof(bytes));
+    uint64_t deletes = bytes ^ (kOnes * 0x7f);
+    found |= (bytes - kOnes * 0x20) & ~bytes;
+    found |= (deletes - kOnes) & ~deletes;
+    text.remove_prefix(sizeof(bytes));
+  }
+  if ((found & kHighs) != 0) return true;
+  return std::any_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
 void append_clean(std::string& out, std::string_view value) {
   size_t at = out.size();
   out += value;
+  if (!may_have_controls(value)) return;
   for (; at < out.size(); ++at) {
     char& c = out[at];
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) c = ' ';
