@@ -24,6 +24,21 @@ struct ServerFlags {
   std::string node_ip;    // Empty: that of the default route.
   std::string token;
   std::string token_auth_file;
+  std::string oidc_issuer_url;
+  std::string oidc_client_id;
+  std::string oidc_username_claim = "sub";
+  std::string oidc_username_prefix;
+  std::string oidc_groups_claim;
+  std::string oidc_groups_prefix;
+  std::string oidc_ca_file;
+  std::vector<std::string> oidc_required_claim;
+  std::vector<std::string> oidc_signing_algs{"RS256"};
+  std::string requestheader_client_ca_file;
+  std::vector<std::string> requestheader_allowed_names;
+  std::vector<std::string> requestheader_username_headers{"X-Remote-User"};
+  std::vector<std::string> requestheader_uid_headers{"X-Remote-Uid"};
+  std::vector<std::string> requestheader_group_headers{"X-Remote-Group"};
+  std::vector<std::string> requestheader_extra_headers_prefix{"X-Remote-Extra-"};
   std::string audit_policy_file;
   std::string audit_log_path;
   int audit_log_maxsize = 100;

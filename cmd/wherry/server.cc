@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "apiserver/token_file.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "cluster/node_address.h"
 #include "commands.h"
 #include "daemon.h"
+#include "identities.h"
 #include "os/file.h"
 #include "server_parts.h"
 #include "version.h"
@@ -80,6 +80,7 @@ void ServerParts::use_renewed(const cluster::Credentials& fresh) {
   Result<std::string> token = cluster::prepare_token(token_path(), {}, fresh.server_ca_pem);
   if (used.ok() && !token.ok()) used = std::move(token).error();
   api_->set_token_keys(fresh.service_keys);
+  controllers_->facts_changed();
   if (!used.ok()) log::error("renewed certificates: {}", used.error().message());
 }
 
@@ -148,12 +149,7 @@ Result<void> ServerParts::start_api() {
   options.listen = {fmt::format("{}:{}", flags_.bind_address, flags_.https_listen_port)};
   options.tls = tls_of(*credentials_);
   options.token_keys = credentials_->service_keys;
-  if (!flags_.token_auth_file.empty()) {
-    std::string text = TRY(os::read_file(flags_.token_auth_file));
-    Result<std::vector<apiserver::StaticToken>> parsed = apiserver::parse_token_file(text);
-    if (!parsed.ok()) return std::move(parsed).error().with_prefix(flags_.token_auth_file);
-    options.static_tokens = std::move(parsed).value();
-  }
+  TRY(set_identities(flags_, options));
   options.token_issuer = fmt::format("https://kubernetes.default.svc.{}", flags_.cluster_domain);
   options.service_cidr = flags_.service_cidr;
   options.advertise_address = flags_.node_ip;
@@ -238,10 +234,10 @@ Result<void> ServerParts::start() {
   TRY(start_api());
   TRY(api_->start());
   TRY(write_kubeconfig(*credentials_));
-  TRY(certificates_->start());
+  TRY(start_components());
+  TRY(certificates_->start());  // From here on renewed ones reach all of the above.
   control_door_ = make_control_door({*secrets_, *certificates_}, flags_.data_dir);
   TRY(control_door_->start());
-  TRY(start_components());
   log::info("wherry {} serves on port {}; kubeconfig: {}", version(), api_->port(),
             flags_.write_kubeconfig);
   return {};

@@ -18,6 +18,9 @@ std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& s
   all.push_back(role_escalation(authoriser));
   all.push_back(certificate_requests(authoriser));
   all.push_back(pod_topology(store));
+  all.push_back(default_storage_class(store));
+  all.push_back(default_ingress_class(store));
+  all.push_back(claim_resize(store));
   all.push_back(resource_quota(store, clock));  // Last: what is refused elsewhere costs nothing.
   return all;
 }

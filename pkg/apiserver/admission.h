@@ -28,6 +28,7 @@ struct AdmissionRequest {
   const Target& target;
   const User& user;
   std::vector<std::string>& warnings;  // Sent to the client, whatever becomes of its request.
+  AuditNotes* notes;                   // Null: the request is not audited.
   bool dry_run = false;
   json::Value before = {};  // Absent on create; on delete known to validate() only.
   json::Node object = {};   // mutate() may change it; absent on delete.
@@ -77,6 +78,11 @@ std::unique_ptr<Admission> role_escalation(const Authoriser* authoriser);
 // Requests for certificates: who asks is who asks; who approves or signs has the right to, of that
 // signer. Without an authoriser everybody has.
 std::unique_ptr<Admission> certificate_requests(const Authoriser* authoriser);
+// Claims that name no class get the default one; so do Ingresses.
+std::unique_ptr<Admission> default_storage_class(const store::Store& store);
+std::unique_ptr<Admission> default_ingress_class(const store::Store& store);
+// A claim only grows where its class allows it.
+std::unique_ptr<Admission> claim_resize(const store::Store& store);
 // Pods that have a node bear its zone and region as labels.
 std::unique_ptr<Admission> pod_topology(const store::Store& store);
 

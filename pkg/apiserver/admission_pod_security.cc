@@ -1,6 +1,5 @@
-// PodSecurity: a namespace's labels say which level its pods must keep to, and which they are
-// warned about. Wording: Kubernetes, PodSecurity admission. (The audit level has nothing to write
-// to: there is no audit log.)
+// PodSecurity: a namespace's labels say which level its pods must keep to, which their makers are
+// warned about, and which the audit log is told of. Wording: Kubernetes, PodSecurity admission.
 
 #include <map>
 
@@ -22,7 +21,7 @@ std::string label_of(std::string_view mode, bool version = false) {
   return fmt::format("{}{}{}", kPrefix, mode, version ? "-version" : "");
 }
 
-// What a namespace asks for in one mode ("enforce", "warn"); privileged when it says nothing.
+// What a namespace asks for in one mode ("enforce", "audit"); privileged when it says nothing.
 PodPolicy policy_of(json::Value ns, std::string_view mode) {
   PodPolicy policy;
   json::Value labels = ns["metadata"]["labels"];
@@ -32,6 +31,17 @@ PodPolicy policy_of(json::Value ns, std::string_view mode) {
   if (json::Value version = labels[label_of(mode, true)]) {
     policy.minor = api::parse_pod_policy_version(version.as_string()).value_or(PodPolicy::kLatest);
   }
+  return policy;
+}
+
+// Who is not told what to warn about warns about what is enforced.
+PodPolicy warning_policy(json::Value ns) {
+  json::Value labels = ns["metadata"]["labels"];
+  PodPolicy policy = policy_of(ns, "warn");
+  if (labels[label_of("warn")]) return policy;
+  PodPolicy enforced = policy_of(ns, "enforce");
+  policy.level = enforced.level;
+  if (!labels[label_of("warn", true)]) policy.minor = enforced.minor;
   return policy;
 }
 
@@ -103,13 +113,17 @@ class PodSecurity final : public Admission {
     PodPolicy enforced = policy_of(document.root(), "enforce");
     json::Value meta = request.after["metadata"];
     json::Value spec = request.after["spec"];
+    if (request.notes != nullptr) {
+      request.notes->add(fmt::format("{}enforce-policy", kPrefix), enforced.text());
+    }
+    tell_audit(request, document.root(), meta, spec);
     std::vector<api::PodViolation> found = api::pod_violations(enforced, meta, spec);
     if (!found.empty()) {
       return api::forbidden("pods", name_of(request),
                             fmt::format("violates PodSecurity \"{}\": {}", enforced.text(),
                                         api::violations_text(found)));
     }
-    warn(request, policy_of(document.root(), "warn"), meta, spec);
+    warn(request, warning_policy(document.root()), meta, spec);
     return {};
   }
 
@@ -120,15 +134,30 @@ class PodSecurity final : public Admission {
     json::Document document = ns->document();
     json::Value pods = at_path(request.after, request.target.resource->pod_template);
     if (!pods["spec"]) return;  // A ReplicationController may have none.
-    warn(request, policy_of(document.root(), "warn"), pods["metadata"], pods["spec"]);
+    tell_audit(request, document.root(), pods["metadata"], pods["spec"]);
+    warn(request, warning_policy(document.root()), pods["metadata"], pods["spec"]);
+  }
+
+  // Empty when nothing is wrong.
+  static std::string complaint(const PodPolicy& policy, json::Value meta, json::Value spec) {
+    std::vector<api::PodViolation> found = api::pod_violations(policy, meta, spec);
+    if (found.empty()) return {};
+    return fmt::format("would violate PodSecurity \"{}\": {}", policy.text(),
+                       api::violations_text(found));
   }
 
   static void warn(const AdmissionRequest& request, const PodPolicy& policy, json::Value meta,
                    json::Value spec) {
-    std::vector<api::PodViolation> found = api::pod_violations(policy, meta, spec);
-    if (found.empty()) return;
-    request.warnings.push_back(fmt::format("would violate PodSecurity \"{}\": {}", policy.text(),
-                                           api::violations_text(found)));
+    std::string text = complaint(policy, meta, spec);
+    if (!text.empty()) request.warnings.push_back(std::move(text));
+  }
+
+  static void tell_audit(const AdmissionRequest& request, json::Value ns, json::Value meta,
+                         json::Value spec) {
+    if (request.notes == nullptr) return;
+    std::string text = complaint(policy_of(ns, "audit"), meta, spec);
+    if (text.empty()) return;
+    request.notes->add(fmt::format("{}audit-violations", kPrefix), std::move(text));
   }
 
   Result<void> check_namespace(const AdmissionRequest& request) const {

@@ -1,5 +1,6 @@
 #include "apiserver/audit.h"
 
+#include "base/check.h"
 #include "json/json.h"
 
 namespace wherry::apiserver {
@@ -51,6 +52,26 @@ void put_status(json::Node status, const http::Response& response) {
   status.set("code", response.status);
 }
 
+// Writes the event of a watch's or stream's end when it is destroyed. It holds the text, as no
+// value of the request is there any more by then.
+class EndOfRequest {
+ public:
+  EndOfRequest(const Auditor& auditor, std::string event)
+      : auditor_(auditor), event_(std::move(event)) {}
+  EndOfRequest(const EndOfRequest&) = delete;
+  EndOfRequest& operator=(const EndOfRequest&) = delete;
+  ~EndOfRequest() {
+    Result<json::Draft> event = json::Draft::parse(event_);
+    CHECK(event.ok());
+    event->root().set("stageTimestamp", format_micro_time(auditor_.now()));
+    auditor_.write(event->dump() + "\n");
+  }
+
+ private:
+  const Auditor& auditor_;
+  const std::string event_;
+};
+
 }  // namespace
 
 AuditRecord::AuditRecord(const Auditor* auditor, const http::Request& request, const Route& route,
@@ -78,20 +99,34 @@ void AuditRecord::acts_as(const User& user) {
 
 void AuditRecord::decided(bool allowed, std::string reason) {
   if (!is_audited()) return;
-  allowed_ = allowed;
-  reason_ = std::move(reason);
+  notes_.add("authorization.k8s.io/decision", allowed ? "allow" : "forbid");
+  notes_.add("authorization.k8s.io/reason", std::move(reason));
 }
 
-void AuditRecord::answered(const http::Response& response) {
+void AuditRecord::answered(http::Response& response) {
   if (auditor_ == nullptr) return;
   if (!known_) decision_ = auditor_->decide(caller_, route_);  // Nobody: 401.
+  const bool goes_on = response.is_hijacked() || response.is_streamed();
   // Who is not known is answered before anything is worked on.
-  bool goes_on = !known_ || response.is_hijacked() || response.is_streamed();
-  AuditStage stage = goes_on ? AuditStage::kResponseStarted : AuditStage::kResponseComplete;
-  if (decision_.wants(stage)) write(stage, &response);
+  if (!goes_on && known_) {
+    if (decision_.wants(AuditStage::kResponseComplete)) {
+      write(AuditStage::kResponseComplete, &response);
+    }
+    return;
+  }
+  if (decision_.wants(AuditStage::kResponseStarted)) {
+    write(AuditStage::kResponseStarted, &response);
+  }
+  if (!goes_on || !decision_.wants(AuditStage::kResponseComplete)) return;
+  response.keep_to_the_end(
+      std::make_shared<EndOfRequest>(*auditor_, event(AuditStage::kResponseComplete, &response)));
 }
 
 void AuditRecord::write(AuditStage stage, const http::Response* response) const {
+  auditor_->write(event(stage, response) + "\n");
+}
+
+std::string AuditRecord::event(AuditStage stage, const http::Response* response) const {
   json::Draft draft;
   json::Node event = draft.root();
   event.set("kind", "Event");
@@ -117,12 +152,11 @@ void AuditRecord::write(AuditStage stage, const http::Response* response) const 
   }
   event.set("requestReceivedTimestamp", format_micro_time(received_at_));
   event.set("stageTimestamp", format_micro_time(auditor_->now()));
-  if (allowed_) {
+  if (response != nullptr && !notes_.all().empty()) {
     json::Node notes = event.set_object("annotations");
-    notes.set("authorization.k8s.io/decision", *allowed_ ? "allow" : "forbid");
-    notes.set("authorization.k8s.io/reason", reason_);
+    for (const auto& [about, text] : notes_.all()) notes.set(about, text);
   }
-  auditor_->write(draft.dump() + "\n");
+  return draft.dump();
 }
 
 }  // namespace wherry::apiserver

@@ -45,10 +45,13 @@ class AuditRecord {
   void acts_as(const User& user);  // After impersonation.
   bool is_audited() const { return decision_.level != AuditLevel::kNone; }
   void decided(bool allowed, std::string reason);
-  // The last stage; for a watch or a stream, which goes on, the one of its start.
-  void answered(const http::Response& response);
+  // Where others add to what is said of the request; null when it is not audited.
+  AuditNotes* notes() { return is_audited() ? &notes_ : nullptr; }
+  // The last stage. Of a watch or a stream it is the one of its start; the last follows at its end.
+  void answered(http::Response& response);
 
  private:
+  std::string event(AuditStage stage, const http::Response* response) const;
   void write(AuditStage stage, const http::Response* response) const;
 
   const Auditor* const auditor_;
@@ -59,8 +62,7 @@ class AuditRecord {
   const Time received_at_;
   AuditDecision decision_;
   bool known_ = false;  // asked_by() was called.
-  std::optional<bool> allowed_;
-  std::string reason_;
+  AuditNotes notes_;
   User caller_, user_;
 };
 

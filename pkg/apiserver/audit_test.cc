@@ -143,6 +143,8 @@ TEST_F(AuditLogTest, AnEventSaysWhoDidWhat) {
   record.asked_by({.name = "ann", .groups = {"g"}});
   record.acts_as({.name = "joe"});
   record.decided(true, "because");
+  record.notes()->add("example.com/said", "once");
+  record.notes()->add("example.com/said", "again");
   http::Response response;
   response.set_body("application/json", std::string(R"({"metadata":{"name":"x"}})"));
   record.answered(response);
@@ -164,7 +166,8 @@ TEST_F(AuditLogTest, AnEventSaysWhoDidWhat) {
   EXPECT_EQ(event["responseObject"].dump(), R"({"metadata":{"name":"x"}})");
   EXPECT_EQ(event["responseStatus"]["code"].as_int(), 200);
   EXPECT_EQ(event["annotations"].dump(),
-            R"({"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"because"})");
+            R"({"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"because",)"
+            R"("example.com/said":"once"})");
 }
 
 TEST_F(AuditLogTest, ARequestThatWaitedIsReceivedOnce) {

@@ -1,5 +1,8 @@
 #include "apiserver/authenticate.h"
 
+#include <algorithm>
+#include <map>
+
 #include "api/status.h"
 #include "apiserver/bootstrap_token.h"
 #include "base/encoding.h"
@@ -12,6 +15,10 @@ constexpr std::string_view kAuthenticated = "system:authenticated";
 constexpr std::string_view kUnauthenticated = "system:unauthenticated";
 // Browsers cannot set headers on a WebSocket; the token may travel as a sub-protocol.
 constexpr std::string_view kProtocolPrefix = "base64url.bearer.authorization.k8s.io.";
+
+bool has(const std::vector<std::string>& list, std::string_view wanted) {
+  return std::find(list.begin(), list.end(), wanted) != list.end();
+}
 
 std::string bearer_of(const http::Request& request) {
   std::string_view header = request.headers.get("Authorization");
@@ -28,35 +35,90 @@ std::string bearer_of(const http::Request& request) {
   return {};
 }
 
+// The first of the headers that says something.
+std::string first_value(const http::Headers& headers, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    for (std::string_view value : headers.all(name)) {
+      if (!trim(value).empty()) return std::string(value);
+    }
+  }
+  return {};
+}
+
+std::map<std::string, std::vector<std::string>> extra_of(const http::Headers& headers,
+                                                         const std::vector<std::string>& prefixes) {
+  std::map<std::string, std::vector<std::string>> extra;
+  for (const auto& [name, value] : headers.fields()) {
+    std::string lower = to_lower(name);
+    for (const std::string& prefix : prefixes) {
+      if (!lower.starts_with(to_lower(prefix))) continue;
+      std::string key = lower.substr(prefix.size());
+      extra[to_lower(percent_decode(key, false).value_or(key))].push_back(value);
+    }
+  }
+  return extra;
+}
+
 }  // namespace
 
 Result<User> Authenticator::check_token(std::string_view token,
                                         const std::vector<std::string>& audiences) const {
-  for (const StaticToken& known : static_tokens_) {
-    if (!pki::constant_time_equal(known.token, token)) continue;
+  // Tokens that name no audience of their own are meant for the API server.
+  bool for_us =
+      audiences.empty() || means_.tokens == nullptr || has(audiences, means_.tokens->issuer());
+  for (const StaticToken& known : means_.static_tokens) {
+    if (!pki::constant_time_equal(known.token, token) || !for_us) continue;
     User user = known.user;
     if (!user.in_group(kAuthenticated)) user.groups.emplace_back(kAuthenticated);
     return user;
   }
   if (looks_like_bootstrap_token(token)) {
+    if (!for_us) return api::unauthorized();
     return check_bootstrap_token(store_, token, clock_.now());
   }
-  if (tokens_ == nullptr) return api::unauthorized();
-  return tokens_->verify(token, audiences, store_, clock_.now());
+  if (means_.oidc != nullptr) {
+    pki::Token parsed = TRY(pki::parse_token(token));
+    if (means_.oidc->is_issuer_of(parsed)) {
+      return for_us ? means_.oidc->verify(parsed) : Result<User>(api::unauthorized());
+    }
+  }
+  if (means_.tokens == nullptr) return api::unauthorized();
+  return means_.tokens->verify(token, audiences, store_, clock_.now());
+}
+
+std::optional<User> Authenticator::proxied(const http::Request& request) const {
+  const AuthenticatingProxies& proxy = means_.proxies;
+  const http::PeerCertificate* shown = request.proxy_certificate.get();
+  if (shown == nullptr || clock_.now() >= shown->not_after) return std::nullopt;
+  bool allowed = proxy.allowed_names.empty() || has(proxy.allowed_names, shown->common_name);
+  if (!allowed) return std::nullopt;
+  User user;
+  user.name = first_value(request.headers, proxy.user);
+  if (user.name.empty()) return std::nullopt;  // It speaks for itself.
+  user.uid = first_value(request.headers, proxy.uid);
+  for (const std::string& name : proxy.group) {
+    for (std::string_view group : request.headers.all(name)) user.groups.emplace_back(group);
+  }
+  if (user.name != kAnonymous && !user.in_group(kAuthenticated)) {
+    user.groups.emplace_back(kAuthenticated);
+  }
+  auto extra = extra_of(request.headers, proxy.extra_prefix);
+  user.extra.assign(extra.begin(), extra.end());
+  return user;
 }
 
 Result<User> Authenticator::authenticate(const http::Request& request) const {
-  bool still_valid =
-      request.certificate != nullptr && clock_.now() < request.certificate->not_after;
+  if (std::optional<User> user = proxied(request)) return std::move(*user);
+  const http::PeerCertificate* shown = request.certificate.get();
   // A connection may outlive the certificate it was opened with.
-  if (request.certificate != nullptr && !still_valid) return api::unauthorized();
-  if (still_valid && !request.certificate->common_name.empty()) {
+  if (shown != nullptr && clock_.now() >= shown->not_after) return api::unauthorized();
+  if (shown != nullptr && !shown->common_name.empty()) {
     User user;
-    user.name = request.certificate->common_name;
-    user.groups = request.certificate->organizations;
+    user.name = shown->common_name;
+    user.groups = shown->organizations;
     user.groups.emplace_back(kAuthenticated);
-    user.extra.push_back({"authentication.kubernetes.io/credential-id",
-                          {"X509SHA256=" + request.certificate->sha256}});
+    user.extra.push_back(
+        {"authentication.kubernetes.io/credential-id", {"X509SHA256=" + shown->sha256}});
     return user;
   }
   std::string token = bearer_of(request);

@@ -45,14 +45,17 @@ bool Authoriser::allows(const Attributes& asked, std::string* reason) const {
   return false;
 }
 
-Result<void> Authoriser::check(const Attributes& asked) const {
-  if (allows(asked)) return {};
-  std::string reason;
-  static_cast<void>(allows(asked, &reason));
+Result<void> Authoriser::check(const Attributes& asked, std::string* reason) const {
+  if (allows(asked, reason)) return {};
+  std::string why;
+  if (reason == nullptr) {
+    reason = &why;
+    static_cast<void>(allows(asked, reason));
+  }
   std::string resource(asked.resource);
   if (!asked.group.empty()) resource += fmt::format(".{}", asked.group);
   return api::forbidden(asked.is_resource ? resource : std::string(), asked.name,
-                        refusal(asked, reason));
+                        refusal(asked, *reason));
 }
 
 }  // namespace wherry::apiserver

@@ -39,7 +39,7 @@ class Authoriser {
   // `reason`, when wanted, is set to upstream's words for why, or why not; often empty.
   bool allows(const Attributes& asked, std::string* reason = nullptr) const;
   // kForbidden in upstream's words when it is not allowed.
-  Result<void> check(const Attributes& asked) const;
+  Result<void> check(const Attributes& asked, std::string* reason = nullptr) const;
 
   const RbacIndex& roles() const { return roles_; }
 

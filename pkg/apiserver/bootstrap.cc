@@ -44,20 +44,6 @@ Result<void> ensure(Machinery& machinery, std::string_view group_resource, const
   return std::move(made).error().with_prefix(fmt::format("making {} {}", group_resource, name));
 }
 
-// Written anew when it says something else.
-Result<void> put(Machinery& machinery, std::string_view group_resource, const std::string& ns,
-                 std::string_view json) {
-  TRY(ensure(machinery, group_resource, ns, json));
-  json::Document body = TRY(json::Document::parse(json));
-  Context context = server_context();
-  Target target{&api::resource(group_resource),
-                ns,
-                std::string(body.root()["metadata"]["name"].as_string()),
-                {}};
-  TRY(machinery.update(context, target, body.root()));
-  return {};
-}
-
 std::string first_address(const std::string& cidr) {
   auto parts = split_once(cidr, "/");
   in_addr address{};
@@ -104,6 +90,19 @@ bool concerns_api_service(const store::Event& event) {
 
 }  // namespace
 
+Result<void> put_object(Machinery& machinery, std::string_view group_resource,
+                        const std::string& ns, std::string_view json) {
+  TRY(ensure(machinery, group_resource, ns, json));
+  json::Document body = TRY(json::Document::parse(json));
+  Context context = server_context();
+  Target target{&api::resource(group_resource),
+                ns,
+                std::string(body.root()["metadata"]["name"].as_string()),
+                {}};
+  TRY(machinery.update(context, target, body.root()));
+  return {};
+}
+
 Result<void> make_bootstrap_objects(Machinery& machinery) {
   TRY(make_namespaces(machinery));
   for (std::string_view json : kPriorityClasses) {
@@ -124,18 +123,19 @@ Result<void> publish_api_service(Machinery& machinery, const ApiService& service
                          first_address(service_cidr), port)));
   // Pods could not reach a loopback address, and validation refuses it as an endpoint.
   if (address.starts_with("127.")) return {};
-  TRY(put(machinery, "endpoints", "default",
-          fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{)"
-                      R"("endpointslice.kubernetes.io/skip-mirror":"true"}}}},"subsets":[{{)"
-                      R"("addresses":[{{"ip":"{}"}}],"ports":[{{"name":"https","port":{},)"
-                      R"("protocol":"TCP"}}]}}]}})",
-                      address, port)));
-  return put(machinery, kSlices, "default",
-             fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{)"
-                         R"("kubernetes.io/service-name":"kubernetes"}}}},"addressType":"IPv4",)"
-                         R"("endpoints":[{{"addresses":["{}"],"conditions":{{"ready":true}}}}],)"
-                         R"("ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}})",
-                         address, port));
+  TRY(put_object(machinery, "endpoints", "default",
+                 fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{)"
+                             R"("endpointslice.kubernetes.io/skip-mirror":"true"}}}},"subsets":[{{)"
+                             R"("addresses":[{{"ip":"{}"}}],"ports":[{{"name":"https","port":{},)"
+                             R"("protocol":"TCP"}}]}}]}})",
+                             address, port)));
+  return put_object(
+      machinery, kSlices, "default",
+      fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{)"
+                  R"("kubernetes.io/service-name":"kubernetes"}}}},"addressType":"IPv4",)"
+                  R"("endpoints":[{{"addresses":["{}"],"conditions":{{"ready":true}}}}],)"
+                  R"("ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}})",
+                  address, port));
 }
 
 std::unique_ptr<Keeper> keep_api_service(Machinery& machinery, ApiService service) {

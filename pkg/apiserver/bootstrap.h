@@ -12,6 +12,9 @@
 namespace wherry::apiserver {
 
 Result<void> make_bootstrap_objects(Machinery& machinery);
+// Makes the object in the server's own name, or writes it anew when it says something else.
+Result<void> put_object(Machinery& machinery, std::string_view group_resource,
+                        const std::string& ns, std::string_view json);
 // The kubernetes Service at the first address of the range, and its endpoints at address:port.
 struct ApiService {
   std::string service_cidr;

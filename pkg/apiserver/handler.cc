@@ -76,12 +76,10 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
   Attributes asked = attributes_of(user, route);
   audit.acts_as(user);
   if (parts_.flows.admit(request, response, asked) != FlowControl::Verdict::kRun) return {};
-  if (audit.is_audited()) {
-    std::string reason;
-    bool allowed = parts_.authoriser.allows(asked, &reason);
-    audit.decided(allowed, std::move(reason));
-  }
-  TRY(parts_.authoriser.check(asked));
+  std::string reason;
+  Result<void> allowed = parts_.authoriser.check(asked, audit.is_audited() ? &reason : nullptr);
+  audit.decided(allowed.ok(), std::move(reason));
+  TRY(std::move(allowed));
   if (!route.is_resource) return answer_path(request, response, route);
   if (route.unknown) {
     if (parts_.discovery.serves_group(route.group)) return api::no_such_resource();
@@ -95,8 +93,10 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
                  "the server does not allow this method on the requested resource");
   }
   Call call{request, response, route, {}};
+  call.context.notes = audit.notes();
   if (std::string text = deprecation(*route.target.resource); !text.empty()) {
     call.context.warnings.emplace_back(text);
+    if (AuditNotes* notes = audit.notes()) notes->add("k8s.io/deprecated", "true");
   }
   call.context.user = std::move(user);
   call.context.user_agent = request.headers.get("User-Agent");

@@ -102,8 +102,8 @@ Result<Deleted> Machinery::remove(Context& context, const Target& target,
   TRY(check_options(options));
   const Resource& stored = api::stored_rules(*target.resource);
   const Target stored_target{&stored, target.ns, target.name, target.subresource};
-  AdmissionRequest request{Operation::kDelete, stored_target, context.user, context.warnings,
-                           options.dry_run};
+  AdmissionRequest request{Operation::kDelete, stored_target, context.user,
+                           context.warnings,   context.notes, options.dry_run};
   TRY(mutate(request));
   const std::string resource = target.resource->group_resource();
   ObjectPtr marked;

@@ -191,8 +191,8 @@ Result<Written> Machinery::write_scale(Context& context, const Target& target, P
 
 Result<ObjectPtr> Machinery::create_subresource(Context& context, const Target& target,
                                                 json::Value body, const WriteOptions& options) {
-  AdmissionRequest request{Operation::kCreate, target, context.user, context.warnings,
-                           options.dry_run};
+  AdmissionRequest request{Operation::kCreate, target,        context.user,
+                           context.warnings,   context.notes, options.dry_run};
   json::Draft draft(body);
   request.object = draft.root();
   TRY(mutate(request));
@@ -265,7 +265,7 @@ Result<ObjectPtr> Machinery::bind(Context& context, const Target& target, json::
   return success_object();
 }
 
-Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::Value body) {
+Result<ObjectPtr> Machinery::issue_token(Context& context, const Target& target, json::Value body) {
   if (options_.tokens == nullptr) {
     return Error::unsupported("ServiceAccount tokens are not issued here");
   }
@@ -294,6 +294,11 @@ Result<ObjectPtr> Machinery::issue_token(Context&, const Target& target, json::V
   Time expires = clock_.now() + std::chrono::seconds(seconds);
   std::string token = options_.tokens->issue(subject, binding, audiences, clock_.now(),
                                              std::chrono::seconds(seconds));
+  if (context.notes != nullptr) {
+    json::Document claims = TRY(json::Document::parse(TRY(pki::parse_token(token)).payload_json));
+    context.notes->add("authentication.kubernetes.io/issued-credential-id",
+                       fmt::format("JTI={}", claims.root()["jti"].as_string()));
+  }
 
   json::Draft answer;
   json::Node root = answer.root();

@@ -120,7 +120,8 @@ Machinery::Machinery(store::Store& store, const Clock& clock, MachineryOptions o
       store_(store),
       clock_(clock),
       services_(options_.service_cidr, options_.node_port_first, options_.node_port_last),
-      admissions_(default_admissions(store, clock, options_.authoriser)) {}
+      admissions_(options_.admission ? default_admissions(store, clock, options_.authoriser)
+                                     : std::vector<std::unique_ptr<Admission>>()) {}
 
 Result<void> Machinery::start() { return services_.load(store_); }
 
@@ -201,8 +202,8 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
   const Target stored_target{&resource, target.ns, target.name, target.subresource};
   json::Node root = object.root();
   begin_object(root, clock_.now());
-  AdmissionRequest request{Operation::kCreate, stored_target, context.user, context.warnings,
-                           options.dry_run};
+  AdmissionRequest request{Operation::kCreate, stored_target, context.user,
+                           context.warnings,   context.notes, options.dry_run};
   request.object = root;
   TRY(mutate(request));
   bool generated = makes_name(root);
@@ -488,7 +489,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   std::optional<AdmissionRequest> request;
   if (how.part != Part::kWhole) {
     request.emplace(AdmissionRequest{Operation::kUpdate, asked, context.user, context.warnings,
-                                     options.dry_run, before, root});
+                                     context.notes, options.dry_run, before, root});
     TRY(mutate(*request));
     request->object = json::Node();
   }

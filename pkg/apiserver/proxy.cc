@@ -43,6 +43,16 @@ bool is_hop_field(std::string_view name) {
   return std::find(kHopFields.begin(), kHopFields.end(), lower) != kHopFields.end();
 }
 
+// Fields that say to us who somebody is; who is behind us might take them for our word.
+bool is_identity_field(std::string_view name) {
+  std::string lower = to_lower(name);
+  for (const char* prefix :
+       {"impersonate-", "x-remote-user", "x-remote-uid", "x-remote-group", "x-remote-extra-"}) {
+    if (lower.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
 // The part of the path behind ".../proxy", still escaped; empty when there is not even a slash.
 std::string_view path_behind(const http::Request& request, const Route& route) {
   size_t skip = request.segments.size() - route.tail.size();
@@ -66,7 +76,8 @@ http::Headers outgoing(const http::Request& request, const ProxyTarget& target, 
   std::string host(request.headers.get("Host"));
   out.add("Host", host.empty() ? target.host : host);
   for (const auto& [name, value] : request.headers.fields()) {
-    if (!is_hop_field(name) && !equals_ignore_case(name, "Host")) out.add(name, value);
+    bool ours = is_hop_field(name) || is_identity_field(name) || equals_ignore_case(name, "Host");
+    if (!ours) out.add(name, value);
   }
   if (upgrade) {
     out.add("Connection", "Upgrade");

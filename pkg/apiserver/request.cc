@@ -38,6 +38,12 @@ std::string text_at(json::Value value, std::string_view path) {
 
 }  // namespace
 
+void AuditNotes::add(std::string_view about, std::string text) {
+  bool said = std::any_of(notes_.begin(), notes_.end(),
+                          [about](const Note& note) { return note.first == about; });
+  if (!said) notes_.emplace_back(about, std::move(text));
+}
+
 void put_user(json::Node node, const User& user) {
   if (!user.name.empty()) node.set("username", user.name);
   if (!user.uid.empty()) node.set("uid", user.uid);

@@ -37,11 +37,25 @@ void put_user(json::Node node, const User& user);
 inline constexpr std::string_view kAnonymous = "system:anonymous";
 inline constexpr std::string_view kMasters = "system:masters";
 
+// What the audit log says of a request beside what it sees itself. The first word on a matter
+// stays, so that who is asked again when a race was lost may say it again.
+class AuditNotes {
+ public:
+  using Note = std::pair<std::string, std::string>;
+
+  void add(std::string_view about, std::string text);
+  const std::vector<Note>& all() const { return notes_; }
+
+ private:
+  std::vector<Note> notes_;
+};
+
 // One request's surroundings. Belongs to the thread that serves the request.
 struct Context {
   User user;
   std::string user_agent;             // Names the field manager when the request does not.
   std::vector<std::string> warnings;  // Sent back as Warning headers.
+  AuditNotes* notes = nullptr;        // Null: the request is not audited.
 };
 
 // The object, or with an empty name the collection, that a request is about.

@@ -3,6 +3,7 @@
 #include "apiserver/authorise.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/discovery.h"
+#include "apiserver/extension_trust.h"
 #include "apiserver/flow_control.h"
 #include "apiserver/flow_keeper.h"
 #include "apiserver/handler.h"
@@ -29,6 +30,14 @@ MachineryOptions machinery_options(const ApiServer::Options& options, const Toke
   return out;
 }
 
+std::shared_ptr<const http::TlsCredentials> with_proxies(
+    const std::shared_ptr<const http::TlsCredentials>& tls, const AuthenticatingProxies& proxies) {
+  if (tls == nullptr || proxies.ca_pem.empty()) return tls;
+  auto both = std::make_shared<http::TlsCredentials>(*tls);
+  both->proxy_ca_pem = proxies.ca_pem;
+  return both;
+}
+
 }  // namespace
 
 // In the order in which they are built; torn down the other way round.
@@ -41,13 +50,17 @@ struct ApiServer::Parts {
         authoriser(*options.store),
         machinery(*options.store, *options.clock,
                   machinery_options(options, issuer.get(), authoriser)),
-        authenticator(*options.store, *options.clock, issuer.get(), options.static_tokens),
+        oidc(options.oidc ? std::make_unique<OidcVerifier>(*options.oidc, *options.clock)
+                          : nullptr),
+        authenticator(*options.store, *options.clock,
+                      {issuer.get(), oidc.get(), options.static_tokens, options.proxies}),
         pages(*options.store, all_checks(options)),
         watches(*options.store, *options.clock),
         streams(*options.store, options.nodes),
         proxy(*options.store),
         flows(*options.store, waiting_clock),
         flow_keeper(machinery),
+        extension_trust(machinery, options.proxies),
         handler({machinery, authenticator, authoriser, discovery, pages, watches, streams, proxy,
                  options.pages, flows, options.auditor}) {}
 
@@ -55,6 +68,7 @@ struct ApiServer::Parts {
   const std::unique_ptr<TokenIssuer> issuer;  // Null: there are no tokens.
   Authoriser authoriser;
   Machinery machinery;
+  const std::unique_ptr<OidcVerifier> oidc;
   const Authenticator authenticator;
   Discovery discovery;
   StatusPages pages;
@@ -64,6 +78,7 @@ struct ApiServer::Parts {
   const SystemClock waiting_clock;  // Connections wait in real time, whatever a test says it is.
   FlowControl flows;
   FlowKeeper flow_keeper;
+  ExtensionTrust extension_trust;
   Handler handler;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<Keeper> api_service;
@@ -86,9 +101,10 @@ Result<void> ApiServer::prepare() {
 }
 
 Result<void> ApiServer::start() {
+  if (parts_->oidc != nullptr) parts_->oidc->start();
   http::Server::Options options;
   options.addresses = parts_->options.listen;
-  options.tls = parts_->options.tls;
+  options.tls = with_proxies(parts_->options.tls, parts_->options.proxies);
   Handler& handler = parts_->handler;
   options.handler = [&handler](http::Request& request, http::Response& response) {
     handler.handle(request, response);
@@ -109,13 +125,17 @@ Result<void> ApiServer::start() {
   ApiService service{parts_->options.service_cidr, address, port};
   TRY(publish_api_service(parts_->machinery, service));
   parts_->api_service = keep_api_service(parts_->machinery, std::move(service));
-  return parts_->api_service->start();
+  TRY(parts_->api_service->start());
+  if (parts_->options.tls == nullptr) return {};
+  return parts_->extension_trust.start(parts_->options.tls->client_ca_pem);
 }
 
 void ApiServer::stop() {
   parts_->api_service.reset();
+  parts_->extension_trust.stop();
   if (parts_->server != nullptr) parts_->server->stop();
   parts_->server.reset();
+  if (parts_->oidc != nullptr) parts_->oidc->stop();
 }
 
 uint16_t ApiServer::port() const { return parts_->server == nullptr ? 0 : parts_->server->port(); }
@@ -144,7 +164,8 @@ std::string ApiServer::issue_legacy_token(const TokenSubject& subject,
 
 Result<void> ApiServer::set_credentials(std::shared_ptr<const http::TlsCredentials> tls) {
   CHECK(parts_->server != nullptr);
-  return parts_->server->set_credentials(std::move(tls));
+  TRY(parts_->server->set_credentials(with_proxies(tls, parts_->options.proxies)));
+  return parts_->extension_trust.set_client_ca(tls->client_ca_pem);
 }
 
 http::Server::Counters ApiServer::counters() const {

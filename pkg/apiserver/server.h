@@ -36,6 +36,8 @@ class ApiServer {
     std::vector<pki::Key> token_keys;  // See TokenIssuer.
     std::string token_issuer{kDefaultIssuer};
     std::vector<StaticToken> static_tokens;
+    std::optional<OidcOptions> oidc;  // Checked; absent: there is no OpenID provider.
+    AuthenticatingProxies proxies;
     const Auditor* auditor = nullptr;  // Null: nothing is audited.
 
     std::string service_cidr = "10.43.0.0/16";

@@ -57,14 +57,23 @@ class Controllers::Running {
     for (std::jthread& worker : workers_) worker.request_stop();
   }
   void join() { workers_.clear(); }
+  void facts_changed() {
+    if (!spec_.follows_facts) return;
+    const Watch& watch = spec_.watches.front();
+    for (const ObjectPtr& object : context_.lister(watch.resource).list({})) {
+      note({&api::resource(watch.resource), object, object, object->revision()}, watch.map);
+    }
+  }
 
  private:
   void subscribe(const api::Resource& resource, MapFunction map) {
-    context_.cache.subscribe(resource, [this, map](const Change& change) {
-      Keys keys;
-      map(change, context_, keys);
-      for (const ObjectKey& key : keys) queue_.add(key);
-    });
+    context_.cache.subscribe(resource, [this, map](const Change& change) { note(change, map); });
+  }
+
+  void note(const Change& change, MapFunction map) {
+    Keys keys;
+    map(change, context_, keys);
+    for (const ObjectKey& key : keys) queue_.add(key);
   }
 
   void work(const std::stop_token& stop) {
@@ -116,6 +125,10 @@ Controllers::~Controllers() { stop(); }
 
 void Controllers::start() {
   for (auto& running : running_) running->start();
+}
+
+void Controllers::facts_changed() {
+  for (auto& running : running_) running->facts_changed();
 }
 
 void Controllers::stop() {

@@ -102,6 +102,7 @@ struct ControllerSpec {
   MapFunction watch_all = nullptr;  // Instead of `watches`: for every resource that is stored.
   int workers = 1;
   std::string_view event_component = {};  // Empty: the name.
+  bool follows_facts = false;  // What it watches first is looked at again when ClusterFacts change.
 };
 
 template <typename T>
@@ -129,6 +130,8 @@ class Controllers {
   Controllers(const Controllers&) = delete;
   void start();  // After the cache was started.
   void stop();
+  // What a function of ClusterFacts answers is another thing now. Any thread.
+  void facts_changed();
 
  private:
   class Running;

@@ -131,6 +131,7 @@ constinit const ControllerSpec kRootCaPublisher = {
     .name = "root-ca-cert-publisher",
     .watches = kRootCaWatches,
     .make = &make<RootCaPublisher>,
+    .follows_facts = true,
 };
 
 }  // namespace wherry::controller

@@ -92,6 +92,7 @@ constinit const ControllerSpec kServiceAccountTokens = {
     .name = "tokens-controller",
     .watches = kWatches,
     .make = &make<ServiceAccountTokens>,
+    .follows_facts = true,
 };
 
 }  // namespace wherry::controller

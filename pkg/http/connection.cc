@@ -86,6 +86,7 @@ Io Connection::handshake() {
   handshaking_ = false;
   wanted_events_ = EPOLLIN;
   certificate_ = peer_certificate(ssl_, certificate_problem_);
+  proxy_certificate_ = tls_->proxy_certificate(ssl_);
   forget_certificates(ssl_);
   return {IoState::kDone};
 }
@@ -143,6 +144,7 @@ void Connection::describe(Request& request) const {
   request.secure = ssl_ != nullptr;
   request.certificate = certificate_;
   request.certificate_problem = certificate_problem_;
+  request.proxy_certificate = proxy_certificate_;
   request.received = std::chrono::steady_clock::now();
 }
 

@@ -80,6 +80,7 @@ class Connection {
   uint16_t peer_port_ = 0;
   std::shared_ptr<const PeerCertificate> certificate_;
   std::string certificate_problem_;
+  std::shared_ptr<const PeerCertificate> proxy_certificate_;
   RequestReader reader_;
 };
 

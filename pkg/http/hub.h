@@ -60,6 +60,9 @@ class HubConnection {
   // Closes without sending what waits.
   virtual void abort() = 0;
   virtual bool ended() const = 0;
+  // Lets go of `what` when the connection has ended, or never comes to be. Before the handler
+  // returns.
+  virtual void keep(std::shared_ptr<const void> what) = 0;
 };
 
 }  // namespace wherry::http

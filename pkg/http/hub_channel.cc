@@ -95,6 +95,11 @@ void HubChannel::abort() {
   if (announce) inbox_->announce(shared_from_this());
 }
 
+void HubChannel::keep(std::shared_ptr<const void> what) {
+  MutexLock lock(mutex_);
+  kept_ = std::move(what);
+}
+
 bool HubChannel::ended() const {
   MutexLock lock(mutex_);
   return ended_ || closing_ || cut_.has_value();

@@ -43,9 +43,14 @@ class Watches {
     auto connection =
         response.hijack_to_hub("application/json", std::make_shared<Source>(*this), options);
     connection->post_unlimited(bytes("initial\n"));
+    ++kept;
+    response.keep_to_the_end(std::shared_ptr<const void>(nullptr, [this](const void*) { --kept; }));
+    if (request.query.has("never")) return response.set_body("text/plain", "none after all");
     MutexLock lock(mutex_);
     open_.push_back(connection);
   }
+
+  std::atomic<int> kept = 0;  // That nobody has let go of.
 
   std::shared_ptr<HubConnection> get(size_t index) {
     MutexLock lock(mutex_);
@@ -100,6 +105,23 @@ TEST(Hub, EventsArriveInOrderThenTheConnectionServesOn) {
   // The connection may serve on a moment before the source hears of the end.
   EXPECT_TRUE(eventually([&] { return watches.ends() == std::vector<HubEnd>{HubEnd::kClosed}; }));
   EXPECT_EQ(server->counters().watches, 0U);
+}
+
+TEST(Hub, WhatIsKeptIsLetGoOfAtTheEnd) {
+  Watches watches;
+  auto server = start_server(watches.options());
+  RawClient client(server->port());
+  client.send(kWatch);
+  client.read_until("8\r\ninitial\n\r\n");
+  ASSERT_TRUE(eventually([&] { return watches.get(0) != nullptr; }));
+  EXPECT_EQ(watches.kept, 1);
+  watches.get(0)->close();
+  EXPECT_TRUE(eventually([&] { return watches.kept == 0; }));
+  // One that the handler thought better of.
+  RawClient other(server->port());
+  other.send("GET /watch?never HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_NE(other.read_until("none after all").find("200 OK"), std::string::npos);
+  EXPECT_TRUE(eventually([&] { return watches.kept == 0; }));
 }
 
 TEST(Hub, NoticesThatThePeerLeft) {

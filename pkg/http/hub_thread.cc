@@ -55,9 +55,11 @@ std::shared_ptr<HubConnection> Hub::create(std::shared_ptr<EventSource> source,
 
 void Hub::discard(const std::shared_ptr<HubConnection>& handle) {
   std::shared_ptr<HubChannel> channel = channel_of(handle);
+  std::shared_ptr<const void> kept;  // Let go of without the lock.
   MutexLock lock(channel->mutex_);
   channel->ended_ = true;
   channel->posted_.clear();
+  kept = std::move(channel->kept_);
 }
 
 void Hub::attach(const std::shared_ptr<HubConnection>& handle,
@@ -302,8 +304,10 @@ void Hub::end(std::shared_ptr<HubChannel> channel, HubEnd reason) {
   std::unique_ptr<Connection> connection = std::move(channel->connection_);
   epoll_ctl(epoll_, EPOLL_CTL_DEL, connection->fd(), nullptr);
   channel->sending_ = {};
+  std::shared_ptr<const void> kept;
   {
     MutexLock lock(channel->mutex_);
+    kept = std::move(channel->kept_);
     if (channel->cut_ && reason == HubEnd::kClosed) channel->keep_alive_ = false;
     channel->ended_ = true;
     channel->posted_ = {};

@@ -54,6 +54,7 @@ class HubChannel final : public HubConnection, public std::enable_shared_from_th
   void close(std::shared_ptr<const std::string> last) override EXCLUDES(mutex_);
   void abort() override EXCLUDES(mutex_);
   bool ended() const override EXCLUDES(mutex_);
+  void keep(std::shared_ptr<const void> what) override EXCLUDES(mutex_);
 
  private:
   friend class Hub;
@@ -71,6 +72,7 @@ class HubChannel final : public HubConnection, public std::enable_shared_from_th
   bool closing_ GUARDED_BY(mutex_) = false;
   bool ended_ GUARDED_BY(mutex_) = false;
   std::optional<HubEnd> cut_ GUARDED_BY(mutex_);  // To be ended without sending the rest.
+  std::shared_ptr<const void> kept_ GUARDED_BY(mutex_);
 
   // The hub's own.
   uint64_t id_ = 0;

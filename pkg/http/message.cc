@@ -177,6 +177,22 @@ Result<void> Response::stream(std::string content_type, std::function<void(BodyW
   return {};
 }
 
+void Response::keep_to_the_end(std::shared_ptr<const void> what) {
+  if (hub_ != nullptr) hub_->keep(what);
+  if (upgrade_ != nullptr) {
+    upgrade_ = [body = std::move(upgrade_), what](Stream& stream) mutable {
+      body(stream);
+      what.reset();
+    };
+  }
+  if (stream_ != nullptr) {
+    stream_ = [body = std::move(stream_), what](BodyWriter& writer) mutable {
+      body(writer);
+      what.reset();
+    };
+  }
+}
+
 std::string_view status_text(int status) {
   switch (status) {
     case 100: return "Continue";

@@ -76,8 +76,8 @@ class Query {
   std::vector<Parameter> parameters_;
 };
 
-// Who the peer proved to be: the subject of a client certificate that verified against the client
-// CAs.
+// Who the peer proved to be: the subject of a certificate that verified against authorities of
+// ours.
 struct PeerCertificate {
   std::string common_name;
   std::vector<std::string> organizations;
@@ -99,9 +99,12 @@ struct Request {
   uint16_t peer_port = 0;
   bool secure = false;  // Came over TLS.
   std::shared_ptr<const PeerCertificate>
-      certificate;                  // Null: none was shown, or it did not verify.
+      certificate;  // Null: none was shown, or it did not verify against the clients' authorities.
   std::string certificate_problem;  // Why it did not verify; empty otherwise.
-  int minor_version = 1;            // Of HTTP/1.
+  // The same certificate when it verifies against the authorities for proxies; trust for the one
+  // thing is none for the other.
+  std::shared_ptr<const PeerCertificate> proxy_certificate;
+  int minor_version = 1;  // Of HTTP/1.
   bool keep_alive = true;
   MonotonicTime received{};  // When its last byte had come.
   // What the request waited for, when the handler runs for the second time; else null.
@@ -152,6 +155,9 @@ class Response {
   void wait_for(std::shared_ptr<Turn> turn);
   // Lets go of `what` when the answer has been sent, or the client makes us wait for it.
   void hold(std::shared_ptr<const void> what) { held_ = std::move(what); }
+  // Lets go of `what` when the watch or stream that this answer is has ended; at once when it is
+  // none.
+  void keep_to_the_end(std::shared_ptr<const void> what);
 
   // ---- For the server.
   bool waits() const { return turn_ != nullptr; }

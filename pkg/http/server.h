@@ -32,6 +32,9 @@ struct TlsCredentials {
   // Authorities for client certificates; empty: none is asked for. A client without one is let in
   // (and has Request::certificate null); one that does not verify is refused in the handshake.
   std::string client_ca_pem;
+  // Authorities for peers that speak for others (Request::proxy_certificate); empty: there are
+  // none. They stand beside the clients', of which there must be some.
+  std::string proxy_ca_pem;
 };
 
 using Handler = std::function<void(Request&, Response&)>;

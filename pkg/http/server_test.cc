@@ -255,6 +255,36 @@ TEST(Server, TlsTellsWhoTheClientIs) {
   EXPECT_EQ(answer.error().code(), Code::kUnauthorized) << answer.error().message();
 }
 
+TEST(Server, ProxiesHaveAuthoritiesOfTheirOwn) {
+  auto clients = make_certificate("jane");
+  auto proxies = make_certificate("front");
+  auto server_certificate = make_certificate("localhost");
+  Server::Options options = options_with([](Request& request, Response& response) {
+    auto name = [](const auto& shown) { return shown == nullptr ? "-" : shown->common_name; };
+    response.set_body("text/plain", name(request.certificate) + " " +
+                                        name(request.proxy_certificate) +
+                                        (request.certificate_problem.empty() ? "" : " problem"));
+  });
+  options.tls = std::make_shared<TlsCredentials>(
+      TlsCredentials{server_certificate.certificate_pem, server_certificate.key_pem,
+                     clients.certificate_pem, proxies.certificate_pem});
+  auto server = start_server(std::move(options));
+  auto ask = [&](const testing::TestCertificate& shown) {
+    ClientOptions client_options;
+    client_options.ca_pem = server_certificate.certificate_pem;
+    client_options.certificate_pem = shown.certificate_pem;
+    client_options.key_pem = shown.key_pem;
+    ClientRequest request;
+    request.url = fmt::format("https://127.0.0.1:{}/", server->port());
+    Result<ClientResponse> answer = Client(client_options).request(request);
+    return answer.ok() ? answer->body : answer.error().message();
+  };
+  EXPECT_EQ(ask(clients), "jane -");
+  EXPECT_EQ(ask(proxies), "- front problem");
+  EXPECT_EQ(ask(make_certificate("front")), "- - problem");
+  EXPECT_EQ(ask({}), "- -");
+}
+
 TEST(Server, NewCredentialsCountForNewConnections) {
   auto first = make_certificate("localhost");
   auto second = make_certificate("localhost");

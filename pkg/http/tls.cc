@@ -23,6 +23,7 @@ struct Freer {
 using BioPtr = std::unique_ptr<BIO, Freer<BIO_free>>;
 using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+using VerificationPtr = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
 
 BioPtr reader(std::string_view text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
@@ -76,9 +77,9 @@ Result<void> use_chain(SSL_CTX* context, const TlsCredentials& credentials) {
   return {};
 }
 
-Result<void> ask_for_client_certificates(SSL_CTX* context, const std::string& ca_pem) {
+// The authorities in the text, which clients are told of too: some choose by that what they show.
+Result<void> trust(X509_STORE* store, SSL_CTX* context, const std::string& ca_pem) {
   BioPtr text = reader(ca_pem);
-  X509_STORE* store = SSL_CTX_get_cert_store(context);
   int count = 0;
   while (X509* next = PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr)) {
     X509Ptr authority(next);
@@ -88,6 +89,11 @@ Result<void> ask_for_client_certificates(SSL_CTX* context, const std::string& ca
   }
   ERR_clear_error();
   if (count == 0) return Error::invalid("there is no certificate in the client CA text");
+  return {};
+}
+
+Result<void> ask_for_client_certificates(SSL_CTX* context, const std::string& ca_pem) {
+  TRY(trust(SSL_CTX_get_cert_store(context), context, ca_pem));
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, &let_pass);
   SSL_CTX_set_cert_verify_callback(context, &verify_peer, nullptr);
   return {};
@@ -102,6 +108,32 @@ std::string first_of(X509_NAME* name, int nid, int& at) {
   std::string text(reinterpret_cast<char*>(utf8), static_cast<size_t>(size));
   OPENSSL_free(utf8);
   return text;
+}
+
+std::shared_ptr<const PeerCertificate> description_of(X509* shown) {
+  auto peer = std::make_shared<PeerCertificate>();
+  X509_NAME* name = X509_get_subject_name(shown);
+  int at = -1;
+  // The last common name counts, as Go reads it.
+  for (std::string text = first_of(name, NID_commonName, at); at >= 0;
+       text = first_of(name, NID_commonName, at)) {
+    peer->common_name = std::move(text);
+  }
+  at = -1;
+  for (std::string text = first_of(name, NID_organizationName, at); at >= 0;
+       text = first_of(name, NID_organizationName, at)) {
+    peer->organizations.push_back(std::move(text));
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int digest_size = 0;
+  X509_digest(shown, EVP_sha256(), digest.data(), &digest_size);
+  peer->sha256 = hex_encode({reinterpret_cast<char*>(digest.data()), digest_size});
+  std::tm until{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(shown), &until) == 1) {
+    peer->not_after = std::chrono::floor<std::chrono::microseconds>(
+        std::chrono::system_clock::from_time_t(timegm(&until)));
+  }
+  return peer;
 }
 
 }  // namespace
@@ -147,7 +179,13 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::create(const TlsCredential
   if (!credentials.client_ca_pem.empty()) {
     TRY(ask_for_client_certificates(context.get(), credentials.client_ca_pem));
   }
-  return std::shared_ptr<const TlsContext>(new TlsContext(std::move(context)));
+  std::shared_ptr<X509_STORE> proxies;
+  if (!credentials.proxy_ca_pem.empty()) {
+    CHECK(!credentials.client_ca_pem.empty());
+    proxies.reset(X509_STORE_new(), &X509_STORE_free);
+    TRY(trust(proxies.get(), context.get(), credentials.proxy_ca_pem));
+  }
+  return std::shared_ptr<const TlsContext>(new TlsContext(std::move(context), std::move(proxies)));
 }
 
 std::shared_ptr<const PeerCertificate> peer_certificate(SSL* ssl, std::string& problem) {
@@ -157,29 +195,21 @@ std::shared_ptr<const PeerCertificate> peer_certificate(SSL* ssl, std::string& p
     problem = X509_verify_cert_error_string(verdict);
     return nullptr;
   }
-  auto peer = std::make_shared<PeerCertificate>();
-  X509_NAME* name = X509_get_subject_name(shown.get());
-  int at = -1;
-  // The last common name counts, as Go reads it.
-  for (std::string text = first_of(name, NID_commonName, at); at >= 0;
-       text = first_of(name, NID_commonName, at)) {
-    peer->common_name = std::move(text);
-  }
-  at = -1;
-  for (std::string text = first_of(name, NID_organizationName, at); at >= 0;
-       text = first_of(name, NID_organizationName, at)) {
-    peer->organizations.push_back(std::move(text));
-  }
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int digest_size = 0;
-  X509_digest(shown.get(), EVP_sha256(), digest.data(), &digest_size);
-  peer->sha256 = hex_encode({reinterpret_cast<char*>(digest.data()), digest_size});
-  std::tm until{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(shown.get()), &until) == 1) {
-    peer->not_after = std::chrono::floor<std::chrono::microseconds>(
-        std::chrono::system_clock::from_time_t(timegm(&until)));
-  }
-  return peer;
+  return description_of(shown.get());
+}
+
+std::shared_ptr<const PeerCertificate> TlsContext::proxy_certificate(SSL* ssl) const {
+  if (proxies_ == nullptr) return nullptr;
+  X509Ptr shown(SSL_get1_peer_certificate(ssl));
+  if (shown == nullptr) return nullptr;
+  VerificationPtr verification(X509_STORE_CTX_new());
+  bool verified = verification != nullptr &&
+                  X509_STORE_CTX_init(verification.get(), proxies_.get(), shown.get(),
+                                      SSL_get_peer_cert_chain(ssl)) == 1 &&
+                  X509_STORE_CTX_set_default(verification.get(), "ssl_client") == 1 &&
+                  X509_verify_cert(verification.get()) == 1;
+  ERR_clear_error();
+  return verified ? description_of(shown.get()) : nullptr;
 }
 
 void forget_certificates(SSL* ssl) {

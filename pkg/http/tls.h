@@ -11,6 +11,7 @@
 
 struct ssl_ctx_st;
 struct ssl_st;
+struct x509_store_st;
 
 namespace wherry::http {
 
@@ -20,10 +21,14 @@ class TlsContext {
  public:
   static Result<std::shared_ptr<const TlsContext>> create(const TlsCredentials& credentials);
   ssl_ctx_st* raw() const { return context_.get(); }
+  // What the peer of a finished handshake showed, if it is of the authorities for proxies.
+  std::shared_ptr<const PeerCertificate> proxy_certificate(ssl_st* ssl) const;
 
  private:
-  explicit TlsContext(std::shared_ptr<ssl_ctx_st> context) : context_(std::move(context)) {}
+  TlsContext(std::shared_ptr<ssl_ctx_st> context, std::shared_ptr<x509_store_st> proxies)
+      : context_(std::move(context)), proxies_(std::move(proxies)) {}
   std::shared_ptr<ssl_ctx_st> context_;
+  std::shared_ptr<x509_store_st> proxies_;  // Null: there are none.
 };
 
 // The newest entry of this thread's OpenSSL error queue, which is emptied.
@@ -32,7 +37,7 @@ std::string tls_error();
 // What the peer of a finished handshake showed: null when nothing, or when it did not verify; then
 // `problem` says why.
 std::shared_ptr<const PeerCertificate> peer_certificate(ssl_st* ssl, std::string& problem);
-// Frees the decoded certificates of the peer, once the above has read them: nobody resumes these
+// Frees the decoded certificates of the peer, once the above have read them: nobody resumes these
 // sessions, and with an issuer beside it a certificate is a third of what an idle connection costs.
 void forget_certificates(ssl_st* ssl);
 

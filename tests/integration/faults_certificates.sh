@@ -27,6 +27,8 @@ case_certificates_renewed_online() {
 case_certificates_authority_replaced() {
   plane_start
   certificate rotate-ca
+  eventually 5 root_ca_follows
+  eventually 5 client_ca_follows
   # With the old authority, key and certificate of before: through the cross certificate.
   same "$(api /api/v1/namespaces/default | jq -r .metadata.name)" default
   plane_identity
@@ -45,6 +47,10 @@ case_certificates_authority_replaced() {
 }
 root_ca_follows() {
   [ "$(api /api/v1/namespaces/default/configmaps/kube-root-ca.crt | jq -r '.data["ca.crt"]' | grep -c BEGIN)" = 2 ]
+}
+
+client_ca_follows() {
+  [ "$(api /api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication | jq -r '.data["client-ca-file"]' | grep -c BEGIN)" = 2 ]
 }
 
 REQUESTS=/apis/certificates.k8s.io/v1/certificatesigningrequests
