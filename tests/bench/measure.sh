@@ -139,7 +139,7 @@ floor_commits() { # ROWS: of each transaction
   value per_second "$("$FLOOR" commit "$1" "${SECONDS_EACH:-4}" "$FOLDER/floor")"
   rm -rf "$FOLDER/floor"
 }
-bytes_of() { value bytes "$("$LOAD" "$FOLDER/admin.yaml" get "$1" 1 0.1 "${@:2}")"; }
+bytes_of() { value bytes "$("$LOAD" "$FOLDER/admin.yaml" get "$1" 1 1 "${@:2}")"; }
 
 floor_rows() {
   local out
