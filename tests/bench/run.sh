@@ -7,7 +7,7 @@
 #   PODS_ORACLE=DIR                     a whole one-node cluster for the pod rows: also DIR/netns,
 #                                       and $POD_IMAGE, an image that is present there
 #   IDLE=30 SECONDS_EACH=4 PODS=100 ONE=30 RUNS=1   sizes
-#   ONLY=api|idle|pods|start            one part
+#   ONLY=access|api|idle|pods|start     one part
 #   PERF_DOC=1                          writes the table into docs/performance.md as well
 #
 # Run it when nothing else runs on the machine. The pod rows need root.
@@ -42,6 +42,7 @@ echo "measuring; it takes a few minutes"
 size_row
 part start && start_rows
 part idle && idle_rows
+part access && access_rows
 part api && api_rows
 if part pods; then
   if [ "$(id -u)" = 0 ] && command -v runc > /dev/null; then pod_rows; else echo "bench: no rows about pods without root and runc"; fi
