@@ -1,4 +1,4 @@
-// PodWorker, one container: image, configuration, create, start, postStart.
+// PodWorker, one container: configuration, create, start, postStart.
 
 #include <algorithm>
 
@@ -14,25 +14,7 @@
 namespace wherry::agent {
 namespace {
 
-constexpr Duration kPullDelayFirst = std::chrono::seconds(10);
-constexpr Duration kPullDelayMax = std::chrono::minutes(5);
 constexpr Duration kConfigRetry = std::chrono::seconds(10);
-
-std::string_view pull_policy(json::Value container) {
-  std::string_view policy = container["imagePullPolicy"].as_string();
-  if (!policy.empty()) return policy;
-  // What the API server would have set; static pods come without.
-  Result<container::Reference> reference =
-      container::Reference::parse(container["image"].as_string());
-  return reference.ok() && reference->tag == "latest" ? "Always" : "IfNotPresent";
-}
-
-// Go's way to print a duration below a minute: "1.234s", "56ms".
-std::string elapsed_text(Duration took) {
-  double ms = std::chrono::duration<double, std::milli>(took).count();
-  if (ms < 1000) return fmt::format("{:.0f}ms", ms);
-  return ms < 60'000 ? fmt::format("{:.3g}s", ms / 1000) : duration_text(took);
-}
 
 std::string shown_image(const container::Image& image, std::string_view asked) {
   Result<container::Reference> reference = container::Reference::parse(asked);
@@ -57,7 +39,7 @@ void begin_instance(const ContainerView& view, const std::string& id, const cont
   container.stop_signal = image.config.stop_signal;
   container.kill = KillStage::kNone;
   container.kill_to_restart = false;
-  container.pull_done = false;
+  container.pull.done = false;
   container.started_at = now;
 }
 
@@ -83,13 +65,15 @@ void PodWorker::start(const ContainerView& view, ContainerRecord& container) {
   }
   container.retry_at.reset();
   container::Image image;
-  if (!ensure_image(view, container, &image)) return;
+  ImageVolumes images;
+  if (!have_volumes(view, container, &images)) return;
+  if (!have_image(view, container, image_want(view), &image)) return;
 
   bool again = container.state == RunState::kExited;
   int attempt = again ? container.attempt + 1 : container.attempt;
   int before = container.attempt;
   container.attempt = attempt;
-  Result<container::ContainerConfig> config = configure(view, container, image);
+  Result<container::ContainerConfig> config = configure(view, container, image, images);
   if (!config.ok()) {
     container.attempt = before;
     wait(view, container, "CreateContainerConfigError", config.error().message());
@@ -145,114 +129,6 @@ void PodWorker::start(const ContainerView& view, ContainerRecord& container) {
   if (container.post_start == HookState::kDone) start_probes(view, container);
 }
 
-bool PodWorker::ensure_image(const ContainerView& view, ContainerRecord& container,
-                             container::Image* image) {
-  if (container.pulling) return false;
-  std::string name(view.image());
-  client::Reference about = reference_to(pod_, view.kind, view.name());
-  Result<container::Reference> parsed = container::Reference::parse(name);
-  if (!parsed.ok()) {
-    std::string message =
-        "Failed to apply default image tag " + quote(name) + ": " + parsed.error().message();
-    if (container.waiting_reason != "InvalidImageName") {
-      context_.events.warning(about, "InspectFailed", message);
-    }
-    wait(view, container, "InvalidImageName", message);
-    return false;
-  }
-  std::string_view policy = pull_policy(view.spec);
-  Result<container::Image> found = context_.images.find(name);
-  if (found.ok() && (policy != "Always" || container.pull_done)) {
-    if (!container.pull_done) {
-      context_.events.normal(about, "Pulled",
-                             "Container image " + quote(name) +
-                                 " already present on machine and can be accessed by the pod");
-      container.pull_done = true;
-    }
-    *image = std::move(*found);
-    return true;
-  }
-  MonotonicTime now = context_.clock.monotonic();
-  if (policy == "Never") {
-    std::string message =
-        "Container image " + quote(name) + " is not present with pull policy of Never";
-    if (container.waiting_reason != "ErrImageNeverPull") {
-      context_.events.warning(about, "ErrImageNeverPull", message);
-    }
-    wait(view, container, "ErrImageNeverPull", message);
-    container.retry_at = now + kConfigRetry;
-    at(*container.retry_at);
-    return false;
-  }
-  if (container.pull_not_before && now < *container.pull_not_before) {
-    std::string message = "Back-off pulling image " + quote(name);
-    if (container.waiting_reason != "ImagePullBackOff") {
-      context_.events.normal(about, "BackOff", message);
-    }
-    wait(view, container, "ImagePullBackOff", message + ": " + container.pull_error);
-    at(*container.pull_not_before);
-    return false;
-  }
-  begin_pull(view, container);
-  return false;
-}
-
-void PodWorker::begin_pull(const ContainerView& view, ContainerRecord& container) {
-  std::string image(view.image());
-  context_.events.normal(reference_to(pod_, view.kind, view.name()), "Pulling",
-                         "Pulling image " + quote(image));
-  std::vector<api::ObjectPtr> secrets;
-  for (json::Value item : pod_.spec()["imagePullSecrets"].items()) {
-    api::ObjectPtr secret = context_.secrets.find(pod_.ns(), item["name"].as_string());
-    if (secret != nullptr) secrets.push_back(std::move(secret));
-  }
-  container.pulling = true;
-  std::string name = container.name;
-  auto credentials = credentials_for(image, secrets);
-  MonotonicTime begun = context_.clock.monotonic();
-  context_.pulls.run(
-      [self = shared_from_this(), image, name, credentials, begun](const std::stop_token& stop) {
-        auto result = std::make_shared<Result<container::Image>>(
-            self->context_.images.pull(image, credentials, stop));
-        Duration took = self->context_.clock.monotonic() - begun;
-        self->post(
-            [worker = self.get(), name, result, took] { worker->end_pull(name, *result, took); });
-      });
-}
-
-void PodWorker::end_pull(const std::string& name, const Result<container::Image>& result,
-                         Duration took) {
-  ContainerRecord* container = record_.find(name);
-  ContainerView view = pod_.container(name);
-  if (container == nullptr || !view.spec) return;
-  container->pulling = false;
-  client::Reference about = reference_to(pod_, view.kind, view.name());
-  if (result.ok()) {
-    container->pull_done = true;
-    container->pull_delay = Duration::zero();
-    container->pull_not_before.reset();
-    container->pull_error.clear();
-    context_.events.normal(
-        about, "Pulled",
-        fmt::format(
-            "Successfully pulled image {} in {} ({} including waiting). Image size: {} bytes.",
-            quote(view.image()), elapsed_text(took), elapsed_text(took), result->size_bytes));
-    return;
-  }
-  std::string why = result.error().message();
-  context_.events.warning(about, "Failed",
-                          "Failed to pull image " + quote(view.image()) + ": " + why);
-  wait(view, *container, "ErrImagePull", why);
-  container->pull_error = "ErrImagePull: " + why;
-  container->pull_delay = container->pull_delay == Duration::zero()
-                              ? kPullDelayFirst
-                              : std::min(container->pull_delay * 2, kPullDelayMax);
-  container->pull_not_before = context_.clock.monotonic() + container->pull_delay;
-  // ErrImagePull is shown first; the next pass but one turns it into the back-off.
-  container->retry_at = context_.clock.monotonic() + std::chrono::seconds(1);
-  at(*container->retry_at);
-}
-
 EnvironmentSources PodWorker::environment_sources() {
   EnvironmentSources sources;
   std::string ns = pod_.ns();
@@ -270,7 +146,8 @@ EnvironmentSources PodWorker::environment_sources() {
 
 Result<container::ContainerConfig> PodWorker::configure(const ContainerView& view,
                                                         ContainerRecord& container,
-                                                        const container::Image& image) {
+                                                        const container::Image& image,
+                                                        const ImageVolumes& volumes) {
   json::Value spec = view.spec;
   Environment environment = TRY(make_environment(pod_, spec, environment_sources()));
   SecuritySettings security = TRY(security_settings(pod_, spec, image, context_.seccomp_dir));
@@ -287,7 +164,7 @@ Result<container::ContainerConfig> PodWorker::configure(const ContainerView& vie
   config.group = security.group;
   config.supplemental_groups = security.supplemental_groups;
   config.security = security.security;
-  config.mounts = TRY(volumes_.mounts(pod_, spec, container.attempt, environment));
+  config.mounts = TRY(volumes_.mounts(spec, container.attempt, environment, volumes));
   config.tty = spec["tty"].as_bool();
   config.stdin_open = spec["stdin"].as_bool();
   config.stdin_once = spec["stdinOnce"].as_bool();

@@ -64,6 +64,7 @@ class FakeImages final : public ImageSource {
     image.id = "sha256:1234";
     image.tags = {"docker.io/library/" + reference};
     image.size_bytes = 1000;
+    image.layers = {"/layers/" + reference};
     present[reference] = image;
     return image;
   }

@@ -234,7 +234,7 @@ void PodWorker::on_exit(ContainerRecord& container, const container::ContainerSt
   container.started = false;
   container.kill = KillStage::kNone;
   container.post_start = HookState::kNone;
-  container.pull_done = false;
+  container.pull.done = false;
   if (container.waiting_reason != "PostStartHookError") {
     container.waiting_reason.clear();
     container.waiting_message.clear();

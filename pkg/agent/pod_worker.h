@@ -101,16 +101,34 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void wake_waiting();
   Pod allocated_pod() const;
 
+  // pod_images.cc
+  // An image that the pod needs: of a container, or of a volume (then `volume` names it).
+  struct ImageWant {
+    std::string reference, policy, volume, container;
+    client::Reference about;
+  };
+  // Why an image is not there yet, and when to ask again; `reason` is empty while it is pulled.
+  struct ImageLack {
+    std::string reason, message;
+    std::optional<MonotonicTime> retry_at;
+  };
+  ImageWant image_want(const ContainerView& view) const;
+  ImagePull* pull_of(const ImageWant& want);
+  std::optional<ImageLack> ensure_image(const ImageWant& want, container::Image* image);
+  bool have_image(const ContainerView& view, ContainerRecord& container, const ImageWant& want,
+                  container::Image* image);
+  bool have_volumes(const ContainerView& view, ContainerRecord& container, ImageVolumes* images);
+  void begin_pull(const ImageWant& want);
+  void end_pull(const ImageWant& want, const Result<container::Image>& result, Duration took);
+
   // pod_containers.cc
   void start(const ContainerView& view, ContainerRecord& container);
-  bool ensure_image(const ContainerView& view, ContainerRecord& container, container::Image* image);
-  void begin_pull(const ContainerView& view, ContainerRecord& container);
-  void end_pull(const std::string& name, const Result<container::Image>& result, Duration took);
   void wait(const ContainerView& view, ContainerRecord& container, std::string_view reason,
             const std::string& message);
   Result<container::ContainerConfig> configure(const ContainerView& view,
                                                ContainerRecord& container,
-                                               const container::Image& image);
+                                               const container::Image& image,
+                                               const ImageVolumes& volumes);
   EnvironmentSources environment_sources();
   void begin_post_start(const ContainerView& view, ContainerRecord& container);
   HandlerTarget target(const ContainerView& view, const ContainerRecord& container) const;

@@ -55,6 +55,36 @@ TEST(PodWorker, PullsAndBacksOff) {
   EXPECT_EQ(f.statuses.status()["phase"].as_string(), "Running");
 }
 
+TEST(PodWorker, PullsTheImageOfAVolumeOnce) {
+  PodFixture f(
+      R"({"volumes":[{"name":"v","image":{"reference":"data:1","pullPolicy":"Always"}}],
+          "containers":[{"name":"c","image":"web:1","imagePullPolicy":"IfNotPresent",
+                         "volumeMounts":[{"name":"v","mountPath":"/v"}]}]})");
+  f.images.pull_error = "manifest unknown";
+  f.run();
+  EXPECT_EQ(f.pulls.release(), 1);
+  f.run();
+  EXPECT_EQ(f.statuses.container()["state"]["waiting"]["reason"].as_string(), "ErrImagePull");
+  f.advance(1s);
+  EXPECT_EQ(f.statuses.container()["state"]["waiting"]["message"].as_string(),
+            "Back-off pulling image \"data:1\": ErrImagePull: manifest unknown");
+  EXPECT_TRUE(f.driver.find("u1")->configs.empty());
+  f.images.pull_error.clear();
+  f.advance(10s);
+  EXPECT_EQ(f.pulls.release(), 1);
+  f.run();
+  EXPECT_EQ(f.statuses.status()["phase"].as_string(), "Running");
+  const container::ContainerConfig& config = f.driver.find("u1")->configs.at("u1_c_0");
+  ASSERT_FALSE(config.mounts.empty());
+  EXPECT_EQ(config.mounts[0].target, "/v");
+  EXPECT_EQ(config.mounts[0].layers, std::vector<std::string>{"/layers/data:1"});
+  // The next instance mounts what the first one did.
+  f.driver.exit("u1_c_0", 1);
+  f.run();
+  EXPECT_EQ(f.images.pulls, 2);
+  EXPECT_EQ(f.statuses.container()["restartCount"].as_int(), 1);
+}
+
 TEST(PodWorker, BacksOffCrashLoops) {
   PodFixture f(kPlain);
   f.run();

@@ -32,6 +32,16 @@ enum class HookState { kNone, kRunning, kDone };
 // A container being stopped: its preStop hook runs, then it has its stop signal, then SIGKILL.
 enum class KillStage { kNone, kPreStop, kSignalled, kKilled };
 
+// How far the pull of one image for the pod is.
+struct ImagePull {
+  bool running = false;
+  bool done = false;   // The image is there and was announced.
+  std::string error;   // Of the last try.
+  std::string reason;  // Why it is not there, as it was told last: "ImagePullBackOff".
+  Duration delay{};
+  std::optional<MonotonicTime> not_before;
+};
+
 struct ContainerRecord {
   std::string name;
   ContainerKind kind = ContainerKind::kApp;
@@ -67,12 +77,7 @@ struct ContainerRecord {
   Duration crash_delay{};
   Time crash_delay_set{};
 
-  // Image pulls.
-  bool pulling = false;
-  bool pull_done = false;  // The image for the next start is there and was announced.
-  std::string pull_error;  // "ErrImagePull: ..." of the last try.
-  Duration pull_delay{};
-  std::optional<MonotonicTime> pull_not_before;
+  ImagePull pull;  // Of the image for the next start.
 
   KillStage kill = KillStage::kNone;
   MonotonicTime kill_deadline{};
@@ -98,6 +103,7 @@ struct PodRecord {
   // Why the resources of the newest spec are not given: "Deferred" or "Infeasible".
   std::string resize_pending_reason;
   std::string resize_pending_message;
+  std::map<std::string, ImagePull, std::less<>> volume_pulls;  // Of image volumes, by name.
 
   ContainerRecord* find(std::string_view name);
   const ContainerRecord* find(std::string_view name) const;

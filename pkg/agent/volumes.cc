@@ -9,6 +9,7 @@
 #include "agent/payload_writer.h"
 #include "agent/subpath.h"
 #include "base/strings.h"
+#include "container/layer_graft.h"
 #include "os/file.h"
 
 namespace wherry::agent {
@@ -62,6 +63,25 @@ container::Propagation propagation_of(json::Value mount) {
   return container::Propagation::kPrivate;
 }
 
+// The part of the volume that is mounted, empty for all of it.
+Result<std::string> subpath_of(json::Value mount, const Environment& environment) {
+  std::string subpath(mount["subPath"].as_string());
+  if (json::Value expression = mount["subPathExpr"]; !expression.as_string().empty()) {
+    StrictExpansion expanded = expand_strict(expression.as_string(), [&](std::string_view key) {
+      auto value = environment.find(std::string(key));
+      return value == environment.end() ? std::nullopt : std::optional<std::string>(value->second);
+    });
+    if (expanded.missing) {
+      return Error::invalid("missing value for {}", quote(*expanded.missing));
+    }
+    subpath = expanded.text;
+  }
+  if (subpath.starts_with('/')) {
+    return Error::invalid("error SubPath `{}` must not be an absolute path", subpath);
+  }
+  return subpath;
+}
+
 // On a tmpfs: whatever may hold a secret.
 bool hides_content(json::Value volume) { return volume["secret"] || volume["projected"]; }
 
@@ -94,6 +114,7 @@ Result<void> PodVolumes::prepare_one(const Pod& pod, json::Value volume,
     return {};
   }
   if (volume["emptyDir"]) return prepare_empty(pod, volume);
+  if (volume["image"]) return {};  // Pulled for the containers that mount it.
   if (!is_payload_volume(volume)) {
     return Error::unsupported("this kind of volume is not built in");
   }
@@ -156,36 +177,27 @@ Result<void> PodVolumes::write_files(const Pod& pod, const std::vector<std::stri
   return {};
 }
 
-Result<container::Mount> PodVolumes::mount_of(const Pod& pod, json::Value container,
-                                              json::Value mount, const Environment& environment) {
+Result<container::Mount> PodVolumes::mount_of(json::Value container, json::Value mount,
+                                              const Environment& environment,
+                                              const ImageVolumes& images) {
   std::string_view name = mount["name"].as_string();
+  auto image = images.find(name);
   auto found = paths_.find(name);
-  if (found == paths_.end()) {
+  if (image == images.end() && found == paths_.end()) {
     return Error::not_found("cannot find volume {} to mount into container {}", quote(name),
                             quote(container["name"].as_string()));
   }
   container::Mount out;
-  out.source = found->second;
   out.target = mount["mountPath"].as_string();
   if (!out.target.starts_with('/')) out.target = "/" + out.target;
   out.read_only = mount["readOnly"].as_bool();
   out.propagation = propagation_of(mount);
-  std::string subpath(mount["subPath"].as_string());
-  if (json::Value expression = mount["subPathExpr"]; !expression.as_string().empty()) {
-    StrictExpansion expanded = expand_strict(expression.as_string(), [&](std::string_view key) {
-      auto value = environment.find(std::string(key));
-      return value == environment.end() ? std::nullopt : std::optional<std::string>(value->second);
-    });
-    if (expanded.missing) {
-      return Error::invalid("missing value for {}", quote(*expanded.missing));
-    }
-    subpath = expanded.text;
+  std::string subpath = TRY(subpath_of(mount, environment));
+  if (image != images.end()) {
+    out.layers = TRY(container::subtree(image->second, subpath));
+  } else {
+    out.source = subpath.empty() ? found->second : TRY(resolve_subpath(found->second, subpath));
   }
-  if (subpath.starts_with('/')) {
-    return Error::invalid("error SubPath `{}` must not be an absolute path", subpath);
-  }
-  if (!subpath.empty()) out.source = TRY(resolve_subpath(found->second, subpath));
-  (void)pod;
   return out;
 }
 
@@ -201,13 +213,13 @@ Result<container::Mount> PodVolumes::termination_mount(json::Value container, in
   return out;
 }
 
-Result<std::vector<container::Mount>> PodVolumes::mounts(const Pod& pod, json::Value container,
-                                                         int attempt,
-                                                         const Environment& environment) {
+Result<std::vector<container::Mount>> PodVolumes::mounts(json::Value container, int attempt,
+                                                         const Environment& environment,
+                                                         const ImageVolumes& images) {
   std::vector<container::Mount> all;
   std::set<std::string> own;
   for (json::Value mount : container["volumeMounts"].items()) {
-    all.push_back(TRY(mount_of(pod, container, mount, environment)));
+    all.push_back(TRY(mount_of(container, mount, environment, images)));
     own.insert(all.back().target);
   }
   // A container that brings its own file keeps it.

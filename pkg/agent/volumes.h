@@ -29,6 +29,9 @@ struct VolumeSources {
   std::function<Result<std::string>(std::string_view claim)> claim_path;
 };
 
+// Unpacked layers of image volumes, the uppermost first, by the volume's name.
+using ImageVolumes = std::map<std::string, std::vector<std::string>, std::less<>>;
+
 class PodVolumes {
  public:
   PodVolumes(std::string pod_dir, std::string memory_dir, std::string uid);
@@ -41,9 +44,11 @@ class PodVolumes {
   // Writes /etc/hosts and its siblings.
   Result<void> write_files(const Pod& pod, const std::vector<std::string>& pod_ips,
                            const DnsOptions& dns);
-  // What `container` mounts, files of /etc and the termination log included.
-  Result<std::vector<container::Mount>> mounts(const Pod& pod, json::Value container, int attempt,
-                                               const Environment& environment);
+  // What `container` mounts, files of /etc and the termination log included. `images` holds the
+  // image volumes that it mounts.
+  Result<std::vector<container::Mount>> mounts(json::Value container, int attempt,
+                                               const Environment& environment,
+                                               const ImageVolumes& images);
   std::string termination_file(std::string_view container, int attempt) const;
   // Takes it all away; what is mounted must be gone first.
   Result<void> remove();
@@ -52,8 +57,8 @@ class PodVolumes {
   Result<void> prepare_one(const Pod& pod, json::Value volume, const VolumeSources& sources,
                            Time now);
   Result<void> prepare_empty(const Pod& pod, json::Value volume);
-  Result<container::Mount> mount_of(const Pod& pod, json::Value container, json::Value mount,
-                                    const Environment& environment);
+  Result<container::Mount> mount_of(json::Value container, json::Value mount,
+                                    const Environment& environment, const ImageVolumes& images);
   Result<container::Mount> termination_mount(json::Value container, int attempt);
 
   const std::string pod_dir_;

@@ -1,30 +1,38 @@
 #include "base/clock.h"
 
-#include <fmt/core.h>
-
 namespace wherry {
 namespace {
 
+// `count` digits of a number that is not negative, at `at`.
+void put_digits(char* at, size_t count, int64_t value) {
+  for (size_t i = count; i > 0; --i, value /= 10) at[i - 1] = static_cast<char>('0' + value % 10);
+}
+
+// By hand: each write of an object has several times, and each event.
 template <typename T>
-std::string format_parts(T time, int fraction_digits) {
+std::string format_parts(T time, size_t fraction_digits) {
   auto day = std::chrono::floor<std::chrono::days>(time);
   std::chrono::year_month_day date(day);
   auto in_day = time - day;
   auto seconds = std::chrono::floor<std::chrono::seconds>(in_day);
-  auto rest = in_day - seconds;
   std::chrono::hh_mm_ss clock(seconds);
-  std::string text =
-      fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
-                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                  clock.hours().count(), clock.minutes().count(), clock.seconds().count());
-  if (fraction_digits == 6) {
-    text +=
-        fmt::format(".{:06}", std::chrono::duration_cast<std::chrono::microseconds>(rest).count());
-  } else if (fraction_digits == 9) {
-    text +=
-        fmt::format(".{:09}", std::chrono::duration_cast<std::chrono::nanoseconds>(rest).count());
+  char text[] = "0000-00-00T00:00:00.000000000";
+  constexpr size_t kSecondsEnd = 19;
+  put_digits(text, 4, static_cast<int>(date.year()));
+  put_digits(text + 5, 2, static_cast<unsigned>(date.month()));
+  put_digits(text + 8, 2, static_cast<unsigned>(date.day()));
+  put_digits(text + 11, 2, clock.hours().count());
+  put_digits(text + 14, 2, clock.minutes().count());
+  put_digits(text + 17, 2, clock.seconds().count());
+  size_t size = kSecondsEnd;
+  if (fraction_digits > 0) {
+    int64_t rest = std::chrono::duration_cast<std::chrono::nanoseconds>(in_day - seconds).count();
+    for (size_t i = fraction_digits; i < 9; ++i) rest /= 10;
+    put_digits(text + kSecondsEnd + 1, fraction_digits, rest);
+    size += 1 + fraction_digits;
   }
-  return text + "Z";
+  text[size++] = 'Z';
+  return {text, size};
 }
 
 // Reads `count` digits at the front of `text`.

@@ -154,7 +154,19 @@ void add_kernel_mounts(const json::Node& mounts, const ContainerConfig& config,
   }
 }
 
-void add_bind_mounts(const json::Node& mounts, const ContainerConfig& config) {
+Result<void> add_layers(const json::Node& mounts, const Mount& mount) {
+  std::vector<std::string> options{"ro", "noexec", "nosuid", "nodev"};
+  if (mount.layers.size() == 1) {  // overlayfs wants two.
+    options.insert(options.begin(), {"rbind", "rprivate"});
+    add_mount(mounts, mount.target, "bind", mount.layers.front(), options);
+    return {};
+  }
+  options.push_back(TRY(os::overlay_options(mount.layers, "", "")));
+  add_mount(mounts, mount.target, "overlay", "overlay", options);
+  return {};
+}
+
+Result<void> add_volume_mounts(const json::Node& mounts, const ContainerConfig& config) {
   // A mount below another one must come after it.
   std::vector<const Mount*> sorted;
   for (const Mount& mount : config.mounts) sorted.push_back(&mount);
@@ -163,12 +175,17 @@ void add_bind_mounts(const json::Node& mounts, const ContainerConfig& config) {
            std::count(b->target.begin(), b->target.end(), '/');
   });
   for (const Mount* mount : sorted) {
+    if (!mount->layers.empty()) {
+      TRY(add_layers(mounts, *mount));
+      continue;
+    }
     const char* propagation = mount->propagation == Propagation::kBidirectional     ? "rshared"
                               : mount->propagation == Propagation::kHostToContainer ? "rslave"
                                                                                     : "rprivate";
     add_mount(mounts, mount->target, "bind", mount->source,
               {"rbind", propagation, mount->read_only ? "ro" : "rw"});
   }
+  return {};
 }
 
 void add_namespaces(const json::Node& linux_node, const SandboxConfig& sandbox,
@@ -297,7 +314,7 @@ Result<std::string> build_bundle(const ContainerConfig& config, const SandboxCon
   json::Node mounts = root.set_array("mounts");
   if (context.overlay_as_mount) TRY(add_root_mount(mounts, config, context));
   add_kernel_mounts(mounts, config, sandbox, context);
-  add_bind_mounts(mounts, config);
+  TRY(add_volume_mounts(mounts, config));
   TRY(add_linux(root, config, sandbox, context, capabilities));
   if (!config.annotations.empty()) {
     json::Node annotations = root.set_object("annotations");

@@ -116,6 +116,14 @@ TEST_F(BundleTest, NamespacesOfTheSandbox) {
   EXPECT_EQ(build()["linux"]["namespaces"].dump(), R"([{"type":"mount"}])");
 }
 
+TEST_F(BundleTest, AnImageIsMountedForReadingOnly) {
+  config_.mounts = {{.source = "", .target = "/a", .layers = {"/l/2", "/l/1"}},
+                    {.source = "", .target = "/b", .layers = {"/l/1/part"}}};
+  json::Value root = build();
+  EXPECT_EQ(mount_options(root, "/a"), R"(["ro","noexec","nosuid","nodev","lowerdir=/l/2:/l/1"])");
+  EXPECT_EQ(mount_options(root, "/b"), R"(["rbind","rprivate","ro","noexec","nosuid","nodev"])");
+}
+
 TEST_F(BundleTest, MountsComeInOrderOfDepth) {
   config_.mounts = {{.source = "/h/b", .target = "/a/b"},
                     {.source = "/h/a", .target = "/a", .read_only = true}};

@@ -59,6 +59,19 @@ std::optional<Found> look(const Folders& below, const std::string& path) {
   return {};
 }
 
+// Whether `layer` lets the layers below it show through at `path`.
+bool shows_below(const std::string& layer, const std::string& path) {
+  std::string at = layer;
+  if (is_opaque(at)) return false;
+  for (std::string_view part : split(path, '/')) {
+    at += "/" + std::string(part);
+    struct stat info {};
+    if (lstat(at.c_str(), &info) != 0) return true;
+    if (!S_ISDIR(info.st_mode) || is_opaque(at)) return false;
+  }
+  return true;
+}
+
 // Where a path leads when links are followed inside the root. What is not there stays as it is.
 Result<std::string> resolve(const Folders& below, const std::string& path) {
   std::vector<std::string> left;  // The next part last.
@@ -200,6 +213,25 @@ Result<void> graft_layer(const std::string& layer, const std::vector<std::string
   struct stat info {};
   if (lstat(layer.c_str(), &info) != 0) return Error::from_errno(errno, layer);
   return copy_metadata(layer, info, target);
+}
+
+Result<Folders> subtree(const Folders& layers, const std::string& path) {
+  std::string real = TRY(resolve(layers, path));
+  if (real.empty()) return layers;
+  Folders out;
+  for (auto layer = layers.begin(); layer != layers.end(); ++layer) {
+    // What one layer and those below it have; looked at in each layer in turn.
+    std::optional<Found> found = look({layer, layers.end()}, real);
+    if (!found) break;
+    if (!S_ISDIR(found->info.st_mode)) {
+      if (out.empty()) out.push_back(found->path);
+      break;
+    }
+    if (out.empty() || out.back() != found->path) out.push_back(found->path);
+    if (!shows_below(*layer, real)) break;
+  }
+  if (out.empty()) return Error::not_found("the image has nothing at {}", quote(path));
+  return out;
 }
 
 }  // namespace wherry::container

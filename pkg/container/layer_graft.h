@@ -21,4 +21,8 @@ bool wants_graft(const std::vector<std::string>& implied, const Folders& below);
 Result<void> graft_layer(const std::string& layer, const std::vector<std::string>& implied,
                          const Folders& below, const std::string& target);
 
+// What `layers` together have at `path`, links followed inside the root: the folders to lay over
+// one another, the uppermost first, or the one file. kNotFound when there is nothing.
+Result<Folders> subtree(const Folders& layers, const std::string& path);
+
 }  // namespace wherry::container

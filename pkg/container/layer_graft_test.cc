@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "os/file.h"
@@ -102,6 +103,31 @@ TEST_F(LayerGraftTest, LinksInACircleAreRefused) {
   Result<void> made = graft({"a"});
   ASSERT_FALSE(made.ok());
   EXPECT_NE(made.error().message().find("too many symbolic links"), std::string::npos);
+}
+
+TEST_F(LayerGraftTest, ASubtreeIsWhatLiesOverOneAnother) {
+  folder("lower/data/deep");
+  file("lower/data/only", "low");
+  folder("upper/data/deep");
+  link("data/deep", "upper/short");
+  Folders both{at("upper/data/deep"), at("lower/data/deep")};
+  EXPECT_EQ(subtree(below_, "").value(), below_);
+  EXPECT_EQ(subtree(below_, "data/deep").value(), both);
+  EXPECT_EQ(subtree(below_, "short").value(), both);
+  EXPECT_EQ(subtree(below_, "data/only").value(), Folders{at("lower/data/only")});
+  EXPECT_EQ(subtree(below_, "data/none").error().code(), Code::kNotFound);
+}
+
+TEST_F(LayerGraftTest, ASubtreeEndsWhereTheUpperLayerHidesTheLower) {
+  folder("lower/data/deep");
+  folder("lower/gone");
+  folder("upper/data/deep");
+  file("upper/gone", "a file now");
+  EXPECT_EQ(subtree(below_, "gone").value(), Folders{at("upper/gone")});
+  if (setxattr(at("upper/data").c_str(), "user.overlay.opaque", "y", 1, 0) != 0) {
+    GTEST_SKIP() << "no extended attributes here";
+  }
+  EXPECT_EQ(subtree(below_, "data/deep").value(), Folders{at("upper/data/deep")});
 }
 
 }  // namespace

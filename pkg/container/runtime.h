@@ -27,10 +27,13 @@ Result<Runtime> find_runtime(std::string_view name);
 enum class Propagation { kPrivate, kHostToContainer, kBidirectional };
 
 struct Mount {
-  std::string source;  // On the host.
+  std::string source;  // On the host; unused with `layers`.
   std::string target;  // In the container.
   bool read_only = false;
   Propagation propagation = Propagation::kPrivate;
+  // An image, or a part of it: folders laid over one another, the uppermost first; or one file.
+  // Nothing in it can be written or executed.
+  std::vector<std::string> layers = {};
 };
 
 enum class SeccompKind { kRuntimeDefault, kUnconfined, kLocalhost };

@@ -47,24 +47,25 @@ class NodeLifecycle final : public Reconciler {
       if (node == nullptr) seen_.erase(key.name);
       return Requeue::never();
     }
-    Duration left = lease_left(*node);
-    if (left <= Duration::zero()) node = TRY(mark_unknown(node));
+    std::optional<Duration> left = lease_left(*node);
+    if (left && *left <= Duration::zero()) node = TRY(mark_unknown(node));
     TRY(set_taints(*node));
     // A Lease's renewal is no event here; the next look is when it would run out.
-    return left > Duration::zero() ? Requeue::after(left) : Requeue::never();
+    return left && *left > Duration::zero() ? Requeue::after(*left) : Requeue::never();
   }
 
  private:
-  // Time until the node counts as lost. A node without a Lease is nobody's to judge (made by hand).
-  // What counts is when this server saw the renewal: the node's clock may be wrong, and while the
-  // server was down nobody could renew anything. The stamp only says how long ago it was where that
-  // is plausible. A status that the node has just written proves as much as a Lease.
-  Duration lease_left(const api::Object& node) {
+  // Time until the node counts as lost, if it ever does. A node without a Lease is nobody's to
+  // judge (made by hand). What counts is when this server saw the renewal: the node's clock may be
+  // wrong, and while the server was down nobody could renew anything. The stamp only says how long
+  // ago it was where that is plausible. A status that the node has just written proves as much as a
+  // Lease.
+  std::optional<Duration> lease_left(const api::Object& node) {
     std::string name(node.name());
     ObjectPtr lease = leases_.find(kLeaseNamespace, name);
     if (lease == nullptr) {
       seen_.erase(name);
-      return Duration::max();
+      return {};
     }
     json::Document document = lease->document();
     std::string stamp(document.root()["spec"]["renewTime"].as_string());

@@ -108,8 +108,13 @@ class ReplicaController final : public Reconciler {
       remove_condition(status, "ReplicaFailure");
     } else {
       bool creating = counts.replicas < root["spec"]["replicas"].as_int(1);
-      set_condition(status, "ReplicaFailure", "True", creating ? "FailedCreate" : "FailedDelete",
-                    managed.error().message(), context_.clock.now());
+      std::string_view reason = creating ? "FailedCreate" : "FailedDelete";
+      // Each refusal names another pod. The first one stands, as upstream; else each try would be a
+      // change that calls for the next one at once.
+      if (find_condition(root["status"], "ReplicaFailure")["reason"].as_string() != reason) {
+        set_condition(status, "ReplicaFailure", "True", reason, managed.error().message(),
+                      context_.clock.now());
+      }
     }
     json::Document after = draft.freeze();
     if (json::equal(after.root()["status"], root["status"])) return {};

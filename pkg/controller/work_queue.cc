@@ -7,6 +7,8 @@ namespace {
 
 constexpr Duration kBackoffFirst = std::chrono::milliseconds(5);
 constexpr Duration kBackoffMax = std::chrono::seconds(1000);
+// Longer waits are cut: a look too many in a year, and no sum that overflows into the past.
+constexpr Duration kDelayMax = std::chrono::hours(24 * 365);
 constexpr int kDoublingsMax = 18;
 
 }  // namespace
@@ -31,7 +33,7 @@ void WorkQueue::add_after(const ObjectKey& key, Duration delay) {
   }
   {
     MutexLock lock(mutex_);
-    MonotonicTime at = clock_.monotonic() + delay;
+    MonotonicTime at = clock_.monotonic() + std::min(delay, kDelayMax);
     auto [found, fresh] = due_.try_emplace(key, at);
     if (!fresh) {
       if (found->second <= at) return;

@@ -50,6 +50,14 @@ TEST(WorkQueue, FailedKeysBackOffAndForgetClearsIt) {
   EXPECT_EQ(delay(), std::chrono::milliseconds(5));
 }
 
+TEST(WorkQueue, ForeverIsNotNow) {
+  FakeClock clock;
+  WorkQueue queue(clock);
+  queue.add_after(kA, Duration::max());
+  ASSERT_TRUE(queue.next_due());
+  EXPECT_GT(*queue.next_due(), clock.monotonic());
+}
+
 TEST(WorkQueue, TheEarlierOfTwoDelaysCounts) {
   FakeClock clock;
   WorkQueue queue(clock);

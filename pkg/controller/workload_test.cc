@@ -66,6 +66,11 @@ TEST(ReplicaSet, AFailedCreateShowsAsCondition) {
   json::Value condition = set.root()["status"]["conditions"].at(0);
   EXPECT_EQ(condition["type"].as_string(), "ReplicaFailure");
   EXPECT_EQ(condition["reason"].as_string(), "FailedCreate");
+  // Refused again in other words: the condition stands, so that nothing calls for another try.
+  auto version = test.find("replicasets.apps", "web")->revision();
+  test.cluster.create_errors.emplace("pods", Error::make(Code::kForbidden, "exceeded quota: r"));
+  EXPECT_FALSE(test.try_pass(kWeb).ok());
+  EXPECT_EQ(test.find("replicasets.apps", "web")->revision(), version);
   test.settle();
   json::Document healed = test.find("replicasets.apps", "web")->document();
   EXPECT_FALSE(healed.root()["status"]["conditions"]);

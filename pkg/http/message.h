@@ -48,6 +48,7 @@ class Headers {
   // True when one of the comma-separated items of the named fields is `token`, without case.
   bool has_token(std::string_view name, std::string_view token) const;
   void add(std::string name, std::string value) {
+    if (fields_.empty()) fields_.reserve(8);
     fields_.emplace_back(std::move(name), std::move(value));
   }
   void set(std::string name, std::string value);  // Replaces all of that name.

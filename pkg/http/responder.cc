@@ -1,6 +1,8 @@
 #include "http/responder.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstring>
 #include <ctime>
 
 namespace wherry::http {
@@ -28,9 +30,37 @@ const std::string& date_now() {
   return text;
 }
 
+// Eight bytes at a time: an answer has a few hundred of them, and nearly all are clean.
+bool may_have_controls(std::string_view text) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighs = 0x8080808080808080;
+  uint64_t found = 0;
+  while (text.size() >= sizeof(uint64_t)) {
+    uint64_t bytes;
+    std::memcpy(&bytes, text.data(), sizeof(bytes));
+    uint64_t deletes = bytes ^ (kOnes * 0x7f);
+    found |= (bytes - kOnes * 0x20) & ~bytes;
+    found |= (deletes - kOnes) & ~deletes;
+    text.remove_prefix(sizeof(bytes));
+  }
+  if ((found & kHighs) != 0) return true;
+  return std::any_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
 void append_clean(std::string& out, std::string_view value) {
-  for (char c : value)
-    out += (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f ? ' ' : c;
+  size_t at = out.size();
+  out += value;
+  if (!may_have_controls(value)) return;
+  for (; at < out.size(); ++at) {
+    char& c = out[at];
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) c = ' ';
+  }
+}
+
+void append_number(std::string& out, size_t number) {
+  char text[20];
+  out.append(text, std::to_chars(text, text + sizeof(text), number).ptr);
 }
 
 }  // namespace
@@ -38,9 +68,14 @@ void append_clean(std::string& out, std::string_view value) {
 std::string make_head(const Response& response, BodyFraming framing, size_t length,
                       bool keep_alive) {
   std::string head;
-  head.reserve(256);
-  fmt::format_to(std::back_inserter(head), "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
-                 status_text(response.status), date_now());
+  head.reserve(384);
+  head += "HTTP/1.1 ";
+  append_number(head, static_cast<size_t>(response.status));
+  head += ' ';
+  head += status_text(response.status);
+  head += "\r\nDate: ";
+  head += date_now();
+  head += "\r\n";
   for (const Headers::Field& field : response.headers.fields()) {
     append_clean(head, field.first);
     head += ": ";
@@ -48,7 +83,9 @@ std::string make_head(const Response& response, BodyFraming framing, size_t leng
     head += "\r\n";
   }
   if (framing == BodyFraming::kLength) {
-    fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", length);
+    head += "Content-Length: ";
+    append_number(head, length);
+    head += "\r\n";
   } else if (framing == BodyFraming::kChunked) {
     head += "Transfer-Encoding: chunked\r\n";
   }

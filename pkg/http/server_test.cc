@@ -69,6 +69,32 @@ TEST(Server, AnswersAndKeepsTheConnection) {
   EXPECT_TRUE(eventually([&] { return server->counters().connections == 0; }));
 }
 
+TEST(Server, ValuesOfHeadersCannotEndALine) {
+  auto text_with = [](size_t at, char c) {
+    std::string text = "a value of thirty bytes, \xc3\xa4\t~!!";
+    text[at] = c;
+    return text;
+  };
+  const std::string controls("\r\n\0\x01\x1f\x7f", 6);
+  auto server = start_server(options_with([&](Request& request, Response& response) {
+    size_t at = static_cast<size_t>(std::stoul(request.path.substr(1)));
+    for (char c : controls) response.headers.add("X-Told", text_with(at, c));
+    response.headers.add("X-Told", text_with(at, 'x'));
+    response.set_body("text/plain", std::string("end"));
+  }));
+  RawClient client(server->port());
+  for (size_t at = 0; at < 30; ++at) {
+    client.send(get("/" + std::to_string(at)));
+    std::string answer = client.read_until("\r\n\r\nend");
+    std::string clean;
+    for (size_t i = 0; i < controls.size(); ++i) {
+      clean += "X-Told: " + text_with(at, ' ') + "\r\n";
+    }
+    EXPECT_NE(answer.find(clean + "X-Told: " + text_with(at, 'x') + "\r\n"), std::string::npos)
+        << answer;
+  }
+}
+
 TEST(Server, PipelinedRequestsAreAllAnswered) {
   auto server = start_server(options_with(&echo));
   RawClient client(server->port());

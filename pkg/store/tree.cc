@@ -44,6 +44,20 @@ struct Tree::Node {
   int compare(std::string_view ns, std::string_view name) const {
     return compare_keys(ns, name, entry.object->ns(), entry.object->name());
   }
+  // How many keys there are of those that `included` says yes to: the lowest ones, up to some key.
+  template <typename Included>
+  static size_t count_until(const Node* node, const Included& included) {
+    size_t count = 0;
+    while (node != nullptr) {
+      if (included(*node)) {
+        count += 1 + size_of(node->left);
+        node = node->right.get();
+      } else {
+        node = node->left.get();
+      }
+    }
+    return count;
+  }
   static uint32_t size_of(const NodePtr& node) { return node == nullptr ? 0 : node->size; }
 
   // In order, from the first key after the position on. False once visit wanted to stop.
@@ -135,12 +149,19 @@ void Tree::scan(std::string_view ns, std::string_view after_ns, std::string_view
 
 size_t Tree::count_after(std::string_view ns, std::string_view after_ns,
                          std::string_view after_name) const {
-  size_t count = 0;
-  scan(ns, after_ns, after_name, [&count](const Entry&) {
-    ++count;
-    return true;
+  if (ns.empty()) {
+    if (after_ns.empty() && after_name.empty()) return size();
+    return size() - Node::count_until(root_.get(), [&](const Node& node) {
+             return node.compare(after_ns, after_name) >= 0;
+           });
+  }
+  std::string_view from = after_ns == ns ? after_name : std::string_view();
+  size_t before =
+      Node::count_until(root_.get(), [&](const Node& node) { return node.compare(ns, from) >= 0; });
+  size_t through = Node::count_until(root_.get(), [&](const Node& node) {
+    return node.entry.object->ns() == ns || node.compare(ns, {}) > 0;
   });
-  return count;
+  return through - before;
 }
 
 }  // namespace wherry::store

@@ -32,6 +32,7 @@ class Tree {
   // both are empty; only `ns` unless that is empty. Ends early when visit returns false.
   void scan(std::string_view ns, std::string_view after_ns, std::string_view after_name,
             const std::function<bool(const Entry&)>& visit) const;
+  // How many scan() would visit; found without visiting them.
   size_t count_after(std::string_view ns, std::string_view after_ns,
                      std::string_view after_name) const;
 

@@ -72,5 +72,25 @@ TEST(Tree, AgreesWithAnOrderedMapOverRandomChanges) {
   EXPECT_EQ(tree.count_after("ns", "ns", middle), model.size() - model.size() / 2 - 1);
 }
 
+TEST(Tree, CountsWhatAScanWouldVisit) {
+  Tree tree;
+  const std::string spaces[] = {"a", "a-b", "ab", "b", ""};
+  uint32_t state = 11;
+  for (int i = 0; i < 300; ++i) {
+    state = state * 1664525 + 1013904223;
+    tree = tree.put({object(spaces[state >> 16 & 3], "n" + std::to_string(state >> 8 & 63)), i});
+  }
+  for (const std::string& ns : spaces) {
+    for (const std::string& after_ns : spaces) {
+      for (const char* name : {"", "n1", "n20", "n2x", "z"}) {
+        size_t visited = 0;
+        tree.scan(ns, after_ns, name, [&visited](const Entry&) { return ++visited > 0; });
+        EXPECT_EQ(tree.count_after(ns, after_ns, name), visited)
+            << ns << " after " << after_ns << "/" << name;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace wherry::store

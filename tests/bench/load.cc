@@ -1,8 +1,8 @@
-// Puts load on an API server and says how fast it was. One thread and non-blocking connections, so
-// that a request costs the client little and the server is what is measured. Works
+// Puts load on an API server and says how fast it was (see requests.h and fan.h for how). Works
 // against any server with the kubeconfig's client certificate.
 //
 //   load KUBECONFIG get PATH CONNECTIONS SECONDS [HEADER...]   such as "Accept: application/yaml"
+//   load KUBECONFIG pages PATH LIMIT CONNECTIONS SECONDS [HEADER...]   JSON that is not compressed
 //   load KUBECONFIG fair HEAVY-PATH LIGHT-PATH SECONDS         one connection of one user beside 64
 //                                                              of another; 0 instead of 64: FAIR=0
 //   load KUBECONFIG watches PATH COUNT SECONDS                 opens them, says so, and waits
@@ -14,129 +14,17 @@
 //   load - runc BUNDLE COUNT                                   bare `runc run` beside the pods
 //   load - start PORT COUNT PROGRAM ARGUMENT...                a server, COUNT times, until /readyz
 //
-// Prints one line of "name=value"; times in ms.
+// Prints one line of "name=value"; times in ms, client_us: what a request (of a fan: a watcher's
+// event) cost the client itself.
 
-#include <sys/epoll.h>
-#include <sys/resource.h>
-
-#include <algorithm>
 #include <csignal>
-#include <cstdio>
-#include <functional>
-#include <map>
-#include <set>
-#include <thread>
-#include <vector>
 
-#include "../lib/https_client.h"
+#include "fan.h"
 #include "os/process.h"
+#include "requests.h"
 
 namespace wherry::test {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-double at_share(std::vector<double>& sorted, double share) {
-  if (sorted.empty()) return 0;
-  return sorted[std::min(sorted.size() - 1,
-                         static_cast<size_t>(share * static_cast<double>(sorted.size())))];
-}
-
-[[noreturn]] void give_up(const std::string& why) {
-  std::fprintf(stderr, "load: %s\n", why.c_str());
-  std::exit(1);
-}
-
-// Connections that always have one request under way; `next` makes the text of each.
-class Load {
- public:
-  Load(const Cluster& cluster, size_t connections, std::function<std::string()> next)
-      : epoll_(::epoll_create1(EPOLL_CLOEXEC)), next_(std::move(next)) {
-    for (size_t i = 0; i < connections; ++i) {
-      clients_.push_back(std::make_unique<Client>(cluster));
-      Client& client = *clients_.back();
-      if (!client.connection.open()) give_up("cannot connect");
-      SSL_set_default_read_buffer_len(client.connection.ssl(), 64 << 10);
-      client.reader.keep_at_most(64 << 10);
-      ::fcntl(client.connection.fd(), F_SETFL, O_NONBLOCK);
-      epoll_event event{};
-      event.events = EPOLLIN;
-      event.data.ptr = &client;
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.connection.fd(), &event);
-    }
-  }
-
-  void run(double seconds) {
-    Clock::time_point begin = Clock::now();
-    for (auto& client : clients_) start(*client);
-    while (since(begin) < seconds * 1000) turn(begin, seconds * 1000);
-    seconds_ = since(begin) / 1000;
-  }
-  void report(const char* what, size_t expected_status) {
-    std::sort(times_.begin(), times_.end());
-    size_t good = statuses_.contains(static_cast<int>(expected_status))
-                      ? statuses_[static_cast<int>(expected_status)]
-                      : 0;
-    double rate = static_cast<double>(good) / seconds_;
-    std::printf("%s=%.*f p50=%.3f p99=%.3f bytes=%zu other=%zu\n", what, rate < 100 ? 1 : 0, rate,
-                at_share(times_, 0.5), at_share(times_, 0.99), last_bytes_, times_.size() - good);
-    if (good < times_.size())
-      std::fprintf(stderr, "load: other answers, such as %s\n", odd_.c_str());
-  }
-
- private:
-  struct Client {
-    explicit Client(const Cluster& cluster) : connection(cluster) {}
-    Connection connection;
-    AnswerReader reader;
-    Clock::time_point begun;
-  };
-
-  void start(Client& client) {
-    client.begun = Clock::now();
-    client.reader.reset();
-    if (!client.connection.send(next_())) give_up("the connection broke");
-  }
-  void turn(Clock::time_point begin, double limit_ms) {
-    epoll_event events[64];
-    int count = ::epoll_wait(epoll_.get(), events, 64, 1000);
-    for (int i = 0; i < count; ++i) {
-      auto& client = *static_cast<Client*>(events[i].data.ptr);
-      if (read(client) && since(begin) < limit_ms) start(client);
-    }
-  }
-  // True when an answer is complete.
-  bool read(Client& client) {
-    char bytes[16 << 10];
-    while (true) {
-      int got = SSL_read(client.connection.ssl(), bytes, sizeof bytes);
-      if (got <= 0) {
-        if (SSL_get_error(client.connection.ssl(), got) != SSL_ERROR_WANT_READ)
-          give_up("the connection broke");
-        return false;
-      }
-      client.reader.feed({bytes, static_cast<size_t>(got)});
-      if (!client.reader.complete()) continue;
-      times_.push_back(since(client.begun));
-      last_bytes_ = client.reader.body_size();
-      if (statuses_[client.reader.status()]++ == 0) odd_ = client.reader.body().substr(0, 300);
-      return true;
-    }
-  }
-
-  os::Fd epoll_;
-  std::function<std::string()> next_;
-  std::vector<std::unique_ptr<Client>> clients_;
-  std::vector<double> times_;
-  std::map<int, size_t> statuses_;
-  std::string odd_;
-  size_t last_bytes_ = 0;
-  double seconds_ = 1;
-};
 
 std::string get_text(const Cluster& cluster, const std::string& path,
                      const std::vector<std::string>& headers) {
@@ -161,12 +49,12 @@ int run_fair(const Cluster& cluster, const std::string& heavy_path, const std::s
   std::jthread loud;
   if (many > 0) {
     loud = std::jthread([&] {
-      Load load(cluster, many, [&] { return heavy_text; });
+      Load load(cluster, many, [&](std::string& text, std::string_view) { text = heavy_text; });
       load.run(seconds + 1);
     });
   }
   ::poll(nullptr, 0, 500);
-  Load load(cluster, 1, [&] { return light_text; });
+  Load load(cluster, 1, [&](std::string& text, std::string_view) { text = light_text; });
   load.run(seconds);
   load.report("per_second", 200);
   return 0;
@@ -189,7 +77,27 @@ int run_watches(const Cluster& cluster, const std::string& path, size_t count, d
 int run_get(const Cluster& cluster, const std::string& path, size_t connections, double seconds,
             const std::vector<std::string>& headers) {
   std::string text = get_text(cluster, path, headers);
-  Load load(cluster, connections, [&] { return text; });
+  Load load(cluster, connections, [&text](std::string& out, std::string_view) { out = text; });
+  load.run(seconds);
+  load.report("per_second", 200);
+  return 0;
+}
+
+// A list page by page, and then again from its start.
+int run_pages(const Cluster& cluster, const std::string& path, int limit, size_t connections,
+              double seconds, const std::vector<std::string>& headers) {
+  constexpr std::string_view kMember = "\"continue\":\"";
+  std::string first = fmt::format("{}?limit={}", path, limit);
+  Load load(cluster, connections, [&](std::string& out, std::string_view before) {
+    size_t at = before.find(kMember);
+    if (at == std::string_view::npos) {
+      out = get_text(cluster, first, headers);
+      return;
+    }
+    at += kMember.size();
+    std::string_view token = before.substr(at, before.find('"', at) - at);
+    out = get_text(cluster, fmt::format("{}&continue={}", first, token), headers);
+  });
   load.run(seconds);
   load.report("per_second", 200);
   return 0;
@@ -199,8 +107,8 @@ int run_create(const Cluster& cluster, const std::string& name_space, size_t con
                double seconds) {
   std::string data(1000, 'd');
   uint64_t number = static_cast<uint64_t>(Clock::now().time_since_epoch().count());
-  Load load(cluster, connections, [&, number]() mutable {
-    return request_text(
+  Load load(cluster, connections, [&, number](std::string& out, std::string_view) mutable {
+    out = request_text(
         cluster, "POST", fmt::format("/api/v1/namespaces/{}/configmaps", name_space),
         fmt::format(
             R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"load-{:x}"}},"data":{{"v":"{}"}}}})",
@@ -234,79 +142,6 @@ int run_seed(const Cluster& cluster, const std::string& name_space, int count) {
     if (answer.status != 201 && answer.status != 409) give_up(answer.body);
   }
   std::printf("seeded=%d\n", count);
-  return 0;
-}
-
-// Opens the watches, then creates objects one after another; the time is from before the create is
-// sent until the last watcher has read the event.
-int run_fan(const Cluster& cluster, const std::string& path, size_t watches, int events) {
-  std::string from;
-  {
-    Connection connection(cluster);
-    Answer list = connection.request("GET", path + "?limit=1");
-    Result<json::Document> parsed = json::Document::parse(list.body);
-    if (!parsed.ok()) give_up(list.body);
-    from = parsed->root()["metadata"]["resourceVersion"].as_string();
-  }
-  os::Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  std::vector<std::unique_ptr<Connection>> all;
-  for (size_t i = 0; i < watches; ++i) {
-    all.push_back(std::make_unique<Connection>(cluster));
-    if (!all.back()->open() ||
-        !all.back()->send(request_text(cluster, "GET",
-                                       fmt::format("{}?watch=1&resourceVersion={}", path, from)))) {
-      give_up(fmt::format("watch {} cannot be opened", i));
-    }
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = i;
-    ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, all.back()->fd(), &event);
-  }
-  ::poll(nullptr, 0, 1500);
-  Connection writer(cluster);
-  writer.open();
-  std::vector<double> last, first;
-  uint64_t number = static_cast<uint64_t>(Clock::now().time_since_epoch().count());
-  for (int event = 0; event < events; ++event) {
-    std::string name = fmt::format("fan-{:x}", number++);
-    Clock::time_point begin = Clock::now();
-    if (!writer.send(request_text(
-            cluster, "POST", path,
-            fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}}}})",
-                        name)))) {
-      give_up("the writer's connection broke");
-    }
-    std::set<size_t> waiting;
-    for (size_t i = 0; i < watches; ++i) waiting.insert(i);
-    std::vector<std::string> texts(watches);
-    while (!waiting.empty() && since(begin) < 20000) {
-      epoll_event ready[256];
-      int count = ::epoll_wait(epoll.get(), ready, 256, 1000);
-      for (int i = 0; i < count; ++i) {
-        size_t at = ready[i].data.u64;
-        do {
-          std::optional<std::string> piece = all[at]->read_stream(0);
-          if (!piece) give_up("a watch ended");
-          texts[at] += *piece;
-        } while (all[at]->has_pending());
-        if (texts[at].find(name) == std::string::npos || waiting.erase(at) == 0) continue;
-        if (waiting.size() + 1 == watches) first.push_back(since(begin));
-      }
-    }
-    if (!waiting.empty()) give_up(fmt::format("{} watches did not get the event", waiting.size()));
-    last.push_back(since(begin));
-    // The answer to the create is read now, so that it does not stand in the way of the next.
-    for (AnswerReader reader; !reader.complete();) {
-      char bytes[8192];
-      int got = SSL_read(writer.ssl(), bytes, sizeof bytes);
-      if (got <= 0) give_up("the writer's connection broke");
-      reader.feed({bytes, static_cast<size_t>(got)});
-    }
-  }
-  std::sort(first.begin(), first.end());
-  std::sort(last.begin(), last.end());
-  std::printf("last_p50=%.2f last_p99=%.2f first_p50=%.2f\n", at_share(last, 0.5),
-              at_share(last, 0.99), at_share(first, 0.5));
   return 0;
 }
 
@@ -466,6 +301,10 @@ int run(const std::vector<std::string>& words) {
     return run_get(*cluster, words[2], static_cast<size_t>(number(3)), std::atof(words[4].c_str()),
                    {words.begin() + 5, words.end()});
   }
+  if (what == "pages" && words.size() >= 6) {
+    return run_pages(*cluster, words[2], number(3), static_cast<size_t>(number(4)),
+                     std::atof(words[5].c_str()), {words.begin() + 6, words.end()});
+  }
   if (what == "fair" && words.size() == 5)
     return run_fair(*cluster, words[2], words[3], std::atof(words[4].c_str()));
   if (what == "watches" && words.size() == 5)
@@ -473,8 +312,10 @@ int run(const std::vector<std::string>& words) {
   if (what == "create" && words.size() == 5)
     return run_create(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
   if (what == "seed" && words.size() == 4) return run_seed(*cluster, words[2], number(3));
-  if (what == "fan" && words.size() == 5)
-    return run_fan(*cluster, words[2], static_cast<size_t>(number(3)), number(4));
+  if (what == "fan" && words.size() == 5) {
+    Fan(*cluster, words[2], static_cast<size_t>(number(3))).run(number(4));
+    return 0;
+  }
   if (what == "pods" && words.size() == 5) return run_pods(*cluster, words[2], words[3], number(4));
   if (what == "crowd" && words.size() == 5)
     return run_crowd(*cluster, words[2], words[3], number(4));
@@ -491,6 +332,7 @@ int main(int count, char** words) {
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
   if (count < 4)
-    wherry::test::give_up("load KUBECONFIG get|create|seed|fair|watches|fan|pods|crowd|runc ...");
+    wherry::test::give_up(
+        "load KUBECONFIG get|pages|create|seed|fair|watches|fan|pods|crowd|runc ...");
   return wherry::test::run({words + 1, words + count});
 }

@@ -144,6 +144,29 @@ case_node_image_errors() {
   is pod/absent '{.status.phase}' Pending
 }
 
+# Two layers over one another, a part of them, and what may not be done there.
+case_node_image_volume() {
+  local low=$FILES/notes-low high=$FILES/notes-high
+  mkdir -p "$low/docs/old" "$high/docs"
+  echo first > "$low/docs/one"
+  echo hidden > "$low/docs/old/two"
+  echo second > "$high/docs/three"
+  cp "$(command -v busybox)" "$high/docs/tool"
+  : > "$high/docs/.wh.old"
+  image_tar "$FILES/notes.tar" example.test/notes:1 '{}' "$low" "$high"
+  in_node "$WHERRY" images import --data-dir "$DATA" "$FILES/notes.tar" > /dev/null
+  pod reader 'exec sleep 1000' '"volumeMounts": [{"name": "notes", "mountPath": "/notes"},
+      {"name": "notes", "mountPath": "/part", "subPath": "docs"}, {"name": "notes", "mountPath": "/file", "subPath": "docs/three"}]' \
+    '"volumes": [{"name": "notes", "image": {"reference": "example.test/notes:1", "pullPolicy": "IfNotPresent"}}]' > /dev/null
+  ready pod/reader
+  same "$(k exec reader -- sh -c 'ls /notes/docs; cat /part/one /file')" "$(printf 'one\nthree\ntool\nfirst\nsecond')"
+  has "$(k exec reader -- sh -c 'touch /part/new' 2>&1)" 'Read-only file system'
+  has "$(k exec reader -- sh -c '/notes/docs/tool true' 2>&1)" 'Permission denied'
+  pod lost 'exec sleep 1000' '"volumeMounts": [{"name": "notes", "mountPath": "/notes"}]' \
+    '"volumes": [{"name": "notes", "image": {"reference": "example.test/none:1", "pullPolicy": "Never"}}]' > /dev/null
+  eventually 20 is pod/lost '{.status.containerStatuses[0].state.waiting.reason}' ErrImageNeverPull
+}
+
 case_node_create_errors() {
   pod config true '"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "a"}}}]' > /dev/null
   k create -f - > /dev/null <<< '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "command"},

@@ -200,6 +200,7 @@ case_credentials_slow_clients() {
   done
   for i in "${dripping[@]}"; do wait "$i" || true; done
   after=$(memory_kib)
-  [ $((after - before)) -lt 15000 ] || fail "memory grew from $before to $after KiB"
+  # The address sanitizer keeps what was freed.
+  [[ $BUILD == *-address* ]] || [ $((after - before)) -lt 15000 ] || fail "memory grew from $before to $after KiB"
   plane_ready
 }
