@@ -174,6 +174,17 @@ api_rows() {
   memory_rows
 }
 
+# Who asks, what they may, what is admitted: beside the same request without any of it. CPU time, in
+# the machinery: HTTP, TLS and the disk are not in it.
+access_rows() {
+  local out name
+  out=$("$BUILD/tests/bench/access")
+  for name in 'certificate:who asks, by certificate' 'token:who asks, by ServiceAccount token' 'authorise:what they may, 1,000 bindings' \
+    'get:GET of a Pod with both' 'get_open:the same, nothing asked' 'create:dry-run create of a Pod, admission too' 'create_open:the same, nothing asked'; do
+    row "${name#*:}, CPU us" "$(value "${name%%:*}" "$out")" "" less "$([ "${name%%:*}" != authorise ] || echo '<= 2')"
+  done
+}
+
 list_rows() { # PATH
   local s=${SECONDS_EACH:-4} table='Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json'
   local gzip='Accept-Encoding: gzip' protobuf='Accept: application/vnd.kubernetes.protobuf'

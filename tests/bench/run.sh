@@ -9,7 +9,7 @@
 #   ORACLE_MANY=1                       the rows about 10,000 Pods for that control plane too, which
 #                                       takes it minutes to get and to lose them
 #   IDLE=30 SECONDS_EACH=4 PODS=100 ONE=30 RUNS=1   sizes
-#   ONLY=api|idle|pods|start            one part
+#   ONLY=access|api|idle|pods|start     one part
 #   PERF_DOC=1                          writes the table into docs/performance.md as well
 #
 # Run it when nothing else runs on the machine. The pod rows need root.
@@ -45,6 +45,7 @@ echo "measuring; it takes a few minutes"
 size_row
 part start && start_rows
 part idle && idle_rows
+part access && access_rows
 part api && floor_rows && api_rows
 if part pods; then
   if [ "$(id -u)" = 0 ] && command -v runc > /dev/null; then pod_rows; else echo "bench: no rows about pods without root and runc"; fi
