@@ -74,7 +74,7 @@ endif
 QUICK := base json store http \
   $(addprefix api/,apply cells decode decode_json decode_text defaults field_set json_patch managed_fields meta object \
     printing protobuf_decode protobuf_encode protobuf_wire quantity schema selector status strategic_patch strict table typed) \
-  $(addprefix apiserver/,authenticate authorise encode encode_list flow_level forms handler handler_verbs local_client machinery_commit \
+  $(addprefix apiserver/,authenticate authorise encode encode_list flow_level forms handler handler_verbs local_client machinery_body machinery_commit \
     machinery_read machinery_write negotiate parameters rbac_index request routes server store_cache token turns watch)
 small = $(if $(SAN)$(filter clang,$(COMPILER)),,$(if $(filter $(QUICK:%=pkg/%/%) $(QUICK:%=pkg/%.cc),$(1)),,-Os))
 CODE := $(OPTIMISE) -ffunction-sections -fdata-sections -fstack-protector-strong

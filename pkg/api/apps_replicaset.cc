@@ -172,6 +172,7 @@ constinit const Resource kReplicationControllers = {
     .selectable_fields = kFields,
     .status_subresource = true,
     .generation = true,
+    .orphans = true,
     .apply_defaults = &controller_defaults,
     .prepare_create = &reset_status,
     .validate = &validate_controller,

@@ -285,7 +285,16 @@ void daemon_defaults(json::Node object) {
 }
 
 void daemon_prepare_create(json::Node object, Time) {
-  object.ensure_object("metadata").ensure_object("annotations").set(kTemplateGeneration, "1");
+  json::Node annotations = object.ensure_object("metadata").ensure_object("annotations");
+  int64_t number = parse_int(annotations[kTemplateGeneration].as_string()).value_or(1);
+  annotations.set(kTemplateGeneration, std::to_string(std::max<int64_t>(number, 1)));
+}
+
+// The annotation stands for a field that the Go type still has.
+std::string daemon_fault(json::Value object) {
+  json::Value number = object["metadata"]["annotations"][kTemplateGeneration];
+  if (!number || parse_int(number.as_string())) return {};
+  return fmt::format("strconv.ParseInt: parsing {}: invalid syntax", quote(number.as_string()));
 }
 
 // The number of templates the set has had; old clients read it.
@@ -387,6 +396,7 @@ void validate_revision(json::Value object, FieldErrors& errors) {
   check_not_negative(object["revision"], Path("revision"), errors);
 }
 void validate_revision_update(json::Value before, json::Value after, FieldErrors& errors) {
+  check_not_negative(after["revision"], Path("revision"), errors);
   validate_immutable(before["data"], after["data"], Path("data"), errors);
 }
 
@@ -429,12 +439,14 @@ constinit const Resource kDaemonSets = {
     .subresources = kDaemonSubresources,
     .status_subresource = true,
     .generation = true,
+    .update_rules = UpdateRules::kChangeFirst,
     .apply_defaults = &daemon_defaults,
     .prepare_create = &daemon_prepare_create,
     .prepare_update = &daemon_prepare_update,
     .validate = &validate_daemon,
     .validate_update = &validate_daemon_update,
     .validate_status_update = &validate_daemon_status,
+    .conversion_fault = &daemon_fault,
     .warnings = &workload_warnings,
     .pod_template = "spec.template",
 };
@@ -447,6 +459,7 @@ constinit const Resource kControllerRevisions = {
     .singular = "controllerrevision",
     .schema = &schema::apps_v1::kControllerRevision,
     .columns = kRevisionColumns,
+    .update_rules = UpdateRules::kChangeOnly,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_revision,
     .validate_update = &validate_revision_update,

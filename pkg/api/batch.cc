@@ -16,6 +16,10 @@ namespace wherry::api {
 namespace {
 
 constexpr std::string_view kCronShortNames[] = {"cj"};
+constexpr std::string_view kOrphanWarning =
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
+    "to "
+    "remove them or set propagationPolicy=Orphan to suppress this warning";
 constexpr Subresource kJobSubresources[] = {status_of("Job")};
 constexpr Subresource kCronSubresources[] = {status_of("CronJob")};
 
@@ -174,6 +178,12 @@ void default_job_spec(json::Node spec) {
 
 void job_defaults(json::Node job) { default_job_spec(job.ensure_object("spec")); }
 
+// A job without labels of its own takes those of its pods.
+void take_labels(json::Node job, bool unlabelled) {
+  json::Node labels = job["spec"]["template"]["metadata"]["labels"];
+  if (unlabelled && !labels.empty()) job["metadata"].set("labels", labels);
+}
+
 // A job's own pods are told from others by its UID, unless the user picked them.
 void job_prepare_create(json::Node job, Time) {
   json::Node spec = job["spec"];
@@ -181,24 +191,24 @@ void job_prepare_create(json::Node job, Time) {
   std::string name(job["metadata"]["name"].as_string());
   json::Node labels =
       spec.ensure_object("template").ensure_object("metadata").ensure_object("labels");
-  json::Node meta = job["metadata"];
-  bool unlabelled = meta["labels"].empty();
-  if (spec["manualSelector"].as_bool() || uid.empty()) {
-    if (unlabelled && !labels.empty()) meta.set("labels", labels);
-    return;
+  const bool unlabelled = job["metadata"]["labels"].empty();
+  if (!spec["manualSelector"].as_bool() && !uid.empty()) {
+    // What the user has set stays, to be refused.
+    auto fill = [](json::Node map, const std::string& key, const std::string& value) {
+      if (!map[key]) map.set(key, value);
+    };
+    for (const char* prefix : {"", "batch.kubernetes.io/"}) {
+      fill(labels, std::string(prefix) + "controller-uid", uid);
+      fill(labels, std::string(prefix) + "job-name", name);
+    }
+    fill(spec.ensure_object("selector").ensure_object("matchLabels"),
+         "batch.kubernetes.io/controller-uid", uid);
   }
-  // What the user has set stays, to be refused.
-  auto fill = [](json::Node map, const std::string& key, const std::string& value) {
-    if (!map[key]) map.set(key, value);
-  };
-  for (const char* prefix : {"", "batch.kubernetes.io/"}) {
-    fill(labels, std::string(prefix) + "controller-uid", uid);
-    fill(labels, std::string(prefix) + "job-name", name);
-  }
-  fill(spec.ensure_object("selector").ensure_object("matchLabels"),
-       "batch.kubernetes.io/controller-uid", uid);
-  // A job without labels of its own takes those of its pods.
-  if (unlabelled) meta.set("labels", labels);
+  take_labels(job, unlabelled);
+}
+
+void job_prepare_update(json::Value, json::Node job, Time) {
+  take_labels(job, job["metadata"]["labels"].empty());
 }
 
 bool is_sound(json::Value selector) {
@@ -241,11 +251,10 @@ void validate_cron_selector(json::Value spec, const Path& path, FieldErrors& err
     errors.not_supported(path.child("manualSelector"), spec["manualSelector"], kFalse);
 }
 
-void validate_job(json::Value job, FieldErrors& errors) {
-  json::Value spec = job["spec"];
+// A job's spec, with how it picks its pods.
+void validate_selecting_spec(json::Value spec, FieldErrors& errors) {
   Path path("spec");
   json::Value selector = spec["selector"];
-  validate_generated(job, errors);
   validate_job_spec(spec, path, errors);
   if (!selector) {
     errors.required(path.child("selector"), "");
@@ -259,6 +268,12 @@ void validate_job(json::Value job, FieldErrors& errors) {
     errors.invalid(path.child("template").child("metadata").child("labels"), labels,
                    "`selector` does not match template `labels`");
   }
+}
+
+void validate_job(json::Value job, FieldErrors& errors) {
+  json::Value spec = job["spec"];
+  validate_generated(job, errors);
+  validate_selecting_spec(spec, errors);
   // Each pod of an indexed job is named after its index.
   if (spec["completionMode"].as_string() == "Indexed" && spec["completions"].as_int() > 0) {
     std::string_view name = job["metadata"]["name"].as_string();
@@ -289,7 +304,7 @@ std::vector<std::string> job_warnings(json::Value job) {
 
 void update_job(json::Value before, json::Value after, FieldErrors& errors) {
   // A Job's own rules are gone over once more, as upstream does.
-  validate_job_spec(after["spec"], Path("spec"), errors);
+  validate_selecting_spec(after["spec"], errors);
   validate_job_update(before, after, errors);
 }
 
@@ -353,9 +368,13 @@ constinit const Resource kJobs = {
     .selectable_fields = kJobFields,
     .status_subresource = true,
     .generation = true,
+    .orphans = true,
+    .delete_warning = kOrphanWarning,
+    .labels_of_template = true,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &job_defaults,
     .prepare_create = &job_prepare_create,
+    .prepare_update = &job_prepare_update,
     .validate = &validate_job,
     .validate_update = &update_job,
     .validate_status_update = &validate_job_status,

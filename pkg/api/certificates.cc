@@ -122,6 +122,8 @@ void narrow_to_conditions(json::Value before, json::Node after, Time now) {
 }
 
 constexpr std::string_view kRequestShortNames[] = {"csr"};
+constexpr std::string_view kRequestReset[] = {"spec", "status"};
+constexpr std::string_view kStatusReset[] = {"spec", "status.conditions"};
 constexpr Subresource kRequestSubresources[] = {
     {.name = "approval",
      .kind = "CertificateSigningRequest",
@@ -129,7 +131,11 @@ constexpr Subresource kRequestSubresources[] = {
      .in_status = true,
      .narrow = &narrow_to_conditions,
      .validate_update = &validate_approval},
-    status_of("CertificateSigningRequest"),
+    {.name = "status",
+     .kind = "CertificateSigningRequest",
+     .verbs = kReadWriteVerbs,
+     .in_status = true,
+     .reset_fields = kStatusReset},
 };
 constexpr SelectableField kRequestFields[] = {{.path = "spec.signerName"}};
 
@@ -284,6 +290,7 @@ constinit const Resource kCertificateSigningRequests = {
     .validate = &validate_request,
     .validate_status_update = &validate_request_status,
     .valid_name = &any_name,
+    .reset_fields = kRequestReset,
 };
 
 }  // namespace wherry::api

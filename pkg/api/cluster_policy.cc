@@ -151,6 +151,7 @@ constinit const Resource kPriorityClasses = {
     .scope = Scope::kCluster,
     .schema = &schema::scheduling_v1::kPriorityClass,
     .columns = kPriorityColumns,
+    .update_rules = UpdateRules::kChangeOnly,
     .apply_defaults = &priority_defaults,
     .prepare_create = &priority_prepare_create,
     .prepare_update = &priority_prepare_update,

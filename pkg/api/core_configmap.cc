@@ -7,6 +7,7 @@
 #include "api/quota.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
+#include "api/secret_tls.h"
 #include "base/encoding.h"
 
 namespace wherry::api {
@@ -124,6 +125,17 @@ void validate_secret(json::Value object, FieldErrors& errors) {
   }
 }
 
+std::vector<std::string> secret_warnings(json::Value object) {
+  if (object["type"].as_string() != "kubernetes.io/tls") return {};
+  json::Value data = object["data"];
+  auto bytes = [&](std::string_view key) {
+    return base64_decode(data[key].as_string()).value_or(std::string());
+  };
+  std::string problem = key_pair_problem(bytes("tls.crt"), bytes("tls.key"));
+  if (problem.empty()) return {};
+  return {problem};
+}
+
 // Once `immutable` is set neither it nor the data may change.
 void validate_frozen(json::Value before, json::Value after,
                      std::span<const std::string_view> fields, FieldErrors& errors) {
@@ -197,6 +209,7 @@ constinit const Resource kSecrets = {
     .prepare_update = &secret_prepare_update,
     .validate = &validate_secret,
     .validate_update = &validate_secret_update,
+    .warnings = &secret_warnings,
     .quota = &kQuotaByPlural,
 };
 

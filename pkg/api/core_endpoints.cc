@@ -5,6 +5,7 @@
 
 #include "api/cells.h"
 #include "api/names.h"
+#include "api/network_rules.h"
 #include "api/pod_rules.h"
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
@@ -188,18 +189,34 @@ void validate_slice_endpoint(json::Value endpoint, std::string_view type, const 
   validate_hints(endpoint["hints"], item.child("hints"), errors);
 }
 
-void validate_slice(json::Value slice, FieldErrors& errors) {
+std::vector<std::string> endpoints_warnings(json::Value endpoints) {
+  std::vector<std::string> out;
+  size_t subset_at = 0;
+  for (json::Value subset : endpoints["subsets"].items()) {
+    Path path = Path("subsets").index(subset_at++);
+    for (const char* list : {"addresses", "notReadyAddresses"}) {
+      size_t at = 0;
+      for (json::Value address : subset[list].items())
+        warn_of_form(address["ip"].as_string(), path.child(list).index(at++).child("ip"), out);
+    }
+  }
+  return out;
+}
+
+// Endpoints that were there `before` (absent: none were) are not judged again.
+void check_slice(json::Value before, json::Value slice, FieldErrors& errors) {
   std::string_view type = slice["addressType"].as_string();
   if (type.empty()) {
     errors.required(Path("addressType"), "");
   } else {
     check_enum(type, kAddressTypes, Path("addressType"), errors);
   }
-  if (slice["endpoints"].size() > kEndpointsMax) {
-    errors.too_many(Path("endpoints"), slice["endpoints"].size(), kEndpointsMax);
-  }
+  json::Value endpoints = slice["endpoints"];
+  if (before && json::equal(before["endpoints"], endpoints)) endpoints = json::Value();
+  if (endpoints.size() > kEndpointsMax)
+    errors.too_many(Path("endpoints"), endpoints.size(), kEndpointsMax);
   size_t at = 0;
-  for (json::Value endpoint : slice["endpoints"].items()) {
+  for (json::Value endpoint : endpoints.items()) {
     validate_slice_endpoint(endpoint, type, Path("endpoints").index(at++), errors);
   }
   if (slice["ports"].size() > kPortsMax)
@@ -246,7 +263,12 @@ void slice_prepare_update(json::Value before, json::Node after, Time) {
     after["metadata"].set("generation", before["metadata"]["generation"].as_int() + 1);
 }
 
+void validate_slice(json::Value slice, FieldErrors& errors) {
+  check_slice(json::Value(), slice, errors);
+}
+
 void validate_slice_update(json::Value before, json::Value after, FieldErrors& errors) {
+  check_slice(before, after, errors);
   if (before["addressType"].as_string() != after["addressType"].as_string()) {
     errors.invalid(Path("addressType"), after["addressType"].as_string(), "field is immutable");
   }
@@ -265,6 +287,7 @@ constinit const Resource kEndpoints = {
     .columns = kEndpointsColumns,
     .create_on_update = true,
     .validate = &validate_endpoints,
+    .warnings = &endpoints_warnings,
 };
 
 constinit const Resource kEndpointSlices = {
@@ -276,6 +299,7 @@ constinit const Resource kEndpointSlices = {
     .schema = &schema::discovery_v1::kEndpointSlice,
     .columns = kSliceColumns,
     .generation = true,
+    .update_rules = UpdateRules::kChangeOnly,
     .apply_defaults = &slice_defaults,
     .prepare_create = &slice_prepare_create,
     .prepare_update = &slice_prepare_update,

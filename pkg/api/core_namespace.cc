@@ -93,6 +93,7 @@ constinit const Resource kNamespaces = {
     .selectable_fields = kFields,
     .status_subresource = true,
     .delete_gives_object = true,
+    .phases = true,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &apply_defaults,
     .prepare_create = &prepare_create,

@@ -6,6 +6,7 @@
 #include "api/cells.h"
 #include "api/go_text.h"
 #include "api/names.h"
+#include "api/network_rules.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
 #include "api/rows.h"
@@ -183,6 +184,20 @@ void validate(json::Value object, FieldErrors& errors) {
   validate_ranges(object["spec"]["podCIDRs"], errors);
 }
 
+std::vector<std::string> warnings(json::Value node) {
+  std::vector<std::string> out;
+  json::Value spec = node["spec"];
+  if (!spec["externalID"].as_string().empty())
+    out.emplace_back("spec.externalID: this field is deprecated, and is unused by Kubernetes");
+  size_t at = 0;
+  for (json::Value range : spec["podCIDRs"].items())
+    warn_of_form(range.as_string(), Path("spec").child("podCIDRs").index(at++), out);
+  return out;
+}
+
+// Where nodes took their configuration from once.
+void prepare_create(json::Node node, Time) { node["spec"].remove("configSource"); }
+
 void validate_update(json::Value before, json::Value after, FieldErrors& errors) {
   Path spec("spec");
   std::string_view old_cidr = before["spec"]["podCIDR"].as_string();
@@ -215,8 +230,10 @@ constinit const Resource kNodes = {
     .status_on_create = true,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &apply_defaults,
+    .prepare_create = &prepare_create,
     .validate = &validate,
     .validate_update = &validate_update,
+    .warnings = &warnings,
 };
 
 }  // namespace wherry::api

@@ -26,6 +26,12 @@ void narrow_to_ephemeral(json::Value before, json::Node after, Time) {
   after["spec"].set("ephemeralContainers", sent.root()["ephemeralContainers"]);
 }
 
+// What is left out of the status stays as it was.
+void keep_qos_class(json::Value before, json::Node after, Time) {
+  json::Node status = after.ensure_object("status");
+  if (status["qosClass"].as_string().empty()) status.set("qosClass", before["status"]["qosClass"]);
+}
+
 constexpr Subresource kSubresources[] = {
     {.name = "attach", .kind = "PodAttachOptions", .verbs = kStreamVerbs},
     {.name = "binding",
@@ -52,7 +58,11 @@ constexpr Subresource kSubresources[] = {
      .verbs = kReadWriteVerbs,
      .narrow = &narrow_to_resize,
      .validate_update = &validate_resize_update},
-    status_of("Pod"),
+    {.name = "status",
+     .kind = "Pod",
+     .verbs = kReadWriteVerbs,
+     .in_status = true,
+     .narrow = &keep_qos_class},
 };
 
 std::string host_network(json::Value pod) {

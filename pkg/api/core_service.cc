@@ -7,6 +7,7 @@
 #include "api/cells.h"
 #include "api/go_text.h"
 #include "api/names.h"
+#include "api/network_rules.h"
 #include "api/pod_rules.h"
 #include "api/quota.h"
 #include "api/rows.h"
@@ -411,16 +412,27 @@ std::vector<std::string> warnings(json::Value object) {
         "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use "
         "service.kubernetes.io/topology-mode instead");
   }
-  if (spec["clusterIP"].as_string() == "None") {
+  const Path path("spec");
+  const bool headless = spec["clusterIP"].as_string() == "None";
+  if (headless) {
     if (has("loadBalancerIP"))
       out.emplace_back("spec.loadBalancerIP is ignored for headless services");
     if (has("externalIPs")) out.emplace_back("spec.externalIPs is ignored for headless services");
     if (spec["sessionAffinity"].as_string() == "ClientIP")
       out.emplace_back("spec.SessionAffinity is ignored for headless services");
-  } else if (has("externalIPs")) {
+  }
+  auto forms = [&](const char* field) {
+    size_t at = 0;
+    for (json::Value item : spec[field].items())
+      warn_of_form(trim(item.as_string()), path.child(field).index(at++), out);
+  };
+  forms("externalIPs");
+  if (!headless && has("externalIPs")) {
     out.emplace_back(
         "spec.externalIPs is deprecated and may no longer be implemented in some clusters");
   }
+  warn_of_form(spec["loadBalancerIP"].as_string(), path.child("loadBalancerIP"), out);
+  forms("loadBalancerSourceRanges");
   bool named = spec["type"].as_string() == "ExternalName";
   if (!named && has("externalName"))
     out.emplace_back("spec.externalName is ignored when spec.type is not \"ExternalName\"");

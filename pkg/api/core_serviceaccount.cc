@@ -10,13 +10,22 @@ namespace wherry::api {
 namespace {
 
 constexpr std::string_view kShortNames[] = {"sa"};
+constexpr Resource kTokenRequestForm = {
+    .group = "authentication.k8s.io",
+    .version = "v1",
+    .kind = "TokenRequest",
+    .plural = "tokenrequests",
+    .singular = "tokenrequest",
+    .schema = &schema::authentication_v1::kTokenRequest,
+};
 constexpr Subresource kSubresources[] = {
     {.name = "token",
      .kind = "TokenRequest",
      .group = "authentication.k8s.io",
      .version = "v1",
      .verbs = kCreateVerb,
-     .schema = &schema::authentication_v1::kTokenRequest},
+     .schema = &schema::authentication_v1::kTokenRequest,
+     .form = &kTokenRequestForm},
 };
 constexpr Column kColumns[] = {kNameColumn, kAgeColumn};
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/cells.h"
+#include "api/go_text.h"
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/pod_warnings.h"
@@ -11,6 +12,7 @@
 #include "api/rows.h"
 #include "api/schema_core_v1.h"
 #include "api/storage_rules.h"
+#include "api/text_diff.h"
 #include "api/workload_rules.h"
 #include "base/strings.h"
 
@@ -156,6 +158,22 @@ void validate_claim(json::Value claim, FieldErrors& errors) {
   validate_claim_spec(claim["spec"], Path("spec"), errors);
 }
 
+// As Go prints its own structure.
+std::string claim_text(json::Node spec) {
+  constexpr std::string_view kFields[] = {
+      "AccessModes", "Selector",         "Resources",
+      "VolumeName",  "StorageClassName", "VolumeMode",
+      "DataSource",  "DataSourceRef",    "VolumeAttributesClassName"};
+  json::Draft copy(spec);
+  json::Document frozen = copy.freeze();
+  json::Document flat = go_struct(schema::core_v1::kPersistentVolumeClaimSpec, frozen.root());
+  json::Draft out;
+  for (std::string_view field : kFields) out.root().set(field, flat.root()[field]);
+  // A type of the API itself, by the names that clients know.
+  if (frozen.root()["selector"]) out.root().set("Selector", frozen.root()["selector"]);
+  return out.dump_pretty();
+}
+
 void validate_claim_update(json::Value before, json::Value after, FieldErrors& errors) {
   json::Draft old_spec(before["spec"]);
   json::Draft new_spec(after["spec"]);
@@ -172,9 +190,12 @@ void validate_claim_update(json::Value before, json::Value after, FieldErrors& e
     new_root.set("resources", old_root["resources"]);
   }
   if (!json::equal(old_root, new_root)) {
-    errors.forbidden(Path("spec"),
-                     "spec is immutable after creation except resources.requests and "
-                     "volumeAttributesClassName for bound claims");
+    std::string text =
+        "spec is immutable after creation except resources.requests and "
+        "volumeAttributesClassName for bound claims";
+    std::string difference = unified_diff(claim_text(old_root), claim_text(new_root));
+    if (!difference.empty()) text.append("\n").append(difference);
+    errors.forbidden(Path("spec"), text);
   }
   Quantity old_size = Quantity::from(before["spec"]["resources"]["requests"]["storage"]);
   Quantity new_size = Quantity::from(after["spec"]["resources"]["requests"]["storage"]);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "api/decode_text.h"
 #include "api/quantity.h"
@@ -36,8 +37,25 @@ struct Slot {
 
 enum class EmptyLists { kKept, kForgotten };
 
-// Writes the canonical form of values that check_strict has passed. Of repeated members the last
-// counts.
+// What Go makes of a member that stands twice: the second is decoded into what the first left
+// there, so that the members of structs and maps add up, and all else is replaced.
+json::Draft added_up(const TypeRef& type, json::Value first, json::Value second) {
+  const bool adds = type.kind == Kind::kStruct || type.kind == Kind::kMap;
+  if (!adds || !first.is_object() || !second.is_object()) return json::Draft(second);
+  json::Draft out(first);
+  for (auto [key, value] : second.members()) {
+    const Field* field = type.kind == Kind::kStruct ? type.structure->find(key) : nullptr;
+    json::Value there = first[key];
+    if (field == nullptr || !there) {
+      out.root().set(key, value);
+    } else {
+      out.root().set(key, added_up(field->type, there, value).freeze().root());
+    }
+  }
+  return out;
+}
+
+// Writes the canonical form of values that check_strict has passed. Repeated members add up.
 class Builder {
  public:
   explicit Builder(bool lenient, EmptyLists lists = EmptyLists::kKept)
@@ -48,7 +66,13 @@ class Builder {
     std::vector<json::Member> unknown;
     for (auto member : in.members()) {
       if (const Field* field = type.find(member.key)) {
-        values[static_cast<size_t>(field - type.fields.data())] = member.value;
+        json::Value& value = values[static_cast<size_t>(field - type.fields.data())];
+        if (value) {
+          added_.push_back(added_up(field->type, value, member.value).freeze());
+          value = added_.back().root();
+        } else {
+          value = member.value;
+        }
       } else if (type.preserve_unknown) {
         unknown.push_back(member);
       }
@@ -200,6 +224,7 @@ class Builder {
 
   const bool lenient_;
   const EmptyLists lists_;
+  std::deque<json::Document> added_;  // What was made of repeated members.
 };
 
 // Groups whose objects are stored as JSON.

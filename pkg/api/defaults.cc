@@ -1,5 +1,7 @@
 #include "api/defaults.h"
 
+#include "api/quantity.h"
+
 namespace wherry::api {
 namespace {
 
@@ -23,6 +25,16 @@ bool is_zero_text(std::string_view text) {
   return text == "0" || text == "false" || text == "\"\"";
 }
 
+// Nothing finer than a thousandth of a resource can be asked for.
+// DEVIATION: upstream leaves the overhead of a RuntimeClass as it is.
+void round_amounts(json::Node amounts) {
+  for (const auto& [name, amount] : amounts.members()) {
+    std::string text(amount.as_string());
+    bool fine = text.ends_with('u') || text.ends_with('n') || text.find("e-") != std::string::npos;
+    if (fine) amount.assign(std::string_view(Quantity::from_text(text).up_to_milli().text()));
+  }
+}
+
 void apply_to_value(const TypeRef& type, json::Node value) {
   switch (type.kind) {
     case Kind::kStruct:
@@ -33,6 +45,7 @@ void apply_to_value(const TypeRef& type, json::Node value) {
       for (json::Node item : value.items()) apply_to_value(*type.element, item);
       return;
     case Kind::kMap:
+      if (type.element->kind == Kind::kQuantity) round_amounts(value);
       if (type.element->kind < Kind::kStruct) return;
       for (const auto& [key, item] : value.members()) apply_to_value(*type.element, item);
       return;

@@ -285,8 +285,10 @@ Result<void> validate_create(const Resource& resource, json::Value object) {
 Result<void> validate_update(const Resource& resource, json::Value before, json::Value after) {
   FieldErrors errors;
   validate_changed_meta(resource, resource.meta_checks, before, after, errors);
-  validate_content(resource, after, errors);
+  const UpdateRules order = resource.update_rules;
+  if (order == UpdateRules::kWholeFirst) validate_content(resource, after, errors);
   if (resource.validate_update != nullptr) resource.validate_update(before, after, errors);
+  if (order == UpdateRules::kChangeFirst) validate_content(resource, after, errors);
   return finish(resource, after, errors);
 }
 

@@ -23,6 +23,17 @@ std::string canonical_ip(std::string_view text) {
   return inet_ntop(AF_INET6, v6, out, sizeof(out)) != nullptr ? out : address;
 }
 
+void warn_of_form(std::string_view text, const Path& path, std::vector<std::string>& out) {
+  const size_t slash = text.find('/');
+  const bool range = slash != std::string_view::npos;
+  std::string due = canonical_ip(text.substr(0, slash));
+  if (range) due += text.substr(slash);
+  if (due == text || text.find(':') == std::string_view::npos) return;
+  out.push_back(fmt::format("{}: IPv6 {} {} should be in RFC 5952 canonical format ({})",
+                            path.text(), range ? "CIDR value" : "address", quote(text),
+                            quote(due)));
+}
+
 bool lies_within(std::string_view inner, std::string_view outer) {
   auto parse = [](std::string_view text, std::vector<unsigned char>& bytes) -> int64_t {
     auto parts = split_once(text, "/");

@@ -4,12 +4,15 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/field_error.h"
 
 namespace wherry::api {
 
 std::string canonical_ip(std::string_view text);  // RFC 5952; what is no IPv6 address stays.
+// Warns of an IPv6 address or range, at `path`, that is not written in its canonical form.
+void warn_of_form(std::string_view text, const Path& path, std::vector<std::string>& out);
 // Of sound ranges: `inner` is a part of `outer`, and smaller.
 bool lies_within(std::string_view inner, std::string_view outer);
 

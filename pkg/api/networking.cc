@@ -213,6 +213,30 @@ std::vector<std::string> ingress_warnings(json::Value ingress) {
                       quote(kOldClass))};
 }
 
+void warn_of_blocks(json::Value rules, const char* peers, const Path& path,
+                    std::vector<std::string>& out) {
+  size_t rule_at = 0;
+  for (json::Value rule : rules.items()) {
+    Path list = path.index(rule_at++).child(peers);
+    size_t at = 0;
+    for (json::Value peer : rule[peers].items()) {
+      Path block = list.index(at++).child("ipBlock");
+      warn_of_form(peer["ipBlock"]["cidr"].as_string(), block.child("cidr"), out);
+      size_t index = 0;
+      for (json::Value range : peer["ipBlock"]["except"].items())
+        warn_of_form(range.as_string(), block.child("except").index(index++), out);
+    }
+  }
+}
+
+std::vector<std::string> policy_warnings(json::Value policy) {
+  std::vector<std::string> out;
+  json::Value spec = policy["spec"];
+  warn_of_blocks(spec["ingress"], "from", Path("spec").child("ingress"), out);
+  warn_of_blocks(spec["egress"], "to", Path("spec").child("egress"), out);
+  return out;
+}
+
 void validate_ingress_status(json::Value, json::Value after, FieldErrors& errors) {
   Path path = Path("status").child("loadBalancer").child("ingress");
   size_t at = 0;
@@ -289,8 +313,9 @@ void validate_class(json::Value object, FieldErrors& errors) {
 }
 
 void validate_class_update(json::Value before, json::Value after, FieldErrors& errors) {
-  validate_immutable(before["spec"]["controller"], after["spec"]["controller"],
-                     Path("spec").child("controller"), errors);
+  std::string_view controller = after["spec"]["controller"].as_string();
+  if (controller == before["spec"]["controller"].as_string()) return;
+  errors.invalid(Path("spec").child("controller"), controller, "field is immutable");
 }
 
 // ---- NetworkPolicy
@@ -534,6 +559,7 @@ constinit const Resource kIngresses = {
     .subresources = kIngressSubresources,
     .status_subresource = true,
     .generation = true,
+    .warns_of_updates = false,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .validate = &validate_ingress,
     .validate_status_update = &validate_ingress_status,
@@ -550,6 +576,7 @@ constinit const Resource kIngressClasses = {
     .schema = &schema::networking_v1::kIngressClass,
     .columns = kClassColumns,
     .generation = true,
+    .update_rules = UpdateRules::kChangeFirst,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .apply_defaults = &class_defaults,
     .validate = &validate_class,
@@ -568,6 +595,7 @@ constinit const Resource kNetworkPolicies = {
     .generation = true,
     .apply_defaults = &policy_defaults,
     .validate = &validate_policy,
+    .warnings = &policy_warnings,
 };
 
 constinit const Resource kIpAddresses = {
@@ -597,6 +625,7 @@ constinit const Resource kServiceCidrs = {
     .columns = kCidrColumns,
     .subresources = kCidrSubresources,
     .status_subresource = true,
+    .update_rules = UpdateRules::kChangeOnly,
     .validate = &validate_cidrs,
     .validate_update = &validate_cidrs_update,
 };

@@ -104,6 +104,35 @@ void validate_match(json::Value annotation, json::Value field, std::string_view 
 
 }  // namespace
 
+std::vector<std::string> take_app_armor(json::Node pod) {
+  std::vector<std::string> warnings;
+  json::Node annotations = pod["metadata"]["annotations"];
+  json::Node spec = pod["spec"];
+  if (annotations.empty() || spec["os"]["name"].as_string() == "windows") return warnings;
+  json::Node whole = spec["securityContext"]["appArmorProfile"];
+  for (const char* list : {"containers", "initContainers"}) {
+    for (json::Node container : spec[list].items()) {
+      std::string key = std::string(kAppArmor) + std::string(container["name"].as_string());
+      if (!annotations[key] || container["securityContext"]["appArmorProfile"]) continue;
+      std::string profile(annotations[key].as_string());
+      std::string type(app_armor_type(profile));
+      std::string local = type == "Localhost" ? profile.substr(kLocal.size()) : std::string();
+      bool sound = !type.empty() && (type != "Localhost" || !local.empty());
+      bool said = sound && whole["type"].as_string() == type &&
+                  whole["localhostProfile"].as_string() == local;
+      if (said) continue;
+      warnings.push_back(
+          fmt::format("{}: deprecated since v1.30; use the \"appArmorProfile\" field instead",
+                      Path("metadata").child("annotations").key(key).text()));
+      if (!sound) continue;
+      json::Node field = container.ensure_object("securityContext").set_object("appArmorProfile");
+      field.set("type", type);
+      if (!local.empty()) field.set("localhostProfile", local);
+    }
+  }
+  return warnings;
+}
+
 void validate_pod_annotations(json::Value annotations, json::Value spec, const Path& path,
                               FieldErrors& errors) {
   if (json::Value mirror = annotations[kMirror]; mirror && spec["nodeName"].as_string().empty()) {

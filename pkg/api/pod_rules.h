@@ -25,6 +25,9 @@ void validate_pod_spec(json::Value spec, const Path& path, FieldErrors& errors);
 // Annotations that say what a field says by now agree with it.
 void validate_security_annotations(json::Value annotations, json::Value spec, const Path& path,
                                    FieldErrors& errors);
+// Puts what old annotations of a new pod say of AppArmor into the fields that came after them.
+// Returns the warnings that are due for it.
+std::vector<std::string> take_app_armor(json::Node pod);
 // The annotations of a pod that name its containers.
 void validate_pod_annotations(json::Value annotations, json::Value spec, const Path& path,
                               FieldErrors& errors);

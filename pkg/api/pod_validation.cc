@@ -353,8 +353,10 @@ void validate_pod_update(json::Value before, json::Value after, FieldErrors& err
   Path path("spec");
   json::Value old_spec = before["spec"];
   json::Value new_spec = after["spec"];
-  validate_annotation_update(before["metadata"]["annotations"], after["metadata"]["annotations"],
-                             errors);
+  json::Value annotations = after["metadata"]["annotations"];
+  validate_annotation_update(before["metadata"]["annotations"], annotations, errors);
+  // Upstream goes over them once more.
+  validate_pod_annotations(annotations, new_spec, Path("metadata").child("annotations"), errors);
   bool main_same = same_count(old_spec, new_spec, "containers", path, errors);
   if (!main_same || !same_count(old_spec, new_spec, "initContainers", path, errors)) return;
   for (const char* list : {"containers", "initContainers"}) {

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "api/network_rules.h"
 #include "api/pod_rules.h"
 #include "api/pod_warnings.h"
 #include "api/quantity.h"
@@ -172,13 +173,11 @@ void warn_of_files(json::Value volume, Warnings& out) {
   }
 }
 
-void warn_of_fraction(json::Value amounts, const Path& path, Warnings& out) {
-  for (const char* name : {"memory", "ephemeral-storage", "storage"}) {
-    json::Value amount = amounts[name];
-    if (!amount || Quantity::from(amount).is_whole()) continue;
-    out.push_back(fmt::format("{}: fractional byte value {} is invalid, must be an integer",
-                              path.key(name).text(), quote(Quantity::from(amount).text())));
-  }
+void warn_of_fraction(json::Value amounts, std::string_view name, const Path& path, Warnings& out) {
+  json::Value amount = amounts[name];
+  if (!amount || Quantity::from(amount).is_whole()) return;
+  out.push_back(fmt::format("{}: fractional byte value {} is invalid, must be an integer",
+                            path.key(name).text(), quote(Quantity::from(amount).text())));
 }
 
 void warn_of_volumes(json::Value volumes, const Path& path, Warnings& out) {
@@ -193,7 +192,7 @@ void warn_of_volumes(json::Value volumes, const Path& path, Warnings& out) {
     json::Value claim = volume["ephemeral"]["volumeClaimTemplate"]["spec"]["resources"];
     Path resources =
         item.child("ephemeral").child("volumeClaimTemplate").child("spec").child("resources");
-    warn_of_fraction(claim["requests"], resources.child("requests"), out);
+    warn_of_fraction(claim["requests"], "storage", resources.child("requests"), out);
     warn_of_files(volume, out);
   }
 }
@@ -263,8 +262,11 @@ void warn_of_container(json::Value container, const Path& path, std::vector<Seen
                        Warnings& out) {
   std::set<std::string_view> names;
   size_t at = 0;
-  for (const char* list : {"limits", "requests"}) {
-    warn_of_fraction(container["resources"][list], path.child("resources").child(list), out);
+  for (const char* amount : {"memory", "ephemeral-storage"}) {
+    for (const char* list : {"limits", "requests"}) {
+      warn_of_fraction(container["resources"][list], amount, path.child("resources").child(list),
+                       out);
+    }
   }
   for (json::Value variable : container["env"].items()) {
     std::string_view name = variable["name"].as_string();
@@ -311,6 +313,16 @@ void warn_of_annotations(json::Value annotations, json::Value spec, const Path& 
   }
 }
 
+void warn_of_addresses(json::Value spec, const Path& path, Warnings& out) {
+  size_t at = 0;
+  Path servers = path.child("dnsConfig").child("nameservers");
+  for (json::Value server : spec["dnsConfig"]["nameservers"].items())
+    warn_of_form(server.as_string(), servers.index(at++), out);
+  at = 0;
+  for (json::Value alias : spec["hostAliases"].items())
+    warn_of_form(alias["ip"].as_string(), path.child("hostAliases").index(at++).child("ip"), out);
+}
+
 void warn_of_names(json::Value spec, const Path& path, Warnings& out) {
   std::set<std::string_view> seen;
   size_t at = 0;
@@ -320,16 +332,18 @@ void warn_of_names(json::Value spec, const Path& path, Warnings& out) {
     if (!seen.insert(ip).second) out.push_back(here.text() + ": duplicate ip " + quote(ip));
   }
   seen.clear();
+  Warnings nameless;  // Told after the others.
   at = 0;
   for (json::Value secret : spec["imagePullSecrets"].items()) {
     Path here = path.child("imagePullSecrets").index(at++).child("name");
     std::string_view name = secret["name"].as_string();
     if (name.empty()) {
-      out.push_back(here.text() + ": invalid empty name \"\"");
+      nameless.push_back(here.text() + ": invalid empty name \"\"");
     } else if (!seen.insert(name).second) {
       out.push_back(here.text() + ": duplicate name " + quote(name));
     }
   }
+  out.insert(out.end(), nameless.begin(), nameless.end());
 }
 
 }  // namespace
@@ -347,7 +361,8 @@ std::vector<std::string> pod_warnings(json::Value meta, json::Value spec, const 
   warn_of_placement(spec, path, out);
   warn_of_names(spec, path, out);
   warn_of_volumes(spec["volumes"], path.child("volumes"), out);
-  if (spec["overhead"]) warn_of_fraction(spec["overhead"], path.child("overhead"), out);
+  for (const char* amount : {"memory", "ephemeral-storage"})
+    warn_of_fraction(spec["overhead"], amount, path.child("overhead"), out);
   warn_of_annotations(meta["annotations"], spec, meta_path.child("annotations"), out);
   for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
     size_t at = 0;
@@ -361,6 +376,7 @@ std::vector<std::string> pod_warnings(json::Value meta, json::Value spec, const 
                   ": must be >= 0; negative values are invalid and will be treated as 1");
   }
   warn_of_affinity(spec, path, out);
+  warn_of_addresses(spec, path, out);
   return out;
 }
 

@@ -202,6 +202,12 @@ std::string Quantity::text() const {
 
 int64_t Quantity::value() const { return saturate(divide_up(nano_, kBillion)); }
 int64_t Quantity::milli_value() const { return saturate(divide_up(nano_, 1'000'000)); }
+Quantity Quantity::up_to_milli() const {
+  constexpr Wide kMilli = 1'000'000;
+  Wide size = nano_ < 0 ? -nano_ : nano_;
+  Wide up = (size + kMilli - 1) / kMilli * kMilli;
+  return Quantity(nano_ < 0 ? -up : up, format_);
+}
 double Quantity::as_double() const { return static_cast<double>(nano_) / 1e9; }
 bool Quantity::is_whole() const { return nano_ % kBillion == 0; }
 

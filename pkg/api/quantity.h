@@ -27,9 +27,10 @@ class Quantity {
   static Quantity from(json::Value value);
   static Quantity from_text(std::string_view text);
 
-  std::string text() const;     // Canonical: "1500m", "1536Mi", "12e6".
-  int64_t value() const;        // Rounded up to a whole number; saturates.
-  int64_t milli_value() const;  // Rounded up to a thousandth; saturates.
+  std::string text() const;      // Canonical: "1500m", "1536Mi", "12e6".
+  int64_t value() const;         // Rounded up to a whole number; saturates.
+  int64_t milli_value() const;   // Rounded up to a thousandth; saturates.
+  Quantity up_to_milli() const;  // Rounded away from zero to a thousandth.
   double as_double() const;
   bool is_zero() const { return nano_ == 0; }
   int sign() const { return nano_ < 0 ? -1 : nano_ > 0 ? 1 : 0; }

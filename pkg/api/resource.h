@@ -36,6 +36,8 @@ struct SelectableField {
   std::string (*value)(json::Value object) = nullptr;  // Null: the string (or bool) at `path`.
 };
 
+struct Resource;
+
 // The part of an object that a subresource reads and writes.
 struct Subresource {
   std::string_view name;  // "status", "scale", "binding", "log", "exec", ...
@@ -43,14 +45,22 @@ struct Subresource {
   std::string_view group = {}, version = {};     // When they differ from the resource's own.
   std::span<const std::string_view> verbs = {};  // "get", "patch", "update", "create".
   const Struct* schema = nullptr;                // Body type; null for the resource's own or none.
+  const Resource* form = nullptr;                // For an object of another kind: that kind's row.
   bool in_status = false;  // It writes the status, or with `narrow` a part of it.
   // For one that writes only a part: leaves in `after` what may be changed through it, the rest as
   // it was; and the rules of such a change, beside those of the kind.
   void (*narrow)(json::Value before, json::Node after, Time now) = nullptr;
   void (*validate_update)(json::Value before, json::Value after, FieldErrors& errors) = nullptr;
+  // Paths that a write through it makes nobody the owner of; null: "spec" where it writes the
+  // status.
+  std::span<const std::string_view> reset_fields = {};
 };
 
 struct QuotaRules;  // api/quota.h
+
+// Which rules see a changed object first: those of the whole, as for most kinds; those of the
+// change; or those of the change alone.
+enum class UpdateRules : uint8_t { kWholeFirst, kChangeFirst, kChangeOnly };
 
 // What a kind checks of a changed object's metadata itself. The machinery has checked all of it
 // already, so upstream tells each fault once more for every check.
@@ -79,6 +89,13 @@ struct Resource {
   bool unconditional_update = true;  // PUT without resourceVersion overwrites.
   bool create_on_update = false;     // PUT of what is not there creates it.
   bool delete_gives_object = false;  // A delete answers with the object, not with a Status.
+  bool orphans = false;              // A delete that says nothing of dependents leaves them behind.
+  std::string_view delete_warning = {};  // Said when one does.
+  // Without labels of its own an object takes those of its pod template, then and later.
+  bool labels_of_template = false;
+  bool warns_of_updates = true;  // `warnings` are given for updates too.
+  bool phases = false;  // Namespaces: spec has finalizers too, and a phase shows the end coming.
+  UpdateRules update_rules = UpdateRules::kWholeFirst;
   MetaChecks meta_checks = MetaChecks::kChange;
   bool finalizer_names = true;  // A finalizer has to be a standard one or to have a domain.
 
@@ -92,6 +109,8 @@ struct Resource {
   void (*validate_status_update)(json::Value before, json::Value after,
                                  FieldErrors& errors) = nullptr;
   bool (*valid_name)(std::string_view name, std::string* why) = nullptr;  // Null: DNS subdomain.
+  // Why no Go object could be made of a sound one, in upstream's words; empty: one can.
+  std::string (*conversion_fault)(json::Value object) = nullptr;
   // Legacy Warning headers for what the object uses.
   std::vector<std::string> (*warnings)(json::Value object) = nullptr;
   // Conditions of the object's row in a Table ("conditions" of `row`): Pods that have ended.
@@ -100,8 +119,8 @@ struct Resource {
   std::string_view pod_template = {};
   // What a ResourceQuota can limit of the kind beside the number of its objects.
   const QuotaRules* quota = nullptr;
-  // Fields that a main-resource write never takes from the caller; null: "status" if the kind has
-  // that subresource.
+  // Paths that a main-resource write makes nobody the owner of; null: "status" if the kind has that
+  // subresource.
   std::span<const std::string_view> reset_fields = {};
   // For a second served version of a kind: the row whose form is stored, and the conversions
   // between this row's form and that one (null: they are the same). Both rewrite the object in

@@ -226,6 +226,7 @@ constinit const Resource kVolumeAttributesClasses = {
     .schema = &schema::storage_v1::kVolumeAttributesClass,
     .columns = kAttributesColumns,
     .delete_gives_object = true,
+    .update_rules = UpdateRules::kChangeFirst,
     .meta_checks = MetaChecks::kChangeAndWhole,
     .prepare_create = &attributes_prepare_create,
     .validate = &validate_volume_attributes,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "api/decode_text.h"
 #include "api/quantity.h"
@@ -45,6 +46,28 @@ std::string go_type(const TypeRef& type) {
     default: return "string";
   }
 }
+
+// Lists of texts whose items have a type of their own in Go, which a refusal of the list names.
+struct NamedItems {
+  std::string_view field;
+  std::string_view type;
+};
+constexpr NamedItems kNamedItems[] = {
+    {"NamespaceSpec.finalizers", "FinalizerName"},
+    {"PersistentVolumeClaimSpec.accessModes", "PersistentVolumeAccessMode"},
+    {"PersistentVolumeClaimStatus.accessModes", "PersistentVolumeAccessMode"},
+    {"PersistentVolumeSpec.accessModes", "PersistentVolumeAccessMode"},
+    {"Capabilities.add", "Capability"},
+    {"Capabilities.drop", "Capability"},
+    {"ServiceSpec.ipFamilies", "IPFamily"},
+    {"ResourceQuotaSpec.scopes", "ResourceQuotaScope"},
+    {"NodeStatus.volumesInUse", "UniqueVolumeName"},
+    {"NetworkPolicySpec.policyTypes", "PolicyType"},
+    {"CertificateSigningRequestSpec.usages", "KeyUsage"},
+    {"RuleWithOperations.operations", "OperationType"},
+    {"ValidatingAdmissionPolicyBindingSpec.validationActions", "ValidationAction"},
+    {"CSIDriverSpec.volumeLifecycleModes", "VolumeLifecycleMode"},
+};
 
 // The marker of the inlined struct that field `index` came from; null when it is the struct's own.
 const Field* marker_of(const Struct& type, const Field& field) {
@@ -230,7 +253,16 @@ class Checker {
       path += step.name;
     }
     fail(fmt::format("json: cannot unmarshal {} into Go struct field {}.{} of type {}", what,
-                     struct_name_, path, go_type(type)));
+                     struct_name_, path, named_type(type)));
+  }
+  std::string named_type(const TypeRef& type) const {
+    const bool list = type.kind == Kind::kList && !path_.empty() && path_.back().index < 0;
+    if (list) {
+      std::string field = fmt::format("{}.{}", struct_name_, path_.back().name);
+      const auto* found = std::ranges::find(kNamedItems, field, &NamedItems::field);
+      if (found != std::end(kNamedItems)) return fmt::format("[]v1.{}", found->type);
+    }
+    return go_type(type);
   }
   void fail(std::string text) {
     if (report_.type_error.empty()) report_.type_error = std::move(text);
@@ -247,11 +279,13 @@ class Checker {
       }
     }
     if (!path.empty()) path += '.';
-    report_.strict_errors.push_back(fmt::format("{} field {}", what, quote(path.append(key))));
+    std::string text = fmt::format("{} field {}", what, quote(path.append(key)));
+    if (told_.insert(text).second) report_.strict_errors.push_back(std::move(text));
   }
 
   const bool collect_strict_;
   StrictReport report_;
+  std::set<std::string> told_;
   std::vector<Step> path_;
   std::string_view struct_name_;
   int depth_ = 0;

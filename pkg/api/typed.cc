@@ -135,20 +135,40 @@ void compare_members(const Shape& shape, json::Value before, json::Value after, 
   }
 }
 
+using Elements = std::map<std::string, std::vector<json::Value>>;
+
+Elements elements_of(const Shape& shape, json::Value list) {
+  Elements out;
+  for (json::Value item : list.items()) out[shape.element_of(item)].push_back(item);
+  return out;
+}
+
+bool same_value(json::Value a, json::Value b) { return json::equal(a, b); }
+
 void compare_items(const Shape& shape, json::Value before, json::Value after, FieldSet& changed,
                    FieldSet& removed) {
-  std::map<std::string, json::Value> old_items;
-  for (json::Value item : before.items()) old_items.emplace(shape.element_of(item), item);
-  std::set<std::string> seen;
-  for (json::Value item : after.items()) {
-    std::string element = shape.element_of(item);
-    if (!seen.insert(element).second) continue;
-    auto old = old_items.find(element);
-    compare_child(shape.item(), element, old == old_items.end() ? json::Value() : old->second, item,
-                  changed, removed);
+  // Where an element stands more than once, all that stand for it are one value.
+  const Elements old_items = elements_of(shape, before);
+  const Elements new_items = elements_of(shape, after);
+  static const std::vector<json::Value> kNone;
+  for (const auto& [element, items] : new_items) {
+    auto found = old_items.find(element);
+    const std::vector<json::Value>& olds = found == old_items.end() ? kNone : found->second;
+    if (items.size() > 1 || olds.size() > 1) {
+      if (!std::equal(items.begin(), items.end(), olds.begin(), olds.end(), same_value))
+        changed.children[element].member = true;
+      continue;
+    }
+    compare_child(shape.item(), element, olds.empty() ? json::Value() : olds[0], items[0], changed,
+                  removed);
   }
-  for (const auto& [element, item] : old_items) {
-    if (!seen.contains(element)) compare_child(shape.item(), element, item, {}, changed, removed);
+  for (const auto& [element, items] : old_items) {
+    if (new_items.contains(element)) continue;
+    if (items.size() > 1) {
+      removed.children[element].member = true;
+    } else {
+      compare_child(shape.item(), element, items[0], {}, changed, removed);
+    }
   }
 }
 
@@ -199,9 +219,10 @@ void state(const Shape& shape, json::Value value, FieldSet& out) {
   }
   if (form == Form::kStruct || form == Form::kMap) {
     for (auto [key, item] : value.members()) {
-      FieldSet& child = out.children["f:" + std::string(key)];
+      FieldSet child;
       state(shape.member(key), item, child);
       if (!shape.declares(key)) child.member = true;
+      if (!child.empty()) out.children["f:" + std::string(key)].add(child);
     }
     return;
   }

@@ -48,13 +48,15 @@ bool is_zero_count(json::Value value);
 // Cells: a whole number at a place, 0 when absent.
 int64_t count_at(json::Value object, std::string_view part, std::string_view field);
 
-// The scale subresource of every workload.
+// The scale subresource of every workload, and the row of the form it has.
+extern const Resource kScaleForm;
 inline constexpr std::string_view kScaleVerbs[] = {"get", "patch", "update"};
 inline constexpr Subresource kScale = {.name = "scale",
                                        .kind = "Scale",
                                        .group = "autoscaling",
                                        .version = "v1",
                                        .verbs = kScaleVerbs,
-                                       .schema = &schema::autoscaling_v1::kScale};
+                                       .schema = &schema::autoscaling_v1::kScale,
+                                       .form = &kScaleForm};
 
 }  // namespace wherry::api

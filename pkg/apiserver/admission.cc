@@ -12,9 +12,11 @@ std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& s
   all.push_back(node_restriction(store, authoriser));
   all.push_back(pod_security(store));
   all.push_back(default_tolerations());
+  all.push_back(app_armor_fields());
   all.push_back(priority(store));
   all.push_back(runtime_class(store));
   all.push_back(node_taint());
+  all.push_back(admin_access(store));
   all.push_back(role_escalation(authoriser));
   all.push_back(certificate_requests(authoriser));
   all.push_back(pod_topology(store));

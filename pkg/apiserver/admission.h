@@ -62,10 +62,14 @@ std::unique_ptr<Admission> default_tolerations();
 std::unique_ptr<Admission> node_taint();
 // Pods keep to the security level that their namespace's labels name.
 std::unique_ptr<Admission> pod_security(const store::Store& store);
+// Annotations of Pods that say what a field says by now become that field.
+std::unique_ptr<Admission> app_armor_fields();
 // Pods get the number of their PriorityClass.
 std::unique_ptr<Admission> priority(const store::Store& store);
 // Pods get their RuntimeClass's overhead, node selector and tolerations.
 std::unique_ptr<Admission> runtime_class(const store::Store& store);
+// Claims ask for admin access to devices only where the namespace is marked for it.
+std::unique_ptr<Admission> admin_access(const store::Store& store);
 // What is created counts against its namespace's quotas.
 std::unique_ptr<Admission> resource_quota(const store::Store& store, const Clock& clock);
 

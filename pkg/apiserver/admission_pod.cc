@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "api/pod_rules.h"
 #include "api/status.h"
 #include "apiserver/admission.h"
 
@@ -45,6 +46,16 @@ class DefaultTolerations final : public Admission {
       toleration.set("effect", "NoExecute");
       toleration.set("tolerationSeconds", kTolerationSeconds);
     }
+    return {};
+  }
+};
+
+class AppArmorFields final : public Admission {
+ public:
+  Result<void> mutate(const AdmissionRequest& request) const override {
+    if (!is_pod_create(request)) return {};
+    for (std::string& text : api::take_app_armor(request.object))
+      request.warnings.push_back(std::move(text));
     return {};
   }
 };
@@ -131,6 +142,8 @@ class PriorityAdmission final : public Admission {
 }  // namespace
 
 std::unique_ptr<Admission> default_tolerations() { return std::make_unique<DefaultTolerations>(); }
+
+std::unique_ptr<Admission> app_armor_fields() { return std::make_unique<AppArmorFields>(); }
 
 std::unique_ptr<Admission> priority(const store::Store& store) {
   return std::make_unique<PriorityAdmission>(store);

@@ -25,6 +25,9 @@ class RuntimeClassAdmission final : public Admission {
     std::string pod = name_of(request);
     std::string name(spec["runtimeClassName"].as_string());
     json::Document document;
+    // As a client of upstream's puts it that is asked for nothing.
+    if (spec["runtimeClassName"] && name.empty())
+      return Error::make(Code::kUnknown, "resource name may not be empty");
     if (!name.empty()) {
       ObjectPtr found = store_.get("runtimeclasses.node.k8s.io", "", name);
       if (found == nullptr) {

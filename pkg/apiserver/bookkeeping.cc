@@ -1,7 +1,7 @@
 #include "apiserver/bookkeeping.h"
 
 #include "api/apply.h"
-
+#include "api/defaults.h"
 #include "api/status.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -88,6 +88,22 @@ Result<void> fit_to_target(const Target& target, json::Node object) {
   return {};
 }
 
+Result<void> check_applied(const Resource& resource, json::Value applied,
+                           const WriteOptions& options) {
+  if (options.field_manager.empty()) {
+    api::FieldErrors errors;
+    errors.required(api::Path("fieldManager"), "is required for apply patch");
+    return errors.to_error("meta.k8s.io", "PatchOptions", "");
+  }
+  if (!applied.is_object()) return Error::bad_request("error decoding YAML: not an object");
+  std::string_view api_version = applied["apiVersion"].as_string();
+  std::string_view kind = applied["kind"].as_string();
+  if (api_version == resource.api_version() && kind == resource.kind) return {};
+  auto parts = split_once(api_version, "/");
+  return Error::bad_request("invalid object type: {}/{}, Kind={}", parts ? parts->first : "",
+                            parts ? parts->second : api_version, kind);
+}
+
 void begin_object(json::Node object, Time now) {
   json::Node meta = object.ensure_object("metadata");
   for (const char* field :
@@ -157,11 +173,7 @@ bool ready_to_go(json::Value before, json::Value after) {
 
 Result<ObjectPtr> loose_object(json::Draft& object, Revision revision) {
   json::Node meta = object.root().ensure_object("metadata");
-  if (revision > 0) {
-    meta.set("resourceVersion", std::to_string(revision));
-  } else {
-    meta.remove("resourceVersion");
-  }
+  if (revision > 0) meta.set("resourceVersion", std::to_string(revision));
   return api::Object::parse(object.dump());
 }
 
@@ -174,6 +186,16 @@ Result<ObjectPtr> success_object() {
   root.set("status", "Success");
   root.set("code", 201);
   return api::Object::parse(status.dump());
+}
+
+void fill_defaults(const Resource& resource, json::Node object) {
+  if (resource.schema != nullptr) api::apply_defaults(*resource.schema, object);
+  if (resource.apply_defaults != nullptr) resource.apply_defaults(object);
+}
+
+bool writes_status(const Target& target) {
+  const api::Subresource* part = target.resource->subresource(target.subresource);
+  return part != nullptr && part->in_status;
 }
 
 std::string manager_of(const Context& context, const WriteOptions& options) {

@@ -18,6 +18,13 @@ Result<void> check_kind(const Resource& resource, json::Value body);
 // Namespace and name of the object agree with the request's path, or are filled in from it. `named`
 // is set when the request names the object (update, patch).
 Result<void> fit_to_target(const Target& target, json::Node object);
+// That an apply says who applies, and something of the resource's kind.
+Result<void> check_applied(const Resource& resource, json::Value applied,
+                           const WriteOptions& options);
+
+// Those of the schema, then the row's own.
+void fill_defaults(const Resource& resource, json::Node object);
+bool writes_status(const Target& target);  // Or a part of it.
 
 // A new object's uid and creationTimestamp; what a client must not choose goes. The name is made
 // from generateName where it is missing.

@@ -115,12 +115,14 @@ Result<void> make_bootstrap_objects(Machinery& machinery) {
 Result<void> publish_api_service(Machinery& machinery, const ApiService& service) {
   const auto& [service_cidr, address, port] = service;
   TRY(publish_range(machinery, service_cidr));
-  TRY(ensure(machinery, "services", "default",
-             fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver",)"
-                         R"("provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ports":[{{)"
-                         R"("name":"https","protocol":"TCP","port":443,"targetPort":{}}}],)"
-                         R"("sessionAffinity":"None","type":"ClusterIP"}}}})",
-                         first_address(service_cidr), port)));
+  TRY(ensure(
+      machinery, "services", "default",
+      fmt::format(
+          R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver",)"
+          R"("provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ipFamilyPolicy":"SingleStack","ports":[{{)"
+          R"("name":"https","protocol":"TCP","port":443,"targetPort":{}}}],)"
+          R"("sessionAffinity":"None","type":"ClusterIP"}}}})",
+          first_address(service_cidr), port)));
   // Pods could not reach a loopback address, and validation refuses it as an endpoint.
   if (address.starts_with("127.")) return {};
   TRY(put_object(machinery, "endpoints", "default",

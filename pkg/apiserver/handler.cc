@@ -1,5 +1,7 @@
 #include "apiserver/handler.h"
 
+#include <set>
+
 #include "api/retired.h"
 #include "api/status.h"
 #include "apiserver/encode.h"
@@ -101,8 +103,9 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
   call.context.user = std::move(user);
   call.context.user_agent = request.headers.get("User-Agent");
   Result<void> done = answer_resource(call);
+  std::set<std::string_view> told;
   for (const std::string& warning : call.context.warnings) {
-    response.headers.add("Warning", "299 - " + quote(warning));
+    if (told.insert(warning).second) response.headers.add("Warning", "299 - " + quote(warning));
   }
   return done;
 }

@@ -15,12 +15,13 @@
 namespace wherry::apiserver {
 namespace {
 
-// Reviews have no table (Kubernetes answers 406), and neither have the forms of subresources.
+// Reviews have no table (Kubernetes answers 406), and few forms of subresources have one.
 Offers offers_of(const Route& route) {
   const Resource& resource = *route.target.resource;
   bool stored = resource.verbs.empty() || std::find(resource.verbs.begin(), resource.verbs.end(),
                                                     "get") != resource.verbs.end();
-  bool own_form = route.subresource == nullptr || route.subresource->kind == resource.kind;
+  bool own_form = route.subresource == nullptr || route.subresource->kind == resource.kind ||
+                  (route.subresource->form != nullptr && !route.subresource->form->columns.empty());
   bool whole = stored && own_form;
   // Go's package of the unversioned type.
   std::string_view package = resource.group.empty() ? "core" : split(resource.group, '.').front();
@@ -73,13 +74,16 @@ std::string_view body_kind(const Route& route) {
 }  // namespace
 
 Result<void> Handler::write(Call& call, int status, const ObjectPtr& object, const Wanted& wanted) {
-  const Resource& resource = *call.route.target.resource;
-  if (object->kind() == resource.kind) {
-    write_object(call.response, status, resource, object, wanted,
+  const Resource* resource = call.route.target.resource;
+  const api::Subresource* part = call.route.subresource;
+  if (part != nullptr && part->form != nullptr && part->form->kind == object->kind())
+    resource = part->form;
+  if (object->kind() == resource->kind) {
+    write_object(call.response, status, *resource, object, wanted,
                  call.request.query.get("includeObject"), now());
     return {};
   }
-  // A form of its own: Scale, TokenRequest, Status.
+  // A form of its own: TokenRequest, Status.
   json::Document document = object->document();
   const api::Struct* schema = object->kind() == "Status"
                                   ? api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.Status")
@@ -122,8 +126,8 @@ Result<void> Handler::create(Call& call) {
   const Target& target = call.route.target;
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   WriteOptions options = TRY(write_options(call.request, "CreateOptions"));
-  json::Document body =
-      TRY(read_body(call.request, target.resource->schema, target.resource->kind));
+  json::Document body = TRY(
+      read_body(call.request, target.resource->schema, target.resource->kind, options.repeated));
   std::optional<Result<json::Draft>> review = answer_review(
       call.context.user, target, body.root(),
       {parts_.authenticator, parts_.authoriser, manager_of(call.context, options)}, now());
@@ -145,8 +149,8 @@ Result<void> Handler::create_subresource(Call& call) {
   const Target& target = call.route.target;
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   WriteOptions options = TRY(write_options(call.request, "CreateOptions"));
-  json::Document body =
-      TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
+  json::Document body = TRY(
+      read_body(call.request, body_struct(call.route), body_kind(call.route), options.repeated));
   ObjectPtr object =
       TRY(parts_.machinery.create_subresource(call.context, target, body.root(), options));
   return write(call, 201, object, wanted);
@@ -155,8 +159,8 @@ Result<void> Handler::create_subresource(Call& call) {
 Result<void> Handler::update(Call& call) {
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   WriteOptions options = TRY(write_options(call.request, "UpdateOptions"));
-  json::Document body =
-      TRY(read_body(call.request, body_struct(call.route), body_kind(call.route)));
+  json::Document body = TRY(
+      read_body(call.request, body_struct(call.route), body_kind(call.route), options.repeated));
   const Target& target = call.route.target;
   bool creates = target.resource->create_on_update && target.subresource.empty();
   if (creates && !parts_.machinery.get(target).ok()) {
@@ -178,6 +182,7 @@ Result<void> Handler::patch(Call& call) {
   }
   PatchBody body = TRY(std::move(read));
   WriteOptions options = TRY(write_options(call.request, "PatchOptions"));
+  options.repeated = std::move(body.repeated);
   if (call.request.query.has("force") && body.type != PatchType::kApply) {
     api::FieldErrors errors;
     errors.forbidden(api::Path("force"), "may not be specified for non-apply patch");

@@ -63,7 +63,7 @@ class Machinery {
   Result<Written> patch(Context& context, const Target& target, PatchType type, json::Value patch,
                         const WriteOptions& options = {});
   Result<Deleted> remove(Context& context, const Target& target, const DeleteOptions& options = {});
-  // The objects as they were left, in key order.
+  // The objects as they were before, in key order.
   Result<ListResult> remove_collection(Context& context, const Target& target,
                                        const ListOptions& which, const DeleteOptions& options);
 
@@ -85,9 +85,10 @@ class Machinery {
   struct Update {
     Part part = Part::kMain;
     bool applied = false;   // Managed fields are in the result already.
+    bool replaces = false;  // By a whole object of the caller's.
     Revision expected = 0;  // The version the caller saw; 0: any.
     int tries = 1;
-    std::string tracked_as;  // The subresource in managed fields, when it is not the target's.
+    std::string asked_as;  // The subresource admission hears of, when it is not the target's.
   };
 
   Result<json::Draft> decode_body(Context& context, const Target& target, json::Value body,
@@ -114,8 +115,13 @@ class Machinery {
                                  json::Value applied, const WriteOptions& options) const;
   void track(Context& context, const Target& target, json::Value before, json::Node after,
              const WriteOptions& options) const;
-  Result<Written> write_scale(Context& context, const Target& target, PatchType type,
-                              json::Value body, bool replaces, const WriteOptions& options);
+  // `change` is of the object's Scale.
+  Result<Written> write_scale(Context& context, const Target& target, const Change& change,
+                              const WriteOptions& options, const Update& asked);
+  Result<Written> update_scale(Context& context, const Target& target, json::Value body,
+                               const WriteOptions& options);
+  Result<Written> patch_scale(Context& context, const Target& target, PatchType type,
+                              json::Value patch, const WriteOptions& options);
 
   // `marked` is set to what it left behind on the way to removing the object in a second step.
   Result<Deleted> remove_once(const Target& target, const ObjectPtr& live,
@@ -140,7 +146,8 @@ class Machinery {
   Result<ObjectPtr> evict(Context& context, const Target& target, json::Value body);
   // Spends the pod's disruption budget, if it has one, and notes on the pod why it goes.
   Result<void> mark_evicted(const Target& target, const DeleteOptions& options);
-  Result<ObjectPtr> issue_token(Context& context, const Target& target, json::Value body);
+  Result<ObjectPtr> issue_token(Context& context, const Target& target, json::Value body,
+                                const WriteOptions& options);
 
   const MachineryOptions options_;
   store::Store& store_;

@@ -43,13 +43,22 @@ void set_finalizer(json::Node meta, std::string_view name, bool wanted) {
   if (wanted) meta.ensure_array("finalizers").push(name);
 }
 
+bool says_what_follows(const DeleteOptions& options) {
+  return !options.propagation_policy.empty() || options.orphan_dependents.has_value();
+}
+
 // What becomes of dependents is carried by finalizers that the garbage collector acts on. Without a
-// wish of the client the finalizers that are there stay.
-void set_propagation(json::Node meta, const DeleteOptions& options) {
+// wish of the client the finalizers that are there stay, and count for more than the kind's habit.
+void set_propagation(const Resource& resource, json::Node meta, const DeleteOptions& options) {
   bool orphan = options.propagation_policy == "Orphan" || options.orphan_dependents.value_or(false);
   bool foreground = options.propagation_policy == "Foreground";
-  bool stated = !options.propagation_policy.empty() || options.orphan_dependents.has_value();
-  if (!stated) return;
+  if (!says_what_follows(options)) {
+    for (json::Node name : meta["finalizers"].items()) {
+      if (name.as_string() == kOrphan || name.as_string() == kForeground) return;
+    }
+    if (!resource.orphans) return;
+    orphan = true;
+  }
   set_finalizer(meta, kOrphan, orphan);
   set_finalizer(meta, kForeground, foreground);
 }
@@ -71,10 +80,25 @@ void bump_generation(json::Node meta) {
   if (generation > 0) meta.set("generation", generation + 1);
 }
 
+// Upstream checks these in another place, and in other words.
+Result<void> check_phased(const Target& target, const api::Object& live,
+                          const DeleteOptions& options) {
+  const std::string resource = target.resource->group_resource();
+  if (options.uid && *options.uid != live.uid())
+    return api::precondition_failed(resource, target.name, "UID", *options.uid, live.uid());
+  const std::string version = std::to_string(live.revision());
+  if (options.resource_version && *options.resource_version != version) {
+    return api::precondition_failed(resource, target.name, "ResourceVersion",
+                                    *options.resource_version, version);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_preconditions(const Target& target, const api::Object& live,
                                  const DeleteOptions& options) {
+  if (target.resource->phases) return check_phased(target, live, options);
   // Upstream names the kind here, not the resource.
   std::string kind(target.resource->kind);
   if (!target.resource->group.empty()) kind += fmt::format(".{}", target.resource->group);
@@ -105,6 +129,8 @@ Result<Deleted> Machinery::remove(Context& context, const Target& target,
   AdmissionRequest request{Operation::kDelete, stored_target, context.user,
                            context.warnings,   context.notes, options.dry_run};
   TRY(mutate(request));
+  if (!says_what_follows(options) && !stored.delete_warning.empty())
+    context.warnings.emplace_back(stored.delete_warning);
   const std::string resource = target.resource->group_resource();
   ObjectPtr marked;
   for (int attempt = 1;; ++attempt) {
@@ -137,12 +163,11 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
   json::Value before = document.root();
   json::Draft object(before);
   json::Node meta = object.root()["metadata"];
-  set_propagation(meta, options);
+  set_propagation(api::stored_rules(*target.resource), meta, options);
 
   const bool graceful = target.resource->graceful_delete;
   // Namespaces have a second list of finalizers, and a phase that shows that they are going.
-  const bool is_namespace =
-      target.resource->plural == "namespaces" && target.resource->group.empty();
+  const bool phases = target.resource->phases;
   const bool held = !object.root()["spec"]["finalizers"].empty() || !meta["finalizers"].empty();
   int64_t grace = graceful ? grace_of(before, options) : 0;
   if (live->deleting() && graceful && !options.grace_period_seconds && grace != 0) {
@@ -152,16 +177,15 @@ Result<Deleted> Machinery::remove_once(const Target& target, const ObjectPtr& li
   const bool first = !live->deleting();
   if (first || grace < meta["deletionGracePeriodSeconds"].as_int()) {
     meta.set("deletionTimestamp", format_time(clock_.now() + std::chrono::seconds(grace)));
-    if (!is_namespace) meta.set("deletionGracePeriodSeconds", grace);
+    if (!phases) meta.set("deletionGracePeriodSeconds", grace);
     if (first) bump_generation(meta);
   }
-  if (first && is_namespace) object.root().ensure_object("status").set("phase", "Terminating");
+  if (first && phases) object.root().ensure_object("status").set("phase", "Terminating");
   if (grace == 0 && !held && (!first || !graceful)) {
     Deleted deleted = TRY(gone(target, live, before, options));
     // The answer shows the mark, though nobody will find it in the store.
     put_in_order(api::stored_rules(*target.resource).schema, object);
-    if (graceful || is_namespace)
-      deleted.object = TRY(loose_object(object, deleted.object->revision()));
+    if (graceful || phases) deleted.object = TRY(loose_object(object, deleted.object->revision()));
     return deleted;
   }
   put_in_order(api::stored_rules(*target.resource).schema, object);
@@ -187,26 +211,19 @@ Result<ListResult> Machinery::remove_collection(Context& context, const Target& 
                                                 const ListOptions& which,
                                                 const DeleteOptions& options) {
   ListResult found = TRY(list(target, which));
-  ListResult result;
-  result.revision = found.revision;
-  result.continue_token = found.continue_token;
-  result.remaining = found.remaining;
   for (const ObjectPtr& object : found.items) {
     Target one{target.resource, std::string(object->ns()), std::string(object->name()), {}};
     DeleteOptions mine = options;
     if (!mine.uid) mine.uid = std::string(object->uid());
     Result<Deleted> deleted = remove(context, one, mine);
-    if (deleted.ok()) {
-      result.items.push_back(deleted->object);
-      continue;
-    }
+    if (deleted.ok()) continue;
     // Somebody else was faster, or made it anew under the same name.
     bool asked = options.uid || options.resource_version;
     bool raced = deleted.error().is(Code::kConflict) && !asked;
     if (deleted.error().is(Code::kNotFound) || raced) continue;
     return std::move(deleted).error();
   }
-  return result;
+  return found;
 }
 
 }  // namespace wherry::apiserver

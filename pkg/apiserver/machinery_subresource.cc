@@ -1,4 +1,4 @@
-// Subresources with a form of their own: scale, binding, eviction, token.
+// Subresources with a form of their own: binding, eviction, token.
 
 #include <algorithm>
 
@@ -17,64 +17,7 @@ namespace {
 constexpr int64_t kTokenSecondsDefault = 3600;
 constexpr int64_t kTokenSecondsMin = 600;
 constexpr int64_t kTokenSecondsMax = int64_t{1} << 32;
-constexpr int kScaleTries = 5;
-
-// autoscaling/v1 Scale of an object with spec.replicas, status.replicas and a selector, which is a
-// LabelSelector or, for the oldest kinds, a plain map.
-json::Draft scale_of(json::Value object) {
-  json::Draft scale;
-  json::Node root = scale.root();
-  root.set("kind", "Scale");
-  root.set("apiVersion", "autoscaling/v1");
-  json::Node meta = root.set_object("metadata");
-  json::Value from = object["metadata"];
-  for (const char* field : {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"}) {
-    meta.set(field, from[field]);
-  }
-  json::Node spec = root.set_object("spec");
-  int64_t wanted = object["spec"]["replicas"].as_int();
-  if (wanted != 0) spec.set("replicas", wanted);
-  json::Node status = root.set_object("status");
-  status.set("replicas", object["status"]["replicas"].as_int());
-  json::Value selector = object["spec"]["selector"];
-  api::Selector parsed = api::Selector::from_map(selector, true);
-  if (selector["matchLabels"] || selector["matchExpressions"]) {
-    Result<api::Selector> full = api::Selector::from_label_selector(selector);
-    if (full.ok()) parsed = std::move(full).value();
-  }
-  if (!parsed.text().empty()) status.set("selector", parsed.text());
-  return scale;
-}
-
-Result<void> check_scale(const Target& target, json::Value scale) {
-  std::string_view version = scale["apiVersion"].as_string();
-  std::string_view kind = scale["kind"].as_string();
-  if ((!kind.empty() && kind != "Scale") || (!version.empty() && version != "autoscaling/v1")) {
-    return Error::bad_request(
-        "{} in version \"{}\" cannot be handled as a Scale: converting ({}.{}) to "
-        "(autoscaling.Scale): unknown conversion",
-        kind, version, version, kind);
-  }
-  std::string_view name = scale["metadata"]["name"].as_string();
-  if (!name.empty() && name != target.name) {
-    return Error::bad_request("the name of the object ({}) does not match the name on the URL ({})",
-                              name, target.name);
-  }
-  if (scale["spec"]["replicas"] && !scale["spec"]["replicas"].is_int()) {
-    return Error::bad_request(
-        "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal {} into Go "
-        "struct field ScaleSpec.spec.replicas of type int32",
-        json::type_name(scale["spec"]["replicas"].type()));
-  }
-  int64_t replicas = scale["spec"]["replicas"].as_int();
-  if (replicas < 0) {
-    api::FieldErrors errors;
-    errors.invalid(api::Path("spec").child("replicas"), replicas,
-                   "must be greater than or equal to 0");
-    return errors.to_error("autoscaling", "Scale", target.name);
-  }
-  return {};
-}
+constexpr int kBindTries = 5;
 
 // PodScheduled turns True with the binding.
 void set_scheduled(json::Node pod, Time now) {
@@ -144,51 +87,6 @@ Result<TokenBinding> find_binding(const store::Store& store, const std::string& 
 
 }  // namespace
 
-Result<ObjectPtr> Machinery::get_subresource(const Target& target) const {
-  ObjectPtr object = TRY(get(target));
-  if (target.subresource != "scale") return object;
-  json::Document document = object->document();
-  json::Draft scale = scale_of(document.root());
-  return loose_object(scale, object->revision());
-}
-
-Result<Written> Machinery::write_scale(Context& context, const Target& target, PatchType type,
-                                       json::Value body, bool replaces,
-                                       const WriteOptions& options) {
-  Target object_target = target;
-  object_target.subresource.clear();
-  Update how;
-  how.tries = kScaleTries;
-  how.tracked_as = "scale";
-  if (replaces) {
-    TRY(check_scale(target, body));
-    how.expected = TRY(version_of(body));
-  }
-  auto change = [&](json::Value live) -> Result<json::Draft> {
-    json::Draft current = scale_of(live);
-    json::Draft wanted;
-    if (replaces) {
-      wanted = json::Draft(body);
-    } else {
-      json::Document now = current.freeze();
-      wanted = type == PatchType::kJson ? TRY(api::json_patch(now.root(), body))
-                                        : TRY(api::merge_patch(now.root(), body));
-      json::Document patched = wanted.freeze();
-      TRY(check_scale(target, patched.root()));
-    }
-    json::Draft object(live);
-    object.root().ensure_object("spec").set("replicas", wanted.root()["spec"]["replicas"].as_int());
-    json::Node version = wanted.root()["metadata"]["resourceVersion"];
-    if (version) object.root()["metadata"].set("resourceVersion", version);
-    return object;
-  };
-  WriteOptions mine = options;
-  Written written = TRY(replace(context, object_target, change, mine, how));
-  json::Document document = written.object->document();
-  json::Draft scale = scale_of(document.root());
-  return Written{TRY(loose_object(scale, written.object->revision())), false};
-}
-
 Result<ObjectPtr> Machinery::create_subresource(Context& context, const Target& target,
                                                 json::Value body, const WriteOptions& options) {
   AdmissionRequest request{Operation::kCreate, target,        context.user,
@@ -205,7 +103,7 @@ Result<ObjectPtr> Machinery::create_subresource(Context& context, const Target& 
   CHECK(none.writes.empty());  // What is posted to a subresource is not stored itself.
   if (target.subresource == "binding") return bind(context, target, body, options);
   if (target.subresource == "eviction") return evict(context, target, body);
-  if (target.subresource == "token") return issue_token(context, target, body);
+  if (target.subresource == "token") return issue_token(context, target, body, options);
   return api::method_not_allowed(target.resource->group_resource(), "create");
 }
 
@@ -260,12 +158,16 @@ Result<ObjectPtr> Machinery::bind(Context& context, const Target& target, json::
     set_scheduled(pod.root(), clock_.now());
     return pod;
   };
-  Update how{.part = Part::kWhole, .tries = kScaleTries};
+  Update how{.part = Part::kWhole, .tries = kBindTries};
   TRY(replace(context, pod_target, change, options, how));
   return success_object();
 }
 
-Result<ObjectPtr> Machinery::issue_token(Context& context, const Target& target, json::Value body) {
+Result<ObjectPtr> Machinery::issue_token(Context& context, const Target& target, json::Value body,
+                                         const WriteOptions& options) {
+  const api::Subresource* part = target.resource->subresource(target.subresource);
+  CHECK(part != nullptr && part->form != nullptr);
+  TRY(check_kind(*part->form, body));
   if (options_.tokens == nullptr) {
     return Error::unsupported("ServiceAccount tokens are not issued here");
   }
@@ -309,6 +211,12 @@ Result<ObjectPtr> Machinery::issue_token(Context& context, const Target& target,
   meta.set("namespace", target.ns);
   meta.set("uid", account->uid());
   meta.set("creationTimestamp", format_time(clock_.now()));
+  // The caller's is what was sent, and what it stands for.
+  json::Draft sent(body);
+  sent.root().ensure_object("spec").set("expirationSeconds", seconds);
+  const Target form_target{part->form, target.ns, target.name, target.subresource};
+  track(context, form_target, json::Value(), sent.root(), options);
+  meta.set("managedFields", sent.root()["metadata"]["managedFields"]);
   json::Node answer_spec = root.set_object("spec");
   json::Node audience_list = answer_spec.set_array("audiences");
   for (const std::string& audience : audiences) audience_list.push(audience);

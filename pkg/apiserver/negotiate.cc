@@ -154,6 +154,7 @@ Wanted negotiate_error(const http::Request& request) {
   Wanted wanted;
   wanted.pretty = wants_pretty(request);
   for (const Clause& clause : parse_accept(request.headers)) {
+    if (!clause.as.empty()) continue;  // A Status has no other form.
     if (std::optional<MediaType> media = known_media(clause.media)) {
       wanted.media = *media;
       break;

@@ -212,7 +212,8 @@ Result<DeleteOptions> delete_options(const http::Request& request) {
   if (!request.body.empty()) {
     const api::Struct* schema =
         api::find_struct("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
-    Result<json::Document> read = read_body(request, schema, "DeleteOptions");
+    std::vector<std::string> repeated;  // Nobody is told.
+    Result<json::Document> read = read_body(request, schema, "DeleteOptions", repeated);
     if (!read.ok()) return bare_refusal(std::move(read).error());
     json::Document body = TRY(std::move(read));
     std::string_view kind = body.root()["kind"].as_string();
@@ -272,11 +273,11 @@ Result<void> check_type_fields(json::Value root, std::string_view kind, std::str
 }  // namespace
 
 Result<json::Document> read_body(const http::Request& request, const api::Struct* schema,
-                                 std::string_view kind) {
+                                 std::string_view kind, std::vector<std::string>& repeated) {
   MediaType media = TRY(body_type(request));
   if (media == MediaType::kProtobuf) return read_protobuf(request, schema, kind);
   if (media == MediaType::kYaml) {
-    Result<json::Document> parsed = json::parse_yaml(request.body);
+    Result<json::Document> parsed = json::parse_yaml(request.body, &repeated);
     bool fits = parsed.ok() && (parsed->root().is_object() || parsed->root().is_null());
     if (fits) return parsed;
     if (parsed.ok()) return unrecognised(kind, no_object(parsed->root()), request.body);
@@ -316,7 +317,7 @@ Result<PatchBody> read_patch(const http::Request& request) {
     return Error(Code::kUnsupportedMediaType, "415: Unsupported Media Type");
   }
   if (out.type == PatchType::kApply) {
-    Result<json::Document> parsed = json::parse_yaml(request.body);
+    Result<json::Document> parsed = json::parse_yaml(request.body, &out.repeated);
     if (!parsed.ok()) {
       return Error::bad_request("error decoding YAML: error converting YAML to JSON: {}",
                                 parsed.error().message());

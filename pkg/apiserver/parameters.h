@@ -19,12 +19,13 @@ Result<WriteOptions> write_options(const http::Request& request, std::string_vie
 Result<DeleteOptions> delete_options(const http::Request& request);
 
 // The request's body as JSON, whichever way it came; `schema` (may be null: no protobuf) and `kind`
-// say what is expected.
+// say what is expected. `repeated` takes what is to be said of keys that stand twice in YAML.
 Result<json::Document> read_body(const http::Request& request, const api::Struct* schema,
-                                 std::string_view kind);
+                                 std::string_view kind, std::vector<std::string>& repeated);
 struct PatchBody {
   PatchType type;
   json::Document document;
+  std::vector<std::string> repeated = {};
 };
 Result<PatchBody> read_patch(const http::Request& request);
 

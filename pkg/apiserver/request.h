@@ -56,6 +56,7 @@ struct Context {
   std::string user_agent;             // Names the field manager when the request does not.
   std::vector<std::string> warnings;  // Sent back as Warning headers.
   AuditNotes* notes = nullptr;        // Null: the request is not audited.
+  json::Document sent = {};  // The object as it was sent, when that holds empty lists or maps.
 };
 
 // The object, or with an empty name the collection, that a request is about.
@@ -75,6 +76,7 @@ struct WriteOptions {
   bool may_create = false;  // An update may make what is not there, where the kind allows it.
   FieldValidation field_validation = FieldValidation::kWarn;
   std::string field_manager;
+  std::vector<std::string> repeated = {};  // What is to be said of keys that stand twice in YAML.
 };
 
 // Which objects of a collection are wanted.

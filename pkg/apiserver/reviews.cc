@@ -220,7 +220,11 @@ Result<json::Draft> self_rules(const Review& review) {
   std::string_view ns = review.body["spec"]["namespace"].as_string();
   if (ns.empty()) return Error::bad_request("no namespace on request");
   RbacIndex::Held held = review.reviewers.authoriser.roles().held_by(review.user, ns);
-  json::Draft draft = begin(review);
+  // Upstream answers with a new object, of which nothing was sent.
+  json::Draft draft;
+  draft.root().set("kind", review.target.resource->kind);
+  draft.root().set("apiVersion", review.target.resource->api_version());
+  draft.root().set_object("metadata");
   draft.root().set_object("spec");
   json::Node status = draft.root().set_object("status");
   put_rules(status, held.rules());

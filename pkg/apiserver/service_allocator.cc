@@ -192,7 +192,7 @@ void ServiceAllocator::Reservation::keep() {
 }
 
 ServiceAllocator::ServiceAllocator(std::string_view cidr, uint16_t port_first, uint16_t port_last)
-    : port_first_(port_first), port_last_(port_last) {
+    : cidr_(cidr), port_first_(port_first), port_last_(port_last) {
   auto parts = split_once(cidr, "/");
   CHECK(parts.has_value());
   std::optional<uint32_t> address = parse_address(parts->first);
@@ -264,7 +264,20 @@ Result<uint32_t> ServiceAllocator::next_port(const std::set<uint32_t>& also_take
   return Error::internal("failed to allocate a nodePort: range is full");
 }
 
-Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node after,
+std::string ServiceAllocator::address_problem(uint32_t address, std::string_view shown,
+                                              Use use) const {
+  bool outside = address <= first_ || address >= first_ + count_ - 1;
+  if (outside && use == Use::kTrial) {
+    return fmt::format(
+        "the provided IP ({}) is not in the valid range. The range of valid IPs is {}", shown,
+        cidr_);
+  }
+  if (outside) return "the provided network does not match the current range";
+  if (use == Use::kReal && addresses_.contains(address)) return "provided IP is already allocated";
+  return {};
+}
+
+Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node after, Use use,
                                                Reservation& reservation) {
   json::Node spec = after["spec"];
   if (spec["type"].as_string() == "ExternalName") return {};
@@ -295,13 +308,7 @@ Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node af
     address = TRY(next_address());
     spec.set("clusterIP", format_address(*address));
   } else if (address && before["spec"]["clusterIP"].as_string() != wanted) {
-    bool outside = *address <= first_ || *address >= first_ + count_ - 1;
-    std::string problem;
-    if (outside) {
-      problem = "the provided network does not match the current range";
-    } else if (addresses_.contains(*address)) {
-      problem = "provided IP is already allocated";
-    }
+    std::string problem = address_problem(*address, wanted, use);
     if (!problem.empty()) {
       json::Draft list = json::Draft::array();
       list.root().push(wanted);
@@ -312,14 +319,11 @@ Result<void> ServiceAllocator::reserve_address(json::Value before, json::Node af
     address.reset();  // Headless, malformed (validation says so), or the one it had.
   }
   if (spec["clusterIPs"].empty()) spec.set_array("clusterIPs").push(spec["clusterIP"].as_string());
-  if (address) {
-    addresses_.insert(*address);
-    reservation.addresses_.push_back(*address);
-  }
+  if (address && addresses_.insert(*address).second) reservation.addresses_.push_back(*address);
   return {};
 }
 
-Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node after,
+Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node after, Use use,
                                              Reservation& reservation) {
   json::Node spec = after["spec"];
   if (!wants_node_ports(spec)) return {};
@@ -340,7 +344,9 @@ Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node afte
     }
     FieldErrors errors;
     Path path = Path("spec").child("ports").index(i).child("nodePort");
-    if (number < port_first_ || number > port_last_) {
+    if (use == Use::kTrial) {
+      if (!fresh) errors.invalid(path, number, "provided port is already allocated");
+    } else if (number < port_first_ || number > port_last_) {
       errors.invalid(
           path, number,
           fmt::format("provided port is not in the valid range. The range of valid ports "
@@ -350,8 +356,7 @@ Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node afte
       errors.invalid(path, number, "provided port is already allocated");
     }
     if (!errors.empty()) return invalid_service(after["metadata"]["name"].as_string(), errors);
-    ports_.insert(wanted);
-    reservation.ports_.push_back(wanted);
+    if (ports_.insert(wanted).second) reservation.ports_.push_back(wanted);
     mine.insert(wanted);
     by_port[ports[i]["port"].as_int()] = number;
   }
@@ -376,7 +381,7 @@ Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node afte
 }
 
 Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(json::Value before,
-                                                                json::Node after, bool dry_run) {
+                                                                json::Node after, Use use) {
   Reservation reservation(this);
   json::Node spec = after["spec"];
   if (!spec) return Reservation();
@@ -386,8 +391,8 @@ Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(json::Value befo
   }
   {
     MutexLock lock(mutex_);
-    Result<void> done = reserve_address(before, after, reservation);
-    if (done.ok()) done = reserve_ports(before, after, reservation);
+    Result<void> done = reserve_address(before, after, use, reservation);
+    if (done.ok()) done = reserve_ports(before, after, use, reservation);
     if (!done.ok()) {
       for (uint32_t address : reservation.addresses_) addresses_.erase(address);
       for (uint32_t port : reservation.ports_) ports_.erase(port);
@@ -395,7 +400,7 @@ Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(json::Value befo
       return std::move(done).error();
     }
   }
-  if (dry_run) return Reservation();  // `reservation` gives back what it took.
+  if (use == Use::kTrial) return Reservation();  // `reservation` gives back what it took.
   Wants had = holdings(before);
   json::Draft copy(after);
   json::Document now = copy.freeze();

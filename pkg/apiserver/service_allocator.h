@@ -46,10 +46,13 @@ class ServiceAllocator {
 
   Result<void> load(const store::Store& store);
 
+  // A trial takes nothing, and does not ask whether what is wanted is taken.
+  enum class Use : uint8_t { kReal, kTrial };
+
   // Fills clusterIP, clusterIPs, ipFamilies and nodePort of `after` where they are wanted and
   // missing. kInvalid, as upstream words it, for what is taken or out of range. `before` is absent
   // on create.
-  Result<Reservation> reserve(json::Value before, json::Node after, bool dry_run) EXCLUDES(mutex_);
+  Result<Reservation> reserve(json::Value before, json::Node after, Use use) EXCLUDES(mutex_);
   // A deleted Service's.
   void release(json::Value service) EXCLUDES(mutex_);
 
@@ -62,11 +65,15 @@ class ServiceAllocator {
   Result<uint32_t> next_address() REQUIRES(mutex_);
   Result<uint32_t> next_port(const std::set<uint32_t>& also_taken) REQUIRES(mutex_);
 
-  Result<void> reserve_address(json::Value before, json::Node after, Reservation& reservation)
+  // What a wanted address cannot be had for; empty: it can.
+  std::string address_problem(uint32_t address, std::string_view shown, Use use) const
       REQUIRES(mutex_);
-  Result<void> reserve_ports(json::Value before, json::Node after, Reservation& reservation)
-      REQUIRES(mutex_);
+  Result<void> reserve_address(json::Value before, json::Node after, Use use,
+                               Reservation& reservation) REQUIRES(mutex_);
+  Result<void> reserve_ports(json::Value before, json::Node after, Use use,
+                             Reservation& reservation) REQUIRES(mutex_);
 
+  std::string cidr_;
   uint32_t first_ = 0;  // Of the range, host byte order; the network address itself.
   uint32_t count_ = 0;
   uint16_t port_first_;

@@ -42,7 +42,8 @@ std::string write_index(const std::map<std::string, ImageRecord>& images,
     node.set("diffID", layer.diff_id);
     node.set("number", static_cast<int64_t>(layer.number));
     node.set("bytes", static_cast<int64_t>(layer.bytes));
-    if (!layer.implied.empty()) put_list(node, "implied", layer.implied);
+    if (!layer.loose.implied.empty()) put_list(node, "implied", layer.loose.implied);
+    for (const auto& [name, link] : layer.loose.links) node.ensure_object("links").set(name, link);
   }
   list = draft.root().set_array("images");
   for (const auto& [id, record] : images) {
@@ -182,7 +183,9 @@ Result<void> ImageStore::load() {
     layer.diff_id = value["diffID"].as_string();
     layer.number = static_cast<uint64_t>(value["number"].as_int());
     layer.bytes = static_cast<uint64_t>(value["bytes"].as_int());
-    layer.implied = value["implied"].strings();
+    layer.loose.implied = value["implied"].strings();
+    for (auto [name, link] : value["links"].members())
+      layer.loose.links.emplace(name, link.as_string());
     layers.push_back(std::move(layer));
   }
   state_ = std::make_unique<State>(directory_ + "/l", layers, geteuid() == 0);

@@ -125,9 +125,13 @@ Result<void> copy_metadata(const std::string& from, const struct stat& info,
 
 class Graft {
  public:
-  Graft(const std::string& layer, const std::vector<std::string>& implied, const Folders& below,
+  Graft(const std::string& layer, const Loose& loose, const Folders& below,
         const std::string& target)
-      : layer_(layer), implied_(implied.begin(), implied.end()), below_(below), target_(target) {}
+      : layer_(layer),
+        implied_(loose.implied.begin(), loose.implied.end()),
+        links_(loose.links),
+        below_(below),
+        target_(target) {}
 
   Result<void> folder(const std::string& from, const std::string& to) {
     for (const std::string& name : TRY(os::list_directory(layer_ + "/" + from))) {
@@ -145,7 +149,48 @@ class Graft {
     return {};
   }
 
+  // Once the rest is there.
+  Result<void> link_to_below() {
+    for (const auto& [name, link] : links_) {
+      size_t slash = name.rfind('/');
+      std::string above = slash == std::string::npos ? "" : name.substr(0, slash);
+      std::string to = TRY(place_of(above));
+      if (!to.empty()) TRY(make(to));
+      std::string from = TRY(linked(link));
+      TRY(place(from, target_ + "/" + join(to, name.substr(slash + 1))));
+    }
+    return {};
+  }
+
  private:
+  // Where a folder of the layer goes.
+  Result<std::string> place_of(const std::string& folder_path) {
+    std::string from, to;
+    for (std::string_view part : split(folder_path, '/')) {
+      if (part.empty()) continue;
+      from = join(from, std::string(part));
+      to = join(to, std::string(part));
+      if (implied_.count(from) != 0) to = TRY(resolve(below_, to));
+    }
+    return to;
+  }
+
+  // The file on the disk that a hard link is to: another link of the layer leads on.
+  Result<std::string> linked(const std::string& link) {
+    std::string at = link;
+    for (int links = 0; links_.count(at) != 0; ++links) {
+      if (links > kLinksMax) return Error::invalid("{}: too many hard links", link);
+      at = links_.at(at);
+    }
+    size_t slash = at.rfind('/');
+    std::string above = slash == std::string::npos ? "" : at.substr(0, slash);
+    std::string path = join(TRY(resolve(below_, above)), at.substr(slash + 1));
+    std::optional<Found> found = look(below_, path);
+    if (!found || S_ISDIR(found->info.st_mode))
+      return Error::invalid("a hard link to {}, which no layer below has", quote(link));
+    return found->path;
+  }
+
   Result<void> implied(const std::string& from, const std::string& to) {
     std::string real = TRY(resolve(below_, to));
     TRY(make(real));
@@ -191,13 +236,16 @@ class Graft {
 
   const std::string& layer_;
   const std::set<std::string> implied_;
+  const std::map<std::string, std::string>& links_;
   const Folders& below_;
   const std::string& target_;
 };
 
 }  // namespace
 
-bool wants_graft(const std::vector<std::string>& implied, const Folders& below) {
+bool wants_graft(const Loose& loose, const Folders& below) {
+  const std::vector<std::string>& implied = loose.implied;
+  if (!loose.links.empty()) return true;
   return std::any_of(implied.begin(), implied.end(), [&](const std::string& path) {
     std::optional<Found> found = look(below, path);
     if (!found) return false;
@@ -207,9 +255,11 @@ bool wants_graft(const std::vector<std::string>& implied, const Folders& below) 
   });
 }
 
-Result<void> graft_layer(const std::string& layer, const std::vector<std::string>& implied,
-                         const Folders& below, const std::string& target) {
-  TRY(Graft(layer, implied, below, target).folder("", ""));
+Result<void> graft_layer(const std::string& layer, const Loose& loose, const Folders& below,
+                         const std::string& target) {
+  Graft graft(layer, loose, below, target);
+  TRY(graft.folder("", ""));
+  TRY(graft.link_to_below());
   struct stat info {};
   if (lstat(layer.c_str(), &info) != 0) return Error::from_errno(errno, layer);
   return copy_metadata(layer, info, target);

@@ -24,10 +24,17 @@ class LayerGraftTest : public ::testing::Test {
   void link(const std::string& to, const std::string& name) {
     ASSERT_TRUE(os::make_symlink(to, at(name)).ok());
   }
-  bool wants(const std::vector<std::string>& implied) { return wants_graft(implied, below_); }
-  Result<void> graft(const std::vector<std::string>& implied) {
+  bool wants(const std::vector<std::string>& implied) { return wants_graft({implied, {}}, below_); }
+  Result<void> graft(const std::vector<std::string>& implied,
+                     const std::map<std::string, std::string>& links = {}) {
     folder("out");
-    return graft_layer(at("layer"), implied, below_, at("out"));
+    return graft_layer(at("layer"), {implied, links}, below_, at("out"));
+  }
+  bool same_file(const std::string& a, const std::string& b) {
+    struct stat first {
+    }, second{};
+    return lstat(at(a).c_str(), &first) == 0 && lstat(at(b).c_str(), &second) == 0 &&
+           first.st_ino == second.st_ino;
   }
   unsigned mode(const std::string& name) {
     struct stat info {};
@@ -91,6 +98,38 @@ TEST_F(LayerGraftTest, WhatAnUpperLayerTookAwayIsGone) {
   if (geteuid() != 0) GTEST_SKIP() << "whiteouts need root";
   ASSERT_EQ(mknod(at("upper/opt").c_str(), S_IFCHR, makedev(0, 0)), 0);
   EXPECT_FALSE(wants({"opt", "opt/secret"}));
+}
+
+TEST_F(LayerGraftTest, HardLinksReachIntoLayersBelow) {
+  folder("lower/usr/bin");
+  file("lower/usr/bin/tool", "old");
+  file("lower/usr/bin/other", "other");
+  link("usr/bin", "lower/bin");
+  folder("upper/usr/bin");
+  file("upper/usr/bin/tool", "new");
+  folder("layer/opt");
+  folder("layer/bin");
+  std::map<std::string, std::string> links{{"opt/a", "usr/bin/tool"},
+                                           {"opt/b", "bin/other"},  // Behind a link.
+                                           {"opt/c", "opt/a"},
+                                           {"bin/d", "usr/bin/other"}};
+  EXPECT_TRUE(wants_graft({{}, links}, below_));
+  ASSERT_TRUE(graft({"bin"}, links).ok());
+  EXPECT_TRUE(same_file("out/opt/a", "upper/usr/bin/tool"));
+  EXPECT_TRUE(same_file("out/opt/b", "lower/usr/bin/other"));
+  EXPECT_TRUE(same_file("out/opt/c", "out/opt/a"));
+  EXPECT_TRUE(same_file("out/usr/bin/d", "out/opt/b"));
+}
+
+TEST_F(LayerGraftTest, HardLinksToNothingAreRefused) {
+  folder("upper");
+  folder("lower/usr");
+  folder("layer");
+  for (const char* target : {"usr/none", "usr", "a"}) {
+    Result<void> made = graft({}, {{"a", target}});
+    ASSERT_FALSE(made.ok()) << target;
+    EXPECT_NE(made.error().message().find("hard link"), std::string::npos);
+  }
 }
 
 TEST_F(LayerGraftTest, LinksInACircleAreRefused) {

@@ -52,7 +52,7 @@ Result<Layer> LayerStore::ensure(const std::string& diff_id, const Provide& prov
       options.privileged = privileged_;
       Unpacked unpacked = TRY(unpack_layer(hashing, target, options));
       layer.bytes = unpacked.bytes;
-      layer.implied = std::move(unpacked.implied);
+      layer.loose = {std::move(unpacked.implied), std::move(unpacked.links)};
       std::string have = TRY(hashing.finish());
       if (have != diff_id) {
         return Error::invalid("the layer's content has digest {}, its image says {}", have,
@@ -66,17 +66,17 @@ Result<Layer> LayerStore::ensure(const std::string& diff_id, const Provide& prov
 
 Result<Layer> LayerStore::onto(const Layer& layer, const std::vector<Layer>& below,
                                const std::stop_token& stop) {
-  if (layer.implied.empty()) return layer;
+  if (layer.loose.implied.empty() && layer.loose.links.empty()) return layer;
   Folders folders;
   std::string chain;
   for (const Layer& lower : below) {
     folders.insert(folders.begin(), folder(lower.number));
     chain += lower.diff_id + " ";
   }
-  if (!wants_graft(layer.implied, folders)) return layer;
+  if (!wants_graft(layer.loose, folders)) return layer;
   auto fill = [&](const std::string& target, Layer& made) -> Result<void> {
     made.bytes = layer.bytes;  // Although they are shared while both are there.
-    return graft_layer(folder(layer.number), layer.implied, folders, target);
+    return graft_layer(folder(layer.number), layer.loose, folders, target);
   };
   return build(layer.diff_id + "+" + pki::sha256_hex(chain).substr(0, 16), fill, stop);
 }

@@ -15,6 +15,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "container/byte_source.h"
+#include "container/layer_graft.h"
 
 namespace wherry::container {
 
@@ -22,7 +23,7 @@ struct Layer {
   std::string diff_id;
   uint64_t number = 0;  // Its folder's name.
   uint64_t bytes = 0;
-  std::vector<std::string> implied;  // See layer_graft.h.
+  Loose loose;  // Empty once it was looked up.
 };
 
 class LayerStore {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -51,7 +52,7 @@ class Unpacker {
       Result<os::Fd> folder = open_inside(entry->path, O_RDONLY | O_DIRECTORY);
       if (folder.ok()) futimens(folder->get(), entry->times);
     }
-    return Unpacked{bytes_, {implied_.begin(), implied_.end()}};
+    return Unpacked{bytes_, {implied_.begin(), implied_.end()}, std::move(links_)};
   }
 
  private:
@@ -114,6 +115,7 @@ class Unpacker {
     }
     int parent = TRY(open_parent(parts));
     const std::string& name = parts.back();
+    links_.erase(path_of(parts, parts.size()));  // The last entry of a name counts.
     if (name == kOpaque) {
       implied_.erase(path_of(parts, parts.size() - 1));
       return make_opaque(parent);
@@ -131,7 +133,7 @@ class Unpacker {
       case TarType::kFile: return make_file(parent, name, entry);
       case TarType::kDirectory: return make_folder(parent, name, entry);
       case TarType::kSymlink: return make_symlink(parent, name, entry);
-      case TarType::kHardLink: return make_hard_link(parent, name, entry);
+      case TarType::kHardLink: return make_hard_link(parent, parts, entry);
       case TarType::kCharDevice:
       case TarType::kBlockDevice:
       case TarType::kFifo: return make_node(parent, name, entry);
@@ -232,11 +234,24 @@ class Unpacker {
     return set_metadata_at(parent, name, entry);
   }
 
-  Result<void> make_hard_link(int parent, const std::string& name, const TarEntry& entry) {
+  Result<void> make_hard_link(int parent, const std::vector<std::string>& parts,
+                              const TarEntry& entry) {
+    const std::string& name = parts.back();
     std::vector<std::string> target = TRY(parts_of(entry.link));
     if (target.empty()) return Error::invalid("hard link to the root");
     std::string folder_path = path_of(target, target.size() - 1);
-    os::Fd folder = TRY(open_inside(folder_path, O_PATH | O_DIRECTORY));
+    Result<os::Fd> found = open_inside(folder_path, O_PATH | O_DIRECTORY);
+    struct stat there {};
+    if (found.ok() &&
+        fstatat(found->get(), target.back().c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0)
+      found = Error::from_errno(errno, entry.link);
+    if (!found.ok() && found.error().is(Code::kNotFound)) {
+      // To be had from a layer below, or nowhere.
+      TRY(clear(parent, name));
+      links_[path_of(parts, parts.size())] = path_of(target, target.size());
+      return {};
+    }
+    const os::Fd folder = TRY(std::move(found));
     if (linkat(folder.get(), target.back().c_str(), parent, name.c_str(), 0) == 0) return {};
     if (errno != EEXIST) return Error::from_errno(errno, "linking to " + entry.link);
     struct stat ours {};
@@ -321,6 +336,7 @@ class Unpacker {
   std::vector<char> buffer_;
   std::vector<FolderTime> folder_times_;
   std::set<std::string> implied_;
+  std::map<std::string, std::string> links_;
   uint64_t bytes_ = 0;
 };
 

@@ -3,6 +3,7 @@
 // specification: whiteouts become overlay's). Names are only ever resolved inside the folder; one
 // that asks for more is refused. One thread a layer; several layers may unpack at the same time.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct UnpackOptions {
 struct Unpacked {
   uint64_t bytes = 0;                // Of file content.
   std::vector<std::string> implied;  // Folders without an entry of their own; see layer_graft.h.
+  // Hard links to what this layer does not have, by their own names; see layer_graft.h.
+  std::map<std::string, std::string> links;
 };
 
 // Reads the tar to its end. kInvalid: a damaged archive or a path that leaves the folder.

@@ -59,6 +59,20 @@ TEST_F(UnpackTest, FilesFoldersLinksModesAndTimes) {
   EXPECT_TRUE(S_ISFIFO(info.st_mode));
 }
 
+TEST_F(UnpackTest, HardLinksToWhatIsNotHereAreForTheLayersBelow) {
+  add(TarType::kFile, "mine", "x");
+  add(TarType::kHardLink, "a/b", "", 0644, "./usr/bin/tool");
+  add(TarType::kHardLink, "c", "", 0644, "a/none");
+  add(TarType::kHardLink, "d", "", 0644, "usr/bin/tool");
+  add(TarType::kFile, "d", "after all");
+  add(TarType::kHardLink, "mine", "", 0644, "usr/bin/tool");
+  std::map<std::string, std::string> expected{
+      {"a/b", "usr/bin/tool"}, {"c", "a/none"}, {"mine", "usr/bin/tool"}};
+  EXPECT_EQ(unpack().value().links, expected);
+  EXPECT_EQ(os::read_file(at("d")).value(), "after all");
+  EXPECT_FALSE(os::exists(at("mine")));
+}
+
 TEST_F(UnpackTest, WhiteoutsBecomeOverlays) {
   add(TarType::kFile, "a/.wh.gone", "");
   add(TarType::kFile, "b/new", "x");

@@ -1,6 +1,8 @@
 #include <yyjson.h>
 
+#include <charconv>
 #include <cstdlib>
+#include <optional>
 
 #include "json/json.h"
 
@@ -129,10 +131,53 @@ bool equal(Value a, Value b) {
 // A lambda: the function is forced inline, and GCC cannot do that to a pointer it does not know.
 Document::Document(yyjson_doc* doc) : doc_(doc, [](yyjson_doc* raw) { yyjson_doc_free(raw); }) {}
 
+namespace {
+
+std::optional<unsigned> escaped_unit(std::string_view text) {
+  if (text.size() < 6 || text[0] != '\\' || text[1] != 'u') return std::nullopt;
+  unsigned unit = 0;
+  const char* end = text.data() + 6;
+  auto [stop, fault] = std::from_chars(text.data() + 2, end, unit, 16);
+  return stop == end && fault == std::errc() ? std::optional(unit) : std::nullopt;
+}
+
+// An escape that is one half of a character is read as Go reads it: as the character that stands
+// for what cannot be told. Empty: there is none.
+std::string without_halves(std::string_view text) {
+  std::string out;
+  size_t copied = 0;
+  for (size_t i = 0; (i = text.find('\\', i)) != std::string_view::npos;) {
+    std::optional<unsigned> unit = escaped_unit(text.substr(i));
+    if (!unit) {
+      i += 2;
+      continue;
+    }
+    const bool high = *unit >= 0xd800 && *unit < 0xdc00;
+    const bool low = *unit >= 0xdc00 && *unit < 0xe000;
+    std::optional<unsigned> next = high ? escaped_unit(text.substr(i + 6)) : std::nullopt;
+    const bool pair = next && *next >= 0xdc00 && *next < 0xe000;
+    if ((high && !pair) || low) {
+      out.append(text.substr(copied, i - copied)).append("\\ufffd");
+      copied = i + 6;
+    }
+    i += pair ? 12 : 6;
+  }
+  if (copied != 0) out.append(text.substr(copied));
+  return out;
+}
+
+}  // namespace
+
 Result<Document> Document::parse(std::string_view text) {
   yyjson_read_err error{};
   yyjson_doc* doc = yyjson_read_opts(const_cast<char*>(text.data()), text.size(),
                                      YYJSON_READ_NOFLAG, nullptr, &error);
+  std::string whole;
+  if (doc == nullptr && error.code == YYJSON_READ_ERROR_INVALID_STRING) {
+    whole = without_halves(text);
+    if (!whole.empty())
+      doc = yyjson_read_opts(whole.data(), whole.size(), YYJSON_READ_NOFLAG, nullptr, &error);
+  }
   if (doc == nullptr) return Error::bad_request("{} at byte {}", error.msg, error.pos);
   return Document(doc);
 }

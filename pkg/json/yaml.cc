@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/encoding.h"
 #include "base/strings.h"
 #include "json/yaml_scalar.h"
 
@@ -30,10 +31,13 @@ class Converter {
       : nodes_left_(text_bytes + kAliasedNodesMax),
         bytes_left_(2 * text_bytes + kAliasedBytesMax) {}
 
-  Result<std::string> convert(const YAML::Node& root) {
+  Result<std::string> convert(const YAML::Node& root, std::vector<std::string>* repeated) {
     TRY(value(root, 0));
-    if (!duplicates_.empty())
-      return Error::bad_request("yaml: unmarshal errors:\n{}", join(duplicates_, "\n"));
+    if (repeated != nullptr) {
+      *repeated = std::move(duplicates_);
+    } else if (!duplicates_.empty()) {
+      return Error::bad_request("yaml: unmarshal errors:\n  {}", join(duplicates_, "\n  "));
+    }
     return std::move(out_);
   }
 
@@ -95,8 +99,10 @@ class Converter {
       }
       std::string key = TRY(key_text(pair.first));
       if (!seen.insert(key).second) {
-        duplicates_.push_back(fmt::format("  line {}: key {} already set in map",
-                                          line_of(pair.first), wherry::quote(key)));
+        duplicates_.push_back(fmt::format("line {}: key {} already set in map", line_of(pair.first),
+                                          wherry::quote(key)));
+        auto same = [&key](const Entry& entry) { return entry.key == key; };
+        std::find_if(entries.begin(), entries.end(), same)->value = pair.second;
         continue;
       }
       entries.push_back({std::move(key), pair.second});
@@ -157,6 +163,11 @@ class Converter {
       return Error::bad_request("yaml: line {}: cannot decode {} as a !!{}", line_of(node),
                                 wherry::quote(text), type);
     }
+    if (type == "binary") {
+      std::optional<std::string> bytes = base64_decode(text);
+      if (!bytes) return Error::bad_request("yaml: !!binary value contains invalid base64 data");
+      return Scalar{ScalarKind::kString, std::move(*bytes)};
+    }
     return Scalar{ScalarKind::kString, text};
   }
 
@@ -176,18 +187,56 @@ class Converter {
   std::vector<std::string> duplicates_;
 };
 
-Result<Document> to_document(const YAML::Node& node, size_t text_bytes) {
-  std::string json = TRY(Converter(text_bytes).convert(node));
+Result<Document> to_document(const YAML::Node& node, size_t text_bytes,
+                             std::vector<std::string>* repeated = nullptr) {
+  std::string json = TRY(Converter(text_bytes).convert(node, repeated));
   return Document::parse(json);
+}
+
+// What our parser finds wrong in the words of libyaml, which those of Kubernetes are and clients
+// know. It leaves the first line's number out. Empty: there are no such words.
+std::string in_known_words(const YAML::Exception& exception, std::string_view text) {
+  const int line = exception.mark.line;
+  auto scanner = [line](std::string_view what) {
+    return line == 0 ? std::string(what) : fmt::format("line {}: {}", line + 1, what);
+  };
+  const std::string& message = exception.msg;
+  std::string_view rest = text.substr(std::min(text.size(), size_t(exception.mark.pos)));
+  // The end of the text counts as one more line.
+  const auto lines = std::count(text.begin(), text.end(), '\n') + (text.ends_with('\n') ? 0 : 1);
+  auto at_end = [lines](std::string_view what) { return fmt::format("line {}: {}", lines, what); };
+  std::string_view done = trim(text);
+  const char last = done.empty() ? '\0' : done.back();
+  if (message == YAML::ErrorMsg::MAP_VALUE) {
+    std::string_view so_far = text.substr(0, text.size() - rest.size());
+    std::string_view in_line = so_far.substr(so_far.rfind('\n') + 1);
+    if (in_line.find_first_not_of(" \t") != std::string_view::npos && in_line.front() == '\t')
+      return scanner("found character that cannot start any token");
+    return scanner("mapping values are not allowed in this context");
+  }
+  if (message == YAML::ErrorMsg::UNKNOWN_TOKEN)
+    return scanner("found character that cannot start any token");
+  if (message == YAML::ErrorMsg::YAML_MAJOR_VERSION)
+    return scanner("found incompatible YAML document");
+  if (message == YAML::ErrorMsg::EOF_IN_SCALAR) return scanner("found unexpected end of stream");
+  if (message == YAML::ErrorMsg::END_OF_SEQ_FLOW || message == YAML::ErrorMsg::END_OF_MAP_FLOW) {
+    if (last == '[' || last == '{' || last == ',' || last == ':')
+      return at_end("did not find expected node content");
+    return at_end(message == YAML::ErrorMsg::END_OF_SEQ_FLOW ? "did not find expected ',' or ']'"
+                                                             : "did not find expected ',' or '}'");
+  }
+  return {};
 }
 
 // yaml-cpp throws; its exceptions end here.
 template <typename Load>
-auto guarded(Load load) -> Result<decltype(load())> {
+auto guarded(std::string_view text, Load load) -> Result<decltype(load())> {
   try {
     return load();
   } catch (const YAML::Exception& exception) {
     if (exception.mark.is_null()) return Error::bad_request("yaml: {}", exception.msg);
+    if (std::string known = in_known_words(exception, text); !known.empty())
+      return Error::bad_request("yaml: {}", known);
     return Error::bad_request("yaml: line {}: {}", exception.mark.line + 1, exception.msg);
   }
 }
@@ -199,12 +248,13 @@ bool looks_like_json(std::string_view text) {
 
 }  // namespace
 
-Result<Document> parse_yaml(std::string_view text) {
+Result<Document> parse_yaml(std::string_view text, std::vector<std::string>* repeated) {
   if (looks_like_json(text)) {
     if (Result<Document> document = Document::parse(text); document.ok()) return document;
   }
-  YAML::Node root = TRY(guarded([&] { return YAML::Load(std::string(text)); }));
-  Result<Result<Document>> document = guarded([&] { return to_document(root, text.size()); });
+  YAML::Node root = TRY(guarded(text, [&] { return YAML::Load(std::string(text)); }));
+  Result<Result<Document>> document =
+      guarded(text, [&] { return to_document(root, text.size(), repeated); });
   return TRY(std::move(document));
 }
 
@@ -216,9 +266,11 @@ Result<std::vector<Document>> parse_yaml_stream(std::string_view text) {
       return documents;
     }
   }
-  std::vector<YAML::Node> roots = TRY(guarded([&] { return YAML::LoadAll(std::string(text)); }));
+  std::vector<YAML::Node> roots =
+      TRY(guarded(text, [&] { return YAML::LoadAll(std::string(text)); }));
   for (const YAML::Node& root : roots) {
-    Result<Result<Document>> converted = guarded([&] { return to_document(root, text.size()); });
+    Result<Result<Document>> converted =
+        guarded(text, [&] { return to_document(root, text.size()); });
     Result<Document> document = TRY(std::move(converted));
     Document done = TRY(std::move(document));
     if (!done.root().is_null()) documents.push_back(std::move(done));

@@ -15,13 +15,26 @@ bool is_timestamp_like(std::string_view text) {
          std::all_of(text.begin(), text.begin() + 4, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// "12:30" is a number to base 60 for YAML 1.1 readers.
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// "12:30" is a number to base 60 for YAML 1.1 readers: digits, groups below 60, a fraction.
 bool is_sexagesimal(std::string_view text) {
-  return text.find(':') != std::string_view::npos &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || c == ':' || c == '.' || c == '-' || c == '+' ||
-                  c == '_';
-         });
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  if (text.empty() || !is_digit(text[0])) return false;
+  auto digits = [](std::string_view part) {
+    return std::all_of(part.begin(), part.end(), [](char c) { return is_digit(c) || c == '_'; });
+  };
+  size_t colon = text.find(':');
+  if (colon == std::string_view::npos || !digits(text.substr(0, colon))) return false;
+  std::string_view rest = text.substr(colon + 1);
+  std::string_view whole = rest.substr(0, rest.find('.'));
+  if (!digits(rest.substr(std::min(rest.size(), whole.size() + 1)))) return false;
+  std::vector<std::string_view> groups = split(whole, ':');
+  return std::all_of(groups.begin(), groups.end(), [](std::string_view group) {
+    bool one = group.size() == 1 && is_digit(group[0]);
+    bool two = group.size() == 2 && group[0] >= '0' && group[0] <= '5' && is_digit(group[1]);
+    return one || two;
+  });
 }
 
 bool has_control(std::string_view text, std::string_view allowed) {
@@ -47,6 +60,28 @@ std::string quoted(std::string_view text) {
     return quote(text);
   if (is_plain_safe(text)) return std::string(text);
   return "'" + replace_all(text, "'", "''") + "'";
+}
+
+constexpr size_t kLineBytes = 80;
+
+// A plain or single-quoted text that starts at `column`, broken at a space once the line is long.
+std::string folded(std::string_view text, size_t column, size_t indent) {
+  const size_t edge =
+      text.starts_with('\'') ? 1 : 0;  // The quotes, inside which no space is first.
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool inner = i > edge && i + 1 + edge < text.size();
+    const bool lone = text[i] == ' ' && inner && text[i - 1] != ' ' && text[i + 1] != ' ';
+    if (lone && column > kLineBytes) {
+      out.append("\n").append(indent, ' ');
+      column = indent;
+      continue;
+    }
+    out += text[i];
+    const bool continues = (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80;
+    if (!continues) ++column;
+  }
+  return out;
 }
 
 class Emitter {
@@ -118,7 +153,9 @@ class Emitter {
     bool block = text.find('\n') != std::string_view::npos && !has_control(text, "\n\t") &&
                  text.find_first_not_of("\n ") != std::string_view::npos;
     if (!block) {
-      out_ += quoted(text);
+      std::string shown = quoted(text);
+      size_t column = out_.size() - (out_.rfind('\n') + 1);
+      out_ += shown.starts_with('"') ? shown : folded(shown, column, indent);
       return;
     }
     out_ += '|';

@@ -41,6 +41,8 @@ inline size_t digits_from(std::string_view text, size_t start) {
   return std::min(text.find_first_not_of("0123456789", start), text.size());
 }
 
+constexpr std::string_view kTokenVolume = "kube-api-access-";
+
 // What varies inside a longer text, such as the object that a message quotes. The dump of Go
 // structures that upstream adds to the refusal of a pod's change is cut off.
 inline std::string steady_message(std::string_view text) {
@@ -49,7 +51,10 @@ inline std::string steady_message(std::string_view text) {
                                             ", current: "};
   std::string out;
   for (size_t i = 0; i < text.size();) {
-    if (is_uuid(text.substr(i, 36))) {
+    if (text.substr(i).starts_with(kTokenVolume)) {
+      out.append(kTokenVolume).append("<suffix>");
+      i += kTokenVolume.size() + 5;
+    } else if (is_uuid(text.substr(i, 36))) {
       out += "<uid>";
       i += 36;
     } else if (is_recent(text.substr(i, 20))) {
@@ -110,8 +115,6 @@ inline std::string steady_text(std::string_view key, std::string_view text) {
        {"gitVersion", "gitCommit", "gitTreeState", "goVersion", "compiler"}) {
     if (key == build) return "<build>";
   }
-  constexpr std::string_view kVolume = "kube-api-access-";
-  if (text.starts_with(kVolume)) return std::string(kVolume) + "<suffix>";
   return steady_message(text);
 }
 
