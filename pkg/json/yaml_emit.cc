@@ -92,7 +92,7 @@ class Emitter {
     } else if (value.is_array() && value.size() > 0) {
       items(value, 0);
     } else {
-      leaf(value, 0);
+      leaf(value, 2);
     }
     return std::move(out_);
   }

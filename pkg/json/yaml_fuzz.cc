@@ -1,0 +1,25 @@
+// YAML bodies: whatever the text, an answer; what is written can be read.
+
+#include <cstdint>
+
+#include "base/check.h"
+#include "json/yaml.h"
+
+namespace wherry::json {
+namespace {
+
+int run(const uint8_t* data, size_t size) {
+  std::string_view text(reinterpret_cast<const char*>(data), size);
+  std::vector<std::string> repeated;
+  Result<Document> read = parse_yaml(text, &repeated);
+  if (!read.ok()) return 0;
+  CHECK(parse_yaml(to_yaml(read->root()), &repeated).ok());
+  return 0;
+}
+
+}  // namespace
+}  // namespace wherry::json
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return wherry::json::run(data, size);
+}
