@@ -75,6 +75,28 @@ inline std::string steady_message(std::string_view text) {
   return out;
 }
 
+// The entries of managedFields in an object that a message quotes, in order of their texts: that of
+// their times is chance, as with sort_managers().
+inline std::string sort_quoted_managers(std::string text) {
+  constexpr std::string_view kMark = "managedFields\\\":[";
+  size_t begin = text.find(kMark);
+  if (begin == std::string::npos) return text;
+  begin += kMark.size();
+  std::vector<std::string> entries;
+  size_t start = begin, end = begin;
+  for (int depth = 0; end < text.size(); ++end) {
+    char c = text[end];
+    if (c == '{') ++depth;
+    if (c == '}') --depth;
+    if (depth != 0 || (c != ',' && c != ']')) continue;
+    entries.push_back(text.substr(start, end - start));
+    start = end + 1;
+    if (c == ']') break;
+  }
+  std::sort(entries.begin(), entries.end());
+  return text.replace(begin, end - begin, join(entries, ","));
+}
+
 // "80:31234/TCP" without the port that was given at random.
 inline std::string ports_cell(std::string_view text) {
   std::string out;
@@ -115,7 +137,7 @@ inline std::string steady_text(std::string_view key, std::string_view text) {
        {"gitVersion", "gitCommit", "gitTreeState", "goVersion", "compiler"}) {
     if (key == build) return "<build>";
   }
-  return steady_message(text);
+  return sort_quoted_managers(steady_message(text));
 }
 
 // Entries of one kind stand in the order of their times, which are whole seconds: whether two
