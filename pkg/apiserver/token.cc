@@ -22,6 +22,7 @@ void name_and_uid(json::Node in, std::string_view key, std::string_view name,
 
 // What is being deleted counts as there for as long as clocks may differ.
 constexpr std::chrono::seconds kDeletionLeeway{60};
+constexpr size_t kGoodMax = 4096;  // Some 500 KiB.
 
 bool deleted_before(const api::Object& object, Time now) {
   if (!object.deleting()) return false;
@@ -100,17 +101,33 @@ void TokenIssuer::set_keys(Keys keys) {
   auto fresh = std::make_shared<const Keys>(std::move(keys));
   MutexLock lock(mutex_);
   keys_ = std::move(fresh);
+  good_.clear();
+  good_order_.clear();
 }
 
-bool TokenIssuer::signed_by_us(const pki::Token& token) const {
+bool TokenIssuer::signed_by_us(const pki::Token& token, std::string_view text) const {
+  const std::string digest = pki::sha256(text);
+  std::shared_ptr<const Keys> known;
+  {
+    MutexLock lock(mutex_);
+    if (good_.contains(digest)) return true;
+    known = keys_;
+  }
   Result<json::Document> header = json::Document::parse(token.header_json);
   if (!header.ok()) return false;
   // The key says which algorithm is used; a token that names another one is up to something.
   std::string algorithm(header->root()["alg"].as_string());
-  std::shared_ptr<const Keys> known = keys();
-  return std::any_of(known->begin(), known->end(), [&](const pki::Key& key) {
+  bool good = std::any_of(known->begin(), known->end(), [&](const pki::Key& key) {
     return algorithm == (key.is_rsa() ? "RS256" : "ES256") && pki::verify_token(token, key);
   });
+  MutexLock lock(mutex_);
+  if (!good || keys_ != known || !good_.insert(digest).second) return good;
+  good_order_.push_back(digest);
+  if (good_order_.size() > kGoodMax) {
+    good_.erase(good_order_.front());
+    good_order_.pop_front();
+  }
+  return true;
 }
 
 std::string TokenIssuer::issue_legacy(const TokenSubject& subject,
@@ -154,7 +171,7 @@ std::string TokenIssuer::issue(const TokenSubject& subject, const TokenBinding& 
 Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::string>& audiences,
                                  const store::Store& store, Time now) const {
   pki::Token token = TRY(pki::parse_token(text));
-  if (!signed_by_us(token)) return api::unauthorized();
+  if (!signed_by_us(token, text)) return api::unauthorized();
   Result<json::Document> parsed = json::Document::parse(token.payload_json);
   if (!parsed.ok()) return api::unauthorized();
   json::Value claims = parsed->root();

@@ -57,6 +57,22 @@ TEST_F(TokenTest, KeysMayChangeAndOldOnesVerify) {
   EXPECT_FALSE(check(old).ok());
 }
 
+TEST_F(TokenTest, KnownTokensAreLookedAtAllTheSame) {
+  std::string token = issuer_.issue(subject(), {}, {}, clock_.now(), std::chrono::hours(1));
+  EXPECT_TRUE(check(token).ok());
+  EXPECT_TRUE(check(token).ok());
+  // What was put together of two good ones is no third.
+  std::string other = issuer_.issue(subject(), {}, {}, clock_.now(), std::chrono::hours(2));
+  EXPECT_TRUE(check(other).ok());
+  std::string swapped =
+      token.substr(0, token.rfind('.')) + std::string(other).substr(other.rfind('.'));
+  EXPECT_FALSE(check(swapped).ok());
+  EXPECT_FALSE(check(token, {"elsewhere"}).ok());
+  clock_.advance(std::chrono::hours(1));
+  EXPECT_FALSE(check(token).ok());
+  EXPECT_TRUE(check(other).ok());
+}
+
 TEST_F(TokenTest, ExpiresAndKeepsToItsAudience) {
   std::string token = issuer_.issue(subject(), {}, {"vault"}, clock_.now(), std::chrono::hours(1));
   EXPECT_FALSE(check(token).ok());
