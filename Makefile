@@ -77,7 +77,8 @@ QUICK := base json store http \
   $(addprefix apiserver/,authenticate authorise encode encode_list flow_level forms handler handler_verbs local_client machinery_body machinery_commit \
     machinery_read machinery_write negotiate parameters rbac_index request routes server store_cache token turns watch)
 small = $(if $(SAN)$(filter clang,$(COMPILER)),,$(if $(filter $(QUICK:%=pkg/%/%) $(QUICK:%=pkg/%.cc),$(1)),,-Os))
-CODE := $(OPTIMISE) -ffunction-sections -fdata-sections -fstack-protector-strong
+# char is signed on x86_64 and not on aarch64; what was tested on the one is to hold on the other.
+CODE := $(OPTIMISE) $(if $(filter aarch64,$(ARCH)),-fsigned-char) -ffunction-sections -fdata-sections -fstack-protector-strong
 override CXXFLAGS += -std=c++20 $(CODE) $(WARNINGS) $(DEFINES) $(INCLUDES)
 
 STATIC := $(if $(SAN),,-static)
