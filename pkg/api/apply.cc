@@ -223,8 +223,11 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
   Result<void> fits = check_typed(shape, applied);
   if (!fits.ok()) return typed_error(applied, fits.error());
 
+  // What a write resets is not taken over from it; a new object has nothing to be reset to.
   json::Draft config_draft(applied);
-  for (const auto& path : reset_paths(options)) drop_path(config_draft.root(), path);
+  if (live) {
+    for (const auto& path : reset_paths(options)) drop_path(config_draft.root(), path);
+  }
   json::Document config = config_draft.freeze();
 
   ManagedFields managed = ManagedFields::parse(live["metadata"]["managedFields"]);
@@ -242,6 +245,7 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
   });
   Manager self = self_of(options, "Apply");
   FieldSet stated = fields_stated(shape, config.root());
+  for (const auto& path : reset_paths(options)) stated.erase(path);
   FieldSet last;
   if (Manager* earlier = managed.find(self)) last = earlier->fields;
   FieldSet owned = stated;

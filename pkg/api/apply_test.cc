@@ -66,6 +66,22 @@ TEST(Apply, OwnsWhatItStates) {
   EXPECT_EQ(map.owned("m"), R"({"f:data":{"f:a":{}}})");
 }
 
+TEST(Apply, WhatIsResetIsNobodysButANewObjectHasIt) {
+  constexpr std::string_view kData[] = {"data"};
+  ApplyOptions options = by("a");
+  options.reset_fields = kData;
+  json::Document config = parse(R"({"metadata":{"name":"m","labels":{"x":"y"}},"data":{"k":"1"}})");
+  json::Document made =
+      api::apply(&schema::core_v1::kConfigMap, {}, config.root(), options).value().freeze();
+  EXPECT_EQ(made.root()["data"]["k"].as_string(), "1");
+  EXPECT_EQ(made.root()["metadata"]["managedFields"].at(0)["fieldsV1"].dump(),
+            R"({"f:metadata":{"f:labels":{"f:x":{}}}})");
+  json::Document other = parse(R"({"metadata":{"name":"m","labels":{"x":"y"}},"data":{"k":"2"}})");
+  json::Document again =
+      api::apply(&schema::core_v1::kConfigMap, made.root(), other.root(), options).value().freeze();
+  EXPECT_EQ(again.root()["data"]["k"].as_string(), "1");
+}
+
 TEST(Apply, GivesUpWhatItNoLongerStates) {
   Written map(schema::core_v1::kConfigMap);
   EXPECT_EQ(map.apply("m", R"({"data":{"a":"1","b":"2"}})"), "");
