@@ -80,7 +80,9 @@ class Change {
 
   // Leaves in `to` a changed copy of `from` and in `patch` the difference.
   void of(const Struct& type, json::Value from, json::Node to, json::Node patch, bool keep) {
-    for (auto [name, value] : from.members()) {
+    for (const auto& member : from.members()) {
+      std::string_view name = member.key;
+      json::Value value = member.value;  // A lambda takes it along.
       const Field* field = type.find(name);
       bool fixed = field == nullptr || keep || name == "kind" || name == "apiVersion" ||
                    name == key_ || field->required || field->patch_retain_keys;
