@@ -139,5 +139,6 @@ Result<std::string> read_image_file(const Image& image, const std::string& path)
 // wherry.local/hello:latest, made from the running binary; remade when the binary has changed.
 Result<void> import_self_image(ImageStore& store);
 inline constexpr std::string_view kSelfImageName = "wherry.local/hello:latest";
+inline constexpr std::string_view kSelfRegistry = "wherry.local";  // Never asked: nobody's host.
 
 }  // namespace wherry::container

@@ -60,6 +60,8 @@ Result<Image> ImageStore::pull(const std::string& text, const std::vector<Creden
                                const std::stop_token& stop,
                                const std::function<void(const PullProgress&)>& tell) {
   Reference reference = TRY(Reference::parse(text));
+  // What was made here comes from nowhere else, whatever the pull policy.
+  if (reference.registry == kSelfRegistry) return find(text);
   Registry registry(reference, credentials, stop);
   std::string full = reference.full();
   auto resolving = [&](Error error) {

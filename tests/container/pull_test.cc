@@ -396,6 +396,8 @@ TEST_F(PullTest, TheBinaryIsItsOwnImage) {
             os::read_file("/proc/self/exe").value().size());
   ASSERT_TRUE(import_self_image(*images_).ok());
   EXPECT_EQ(images_->find("wherry.local/hello").value().id, image.id);
+  EXPECT_EQ(pull("wherry.local/hello").value().id, image.id);  // No registry is asked.
+  EXPECT_EQ(pull("wherry.local/other").error().code(), Code::kNotFound);
   Result<Image> by_two =
       images_->add_local("wherry.local/hello", {{"/proc/self/exe", "wherry", 0755}}, {}, "other");
   ASSERT_TRUE(by_two.ok()) << by_two.error().message();
