@@ -191,7 +191,7 @@ case_node_init_containers() {
       {"name": "second", "image": "'$BOX'", "command": ["sh", "-c", "echo second >> /share/note"], "volumeMounts": [{"name": "share", "mountPath": "/share"}]}]' > /dev/null
   pod bad 'exit 0' '' '"initContainers": [{"name": "first", "image": "'$BOX'", "command": ["sh", "-c", "exit 5"]}]' > /dev/null
   ready pod/good
-  same "$(k logs good)" "$(printf 'first\nsecond')"
+  eventually 20 says "$(printf 'first\nsecond')" k logs good  # Running is before its first word.
   has "$(k get pod bad)" 'Init:(Error|CrashLoopBackOff|0/1)'
   eventually 20 is pod/bad '{.status.initContainerStatuses[0].restartCount}' 1
   is pod/bad '{.status.phase}' Pending
