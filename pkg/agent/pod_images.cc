@@ -40,7 +40,7 @@ PodWorker::ImageWant PodWorker::image_want(const ContainerView& view) const {
   return want;
 }
 
-// Null when the container or the volume is no longer in the pod.
+// Null when the container is no longer in the pod.
 ImagePull* PodWorker::pull_of(const ImageWant& want) {
   if (!want.volume.empty()) return &record_.volume_pulls[want.volume];
   ContainerRecord* container = record_.find(want.container);

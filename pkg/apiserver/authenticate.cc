@@ -16,10 +16,6 @@ constexpr std::string_view kUnauthenticated = "system:unauthenticated";
 // Browsers cannot set headers on a WebSocket; the token may travel as a sub-protocol.
 constexpr std::string_view kProtocolPrefix = "base64url.bearer.authorization.k8s.io.";
 
-bool has(const std::vector<std::string>& list, std::string_view wanted) {
-  return std::find(list.begin(), list.end(), wanted) != list.end();
-}
-
 std::string bearer_of(const http::Request& request) {
   std::string_view header = request.headers.get("Authorization");
   if (header.size() > 7 && equals_ignore_case(header.substr(0, 7), "Bearer ")) {
@@ -61,11 +57,20 @@ std::map<std::string, std::vector<std::string>> extra_of(const http::Headers& he
 
 }  // namespace
 
+bool AuthenticatingProxies::is_identity_field(std::string_view name) const {
+  std::string lower = to_lower(name);
+  auto is = [&lower](const std::string& field) { return lower == to_lower(field); };
+  auto begins = [&lower](const std::string& prefix) { return lower.starts_with(to_lower(prefix)); };
+  return lower.starts_with("impersonate-") || std::ranges::any_of(user, is) ||
+         std::ranges::any_of(uid, is) || std::ranges::any_of(group, is) ||
+         std::ranges::any_of(extra_prefix, begins);
+}
+
 Result<User> Authenticator::check_token(std::string_view token,
                                         const std::vector<std::string>& audiences) const {
   // Tokens that name no audience of their own are meant for the API server.
   bool for_us =
-      audiences.empty() || means_.tokens == nullptr || has(audiences, means_.tokens->issuer());
+      audiences.empty() || means_.tokens == nullptr || contains(audiences, means_.tokens->issuer());
   for (const StaticToken& known : means_.static_tokens) {
     if (!pki::constant_time_equal(known.token, token) || !for_us) continue;
     User user = known.user;
@@ -90,7 +95,7 @@ std::optional<User> Authenticator::proxied(const http::Request& request) const {
   const AuthenticatingProxies& proxy = means_.proxies;
   const http::PeerCertificate* shown = request.proxy_certificate.get();
   if (shown == nullptr || clock_.now() >= shown->not_after) return std::nullopt;
-  bool allowed = proxy.allowed_names.empty() || has(proxy.allowed_names, shown->common_name);
+  bool allowed = proxy.allowed_names.empty() || contains(proxy.allowed_names, shown->common_name);
   if (!allowed) return std::nullopt;
   User user;
   user.name = first_value(request.headers, proxy.user);

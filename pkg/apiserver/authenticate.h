@@ -29,6 +29,10 @@ struct AuthenticatingProxies {
   std::vector<std::string> uid{"X-Remote-Uid"};
   std::vector<std::string> group{"X-Remote-Group"};
   std::vector<std::string> extra_prefix{"X-Remote-Extra-"};
+
+  // Fields that say to us who somebody is, impersonation's too; who is behind us might take them
+  // for our word.
+  bool is_identity_field(std::string_view name) const;
 };
 
 class Authenticator {

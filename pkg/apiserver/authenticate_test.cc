@@ -38,6 +38,18 @@ constexpr const char* kItself =
     "front-proxy  proxies,system:authenticated "
     "authentication.kubernetes.io/credential-id=X509SHA256=abc";
 
+TEST(AuthenticatingProxies, KnowTheFieldsThatNameAUser) {
+  AuthenticatingProxies proxies;
+  proxies.user = {"X-Forwarded-User"};
+  for (const char* field : {"x-forwarded-user", "X-Remote-Uid", "X-REMOTE-GROUP",
+                            "X-Remote-Extra-Team", "Impersonate-User"}) {
+    EXPECT_TRUE(proxies.is_identity_field(field)) << field;
+  }
+  for (const char* field : {"X-Remote-User", "X-Forwarded-For", "Accept"}) {
+    EXPECT_FALSE(proxies.is_identity_field(field)) << field;
+  }
+}
+
 TEST_F(AuthenticateTest, AProxyThatIsAllowedSpeaksForOthers) {
   means_.proxies.allowed_names = {"front-proxy"};
   EXPECT_EQ(who({{"X-Remote-User", "joe"}}), "joe  system:authenticated ");

@@ -18,7 +18,7 @@ std::string configuration(const TokenIssuer& tokens, std::string_view address) {
   root.set_array("response_types_supported").push("id_token");
   root.set_array("subject_types_supported").push("public");
   std::set<std::string> algorithms;
-  for (const pki::Key& key : *tokens.keys()) algorithms.insert(key.is_rsa() ? "RS256" : "ES256");
+  for (const pki::Key& key : *tokens.keys()) algorithms.emplace(pki::token_algorithm(key));
   json::Node list = root.set_array("id_token_signing_alg_values_supported");
   for (const std::string& algorithm : algorithms) list.push(algorithm);
   return draft.dump();

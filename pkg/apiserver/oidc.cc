@@ -24,10 +24,6 @@ Error refused(std::string_view why) {
   return Error(Code::kUnauthorized, fmt::format("oidc: {}", why));
 }
 
-bool has(const std::vector<std::string>& list, std::string_view wanted) {
-  return std::find(list.begin(), list.end(), wanted) != list.end();
-}
-
 // kUnauthorized when it is there and no moment.
 Result<std::optional<Time>> time_in(json::Value claims, std::string_view name) {
   json::Value claim = claims[name];
@@ -90,16 +86,16 @@ bool OidcVerifier::is_signed(const pki::Token& token) {
   Result<json::Document> header = json::Document::parse(token.header_json);
   if (!header.ok()) return false;
   std::string_view algorithm = header->root()["alg"].as_string();
-  if (!has(options_.signing_algorithms, algorithm)) return false;
+  if (!contains(options_.signing_algorithms, algorithm)) return false;
   std::vector<pki::Key> keys = keys_.candidates(header->root()["kid"].as_string());
   return std::any_of(keys.begin(), keys.end(), [&](const pki::Key& key) {
-    return algorithm == (key.is_rsa() ? "RS256" : "ES256") && pki::verify_token(token, key);
+    return algorithm == pki::token_algorithm(key) && pki::verify_token(token, key);
   });
 }
 
 bool OidcVerifier::is_for_us(json::Value claims) const {
   std::optional<std::vector<std::string>> audiences = texts_in(claims["aud"]);
-  return audiences && has(*audiences, options_.client_id);
+  return audiences && contains(*audiences, options_.client_id);
 }
 
 Result<std::string> OidcVerifier::username(json::Value claims) const {

@@ -43,16 +43,6 @@ bool is_hop_field(std::string_view name) {
   return std::find(kHopFields.begin(), kHopFields.end(), lower) != kHopFields.end();
 }
 
-// Fields that say to us who somebody is; who is behind us might take them for our word.
-bool is_identity_field(std::string_view name) {
-  std::string lower = to_lower(name);
-  for (const char* prefix :
-       {"impersonate-", "x-remote-user", "x-remote-uid", "x-remote-group", "x-remote-extra-"}) {
-    if (lower.starts_with(prefix)) return true;
-  }
-  return false;
-}
-
 // The part of the path behind ".../proxy", still escaped; empty when there is not even a slash.
 std::string_view path_behind(const http::Request& request, const Route& route) {
   size_t skip = request.segments.size() - route.tail.size();
@@ -71,12 +61,14 @@ std::string_view query_of(const http::Request& request) {
                                    : std::string_view(request.target).substr(mark);
 }
 
-http::Headers outgoing(const http::Request& request, const ProxyTarget& target, bool upgrade) {
+http::Headers outgoing(const http::Request& request, const ProxyTarget& target, bool upgrade,
+                       const AuthenticatingProxies& proxies) {
   http::Headers out;
   std::string host(request.headers.get("Host"));
   out.add("Host", host.empty() ? target.host : host);
   for (const auto& [name, value] : request.headers.fields()) {
-    bool ours = is_hop_field(name) || is_identity_field(name) || equals_ignore_case(name, "Host");
+    bool ours =
+        is_hop_field(name) || proxies.is_identity_field(name) || equals_ignore_case(name, "Host");
     if (!ours) out.add(name, value);
   }
   if (upgrade) {
@@ -172,7 +164,8 @@ Result<void> answer(std::shared_ptr<ProxyBackend> backend, const ProxyBackend::H
 
 }  // namespace
 
-Proxy::Proxy(const store::Store& store) : store_(store), client_(client_options()) {}
+Proxy::Proxy(const store::Store& store, const AuthenticatingProxies& proxies)
+    : store_(store), proxies_(proxies), client_(client_options()) {}
 
 Result<void> Proxy::pass(const http::Request& request, const Route& route,
                          http::Response& response) {
@@ -191,8 +184,8 @@ Result<void> Proxy::pass(const http::Request& request, const Route& route,
   auto backend = std::make_shared<ProxyBackend>(std::move(*stream));
   std::string path(tail.empty() ? "/" : tail);
   path += query_of(request);
-  Result<void> sent =
-      backend->send(request.method, path, outgoing(request, target, upgrade), request.body);
+  Result<void> sent = backend->send(request.method, path,
+                                    outgoing(request, target, upgrade, proxies_), request.body);
   if (!sent.ok()) return unreachable(sent.error());
   Result<ProxyBackend::Head> head = backend->read_head(kHeadLimit);
   if (!head.ok()) return unreachable(head.error());

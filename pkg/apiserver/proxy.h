@@ -5,6 +5,7 @@
 // until the head of the answer is there; long bodies and upgrades then run on a stream thread. Any
 // thread.
 
+#include "apiserver/authenticate.h"
 #include "apiserver/request.h"
 #include "apiserver/routes.h"
 #include "http/client.h"
@@ -15,12 +16,14 @@ namespace wherry::apiserver {
 
 class Proxy {
  public:
-  explicit Proxy(const store::Store& store);
+  // `proxies` outlives it.
+  Proxy(const store::Store& store, const AuthenticatingProxies& proxies);
 
   Result<void> pass(const http::Request& request, const Route& route, http::Response& response);
 
  private:
   const store::Store& store_;
+  const AuthenticatingProxies& proxies_;
   http::Client client_;  // Self-synchronised.
 };
 

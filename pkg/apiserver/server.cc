@@ -57,7 +57,7 @@ struct ApiServer::Parts {
         pages(*options.store, all_checks(options)),
         watches(*options.store, *options.clock),
         streams(*options.store, options.nodes),
-        proxy(*options.store),
+        proxy(*options.store, options.proxies),
         flows(*options.store, waiting_clock),
         flow_keeper(machinery),
         extension_trust(machinery, options.proxies),

@@ -118,7 +118,7 @@ bool TokenIssuer::signed_by_us(const pki::Token& token, std::string_view text) c
   // The key says which algorithm is used; a token that names another one is up to something.
   std::string algorithm(header->root()["alg"].as_string());
   bool good = std::any_of(known->begin(), known->end(), [&](const pki::Key& key) {
-    return algorithm == (key.is_rsa() ? "RS256" : "ES256") && pki::verify_token(token, key);
+    return algorithm == pki::token_algorithm(key) && pki::verify_token(token, key);
   });
   MutexLock lock(mutex_);
   if (!good || keys_ != known || !good_.insert(digest).second) return good;

@@ -145,6 +145,8 @@ struct Token {
 Result<Token> parse_token(
     std::string_view text);  // kUnauthorized when it is not three proper parts.
 bool verify_token(const Token& token, const Key& key);
+// What tokens signed with the key call that in their heads: "RS256" or "ES256".
+std::string_view token_algorithm(const Key& key);
 
 // ---- Digests and boxes
 

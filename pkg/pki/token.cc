@@ -38,10 +38,11 @@ std::string der_from_raw(std::string_view raw) {
 
 }  // namespace
 
+std::string_view token_algorithm(const Key& key) { return key.is_rsa() ? "RS256" : "ES256"; }
+
 std::string sign_token(const Key& key, std::string_view payload_json) {
   CHECK(key.is_private());
-  std::string header =
-      fmt::format(R"({{"alg":"{}","kid":"{}"}})", key.is_rsa() ? "RS256" : "ES256", key.id());
+  std::string header = fmt::format(R"({{"alg":"{}","kid":"{}"}})", token_algorithm(key), key.id());
   std::string text = base64url_encode(header) + "." + base64url_encode(payload_json);
   DigestPtr context(EVP_MD_CTX_new());
   size_t size = 0;

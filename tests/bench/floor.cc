@@ -13,7 +13,6 @@
 #include <semaphore.h>
 
 #include <atomic>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -288,11 +287,7 @@ int run(const std::vector<std::string>& words) {
 }  // namespace wherry::test
 
 int main(int count, char** words) {
-  std::signal(SIGPIPE, SIG_IGN);
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+  wherry::test::prepare_process();
   if (count < 2) wherry::test::give_up("floor serve|fan|commit|copy ...");
   return wherry::test::run({words + 1, words + count});
 }

@@ -17,8 +17,6 @@
 // Prints one line of "name=value"; times in ms, client_us: what a request (of a fan: a watcher's
 // event) cost the client itself.
 
-#include <csignal>
-
 #include "fan.h"
 #include "os/process.h"
 #include "requests.h"
@@ -326,11 +324,7 @@ int run(const std::vector<std::string>& words) {
 }  // namespace wherry::test
 
 int main(int count, char** words) {
-  std::signal(SIGPIPE, SIG_IGN);
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+  wherry::test::prepare_process();
   if (count < 4)
     wherry::test::give_up(
         "load KUBECONFIG get|pages|create|seed|fair|watches|fan|pods|crowd|runc ...");

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -35,6 +36,15 @@ inline double at_share(std::vector<double>& sorted, double share) {
 [[noreturn]] inline void give_up(const std::string& why) {
   std::fprintf(stderr, "load: %s\n", why.c_str());
   std::exit(1);
+}
+
+// Thousands of connections, of which any may break.
+inline void prepare_process() {
+  std::signal(SIGPIPE, SIG_IGN);
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
 }
 
 // User and system time of this process so far, ms.
