@@ -45,7 +45,7 @@ wait_for_node() { eventually 20 node_is_ready; }
 case_setup() {
   SPACE=$(tr -c 'a-z0-9\n' - <<< "${CASE#case_}")
   SPACE=${SPACE:0:60}
-  FILES=$(mktemp -d)
+  FILES=$(mktemp -d "$WORLD/case.XXXXXX")  # Goes with the world.
   kn create namespace "$SPACE" > /dev/null
   eventually 10 k get serviceaccount default
 }
