@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "http/crew.h"
 #include "http/hub_thread.h"
 #include "http/parking.h"
 #include "http/server.h"
@@ -41,8 +42,8 @@ class Server::Impl {
   class Serving;
   using ConnectionPtr = std::unique_ptr<Connection>;
 
-  void add_worker() EXCLUDES(mutex_);
-  void work(Worker& worker);
+  bool add_worker(bool up) EXCLUDES(mutex_);
+  void work(Worker& worker, bool up);
   void accept_from(int listener);
   void admit(int fd);
 
@@ -74,12 +75,12 @@ class Server::Impl {
   uint16_t port_ = 0;
 
   std::atomic<bool> stopping_{false};
-  std::atomic<unsigned> idle_workers_{0};
   std::atomic<size_t> connections_{0};
   std::atomic<uint64_t> requests_{0};
   bool started_ = false;
 
   Parking parking_;
+  Crew crew_;
   StreamPool streams_;
   std::vector<std::unique_ptr<Hub>> hubs_;
   std::atomic<unsigned> next_hub_{0};

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/wait_scope.h"
 
 namespace wherry::store {
 namespace {
@@ -230,6 +231,7 @@ Result<void> SqliteStore::wait_for(Request& request) {
     queue_.push_back(&request);
   }
   queue_changed_.notify_one();
+  WaitScope wait;
   request.done.wait();
   return {};
 }
