@@ -135,10 +135,13 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
       }
       return Written{TRY(loose_object(object, 0)), true};
     }
-    Result<ObjectPtr> stored = commit_allowed(request, place, 0);
+    // What is reserved has to be kept afterwards.
+    Result<Written> stored =
+        commit_allowed(request, place, 0, is_services(target) ? nullptr : context.later);
     if (stored.ok()) {
       reservation.keep();
-      return Written{std::move(stored).value(), true};
+      stored->created = true;
+      return stored;
     }
     bool again =
         generated && stored.error().is(Code::kAlreadyExists) && attempt < kGenerateNameTries;
@@ -354,7 +357,8 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
                [&](json::Value after) { return api::validate_update(resource, before, after); }));
     if (resource.warns_of_updates) warn(context, resource, frozen.root());
   }
-  Written written = TRY(settle(request, target, live, object, options));
+  Written written = TRY(settle(request, target, live, object, options,
+                               is_services(target) ? nullptr : context.later));
   if (!options.dry_run) reservation.keep();
   return written;
 }

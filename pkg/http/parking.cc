@@ -76,6 +76,16 @@ uint64_t Parking::park(std::unique_ptr<Connection> connection) {
   return id;
 }
 
+uint64_t Parking::keep(std::unique_ptr<Connection> connection) {
+  MutexLock lock(mutex_);
+  if (stopping_) return 0;
+  if (connection->id == 0) connection->id = next_id_++;
+  uint64_t id = connection->id;
+  if (connection->deadline < armed_) arm(connection->deadline);
+  parked_.emplace(id, std::move(connection));
+  return id;
+}
+
 void Parking::wake(uint64_t id) {
   MutexLock lock(mutex_);
   auto found = parked_.find(id);

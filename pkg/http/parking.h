@@ -40,6 +40,8 @@ class Parking {
   // Waits for connection->wanted_events() until connection->deadline; then it is closed, or if its
   // request waits for its turn, brought before a worker. The number is for wake(); 0 when stopping.
   uint64_t park(std::unique_ptr<Connection> connection) EXCLUDES(mutex_);
+  // The same without an eye on the connection: only wake() or the deadline brings it back.
+  uint64_t keep(std::unique_ptr<Connection> connection) EXCLUDES(mutex_);
   // Brings a parked connection before a worker now.
   void wake(uint64_t id) EXCLUDES(mutex_);
   // The connection moves to another epoll.

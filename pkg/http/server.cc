@@ -144,6 +144,10 @@ void Server::Impl::admit(int fd) {
 
 void Server::Impl::stop(std::chrono::milliseconds grace) {
   if (!started_ || stopping_.exchange(true)) return;
+  {
+    MutexLock lock(mutex_);
+    workers_changed_.wait_for(mutex_, grace, [this] { return briefs_ == 0; });
+  }
   std::vector<ConnectionPtr> unfinished = parking_.stop();
   crew_.stop();
   for (int fd : listeners_) shutdown(fd, SHUT_RDWR);

@@ -57,7 +57,8 @@ class Server::Impl {
   bool take_turn(ConnectionPtr& connection, Worker& worker);
   void answer(ConnectionPtr& connection, std::unique_ptr<Request> request, Worker& worker);
   void answer_later(ConnectionPtr& connection, std::unique_ptr<Request> request,
-                    std::shared_ptr<Turn> turn);
+                    std::shared_ptr<Turn> turn, Worker& worker);
+  void one_brief_less() EXCLUDES(mutex_);
   void answer_body(ConnectionPtr& connection, const Request& request, Response& response,
                    bool keep_alive);
   void answer_chunked(ConnectionPtr& connection, const Request& request, Response& response,
@@ -76,6 +77,7 @@ class Server::Impl {
 
   std::atomic<bool> stopping_{false};
   std::atomic<size_t> connections_{0};
+  std::atomic<size_t> briefs_{0};  // Brief turns that have not come.
   std::atomic<uint64_t> requests_{0};
   bool started_ = false;
 
@@ -86,7 +88,7 @@ class Server::Impl {
   std::atomic<unsigned> next_hub_{0};
 
   Mutex mutex_;
-  CondVar workers_changed_;
+  CondVar workers_changed_;  // And briefs_, while stopping.
   std::shared_ptr<const TlsContext> tls_ GUARDED_BY(mutex_);
   std::list<Worker> workers_ GUARDED_BY(mutex_);
   unsigned running_workers_ GUARDED_BY(mutex_) = 0;

@@ -30,6 +30,8 @@ Result<ObjectPtr> restamp(const api::Object& object, Revision revision) {
   return api::Object::stamp(std::move(unstamped), revision);
 }
 
+Error closing() { return Error::unavailable("the server is shutting down"); }
+
 Error named(Error error, const Write& write) {
   error.details().name = write.name;
   error.details().kind = write.resource;
@@ -223,17 +225,42 @@ Result<std::vector<ObjectPtr>> SqliteStore::commit(std::vector<Write> writes) {
   return std::move(request.result);
 }
 
-// Hands the request to the writer; its own outcome is in request.result.
-Result<void> SqliteStore::wait_for(Request& request) {
+void SqliteStore::commit_later(std::vector<Write> writes, Done done) {
+  auto request = std::make_unique<Request>();
+  request->writes = std::move(writes);
+  request->then = std::move(done);
+  if (enqueue(*request)) {
+    static_cast<void>(request.release());
+  } else {
+    request->then(closing());
+  }
+}
+
+// Hands the request to the writer. False: there will be none any more.
+bool SqliteStore::enqueue(Request& request) {
+  bool first = false;
   {
     MutexLock lock(queue_mutex_);
-    if (closed_) return Error::unavailable("the server is shutting down");
+    if (closed_) return false;
+    first = queue_.empty();
     queue_.push_back(&request);
   }
-  queue_changed_.notify_one();
+  if (first) queue_changed_.notify_one();
+  return true;
+}
+
+// Its own outcome is in request.result.
+Result<void> SqliteStore::wait_for(Request& request) {
+  if (!enqueue(request)) return closing();
   WaitScope wait;
-  request.done.wait();
+  request.told.wait();
   return {};
+}
+
+void SqliteStore::answer(Request* request) {
+  if (request->then == nullptr) return request->told.tell();
+  std::unique_ptr<Request> ours(request);
+  ours->then(std::move(ours->result));
 }
 
 Result<void> SqliteStore::flush() {
@@ -323,7 +350,7 @@ void SqliteStore::process(std::vector<Request*> requests) {
     Result<void> recoded = recode_all(request->codec);
     if (!recoded.ok()) request->result = std::move(recoded).error();
   }
-  for (Request* request : requests) request->done.tell();
+  for (Request* request : requests) answer(request);
   trim_disk_log();
 }
 
