@@ -73,7 +73,7 @@ endif
 # for each request or each event a watcher is told.
 QUICK := base json store http \
   $(addprefix api/,apply cells decode decode_json decode_text defaults field_set json_patch managed_fields meta object \
-    printing protobuf_decode protobuf_encode protobuf_wire quantity schema selector status strategic_patch strict table typed) \
+    printing protobuf_decode protobuf_encode protobuf_wire quantity schema selector status stored_form strategic_patch strict table typed) \
   $(addprefix apiserver/,authenticate authorise encode encode_list flow_level forms handler handler_verbs local_client machinery_body machinery_commit \
     machinery_read machinery_write negotiate parameters rbac_index request routes server store_cache token turns watch)
 small = $(if $(SAN)$(filter clang,$(COMPILER)),,$(if $(filter $(QUICK:%=pkg/%/%) $(QUICK:%=pkg/%.cc),$(1)),,-Os))

@@ -53,8 +53,7 @@ struct NormaliseContext {
 void normalise(const void* context, json::Node object) {
   const Resource& resource = *static_cast<const NormaliseContext*>(context)->resource;
   if (resource.schema != nullptr) {
-    json::Draft copy(object);
-    json::Document frozen = copy.freeze();
+    json::Document frozen = object.freeze();
     Result<json::Draft> decoded = api::decode(*resource.schema, frozen.root());
     if (decoded.ok()) object.assign(decoded->root());
   }

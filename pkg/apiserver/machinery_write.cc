@@ -34,14 +34,6 @@ Result<void> judged(const Context& context, json::Value object, Rules rules) {
   return shown.ok() ? std::move(said) : std::move(shown);
 }
 
-// Fields in their order, and what is not told apart once it is stored.
-json::Draft as_stored(const Resource& resource, json::Draft object) {
-  if (resource.schema == nullptr) return object;
-  json::Document document = object.freeze();
-  Result<json::Draft> stored = api::stored_form(resource, document.root());
-  return stored.ok() ? std::move(stored).value() : json::Draft(document.root());
-}
-
 }  // namespace
 
 Machinery::Machinery(store::Store& store, const Clock& clock, MachineryOptions options)
@@ -107,7 +99,7 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     reservation = TRY(services_.reserve(json::Value(), root, use_of(options)));
   }
 
-  object = as_stored(resource, std::move(object));
+  object = api::stored_form(resource, std::move(object));
   root = object.root();
   for (int attempt = 1;; ++attempt) {
     json::Document frozen = object.freeze();
@@ -344,7 +336,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
     reservation = TRY(services_.reserve(before, root, use_of(options)));
   }
 
-  object = as_stored(resource, std::move(object));
+  object = api::stored_form(resource, std::move(object));
   json::Document frozen = object.freeze();
   // Some parts of the status have rules of their own.
   bool own_rules = part != nullptr && part->validate_update != nullptr;

@@ -402,8 +402,7 @@ Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(json::Value befo
   }
   if (use == Use::kTrial) return Reservation();  // `reservation` gives back what it took.
   Wants had = holdings(before);
-  json::Draft copy(after);
-  json::Document now = copy.freeze();
+  json::Document now = after.freeze();
   Wants has = holdings(now.root());
   for (uint32_t address : had.addresses) {
     if (std::find(has.addresses.begin(), has.addresses.end(), address) == has.addresses.end()) {
