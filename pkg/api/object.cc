@@ -36,9 +36,13 @@ struct Locator {
   }
 };
 
-// Writes an object and notes where things are.
+// Writes an object and notes where things are. The bytes stay in the thread's buffer till the next.
 class Writer {
  public:
+  Writer() {
+    out_.clear();
+    if (out_.capacity() > kBufferMax) out_.shrink_to_fit();
+  }
   // The value of the next member; of a text, where it stands.
   Places::Span put(std::string_view key, json::Value value) {
     name(key);
@@ -77,7 +81,13 @@ class Writer {
   std::string& text() { return out_; }
 
  private:
-  std::string out_;
+  static constexpr size_t kBufferMax = 64 << 10;
+  static std::string& buffer() {
+    static thread_local std::string bytes;
+    return bytes;
+  }
+
+  std::string& out_ = buffer();
   size_t length_ = 0;  // Of the last key.
   bool fresh_ = true;  // No member has been written yet.
 };
