@@ -1,7 +1,8 @@
 // Many clients create Pods at the same moment against a quota that lets ten of them in, N times
 // over, for each way in which a quota can say ten. What must hold:
 //
-//   - at no moment there are more than ten, which a watch over everything bears out
+//   - at no moment there are more than ten, but for those on their way out, which a watch over
+//   everything bears out
 //   - exactly ten are made where nobody deletes, and the others are refused with 403
 //   - the quota's status says at last what there is
 //
@@ -15,6 +16,7 @@
 #include <latch>
 #include <map>
 #include <random>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -126,15 +128,22 @@ class Observer {
       if (type == "ADDED") last_mark_ = meta["name"].as_string();
       return;
     }
-    int& live = live_[std::string(meta["namespace"].as_string())];
-    live += type == "ADDED" ? 1 : type == "DELETED" ? -1 : 0;
-    most_ = std::max(most_, live);
+    std::set<std::string>& live = live_[std::string(meta["namespace"].as_string())];
+    std::string name(meta["name"].as_string());
+    // A quota does not count what is on its way out, once the time it was given is over.
+    bool leaves = meta["deletionTimestamp"] && meta["deletionGracePeriodSeconds"].as_int() == 0;
+    if (type == "DELETED" || leaves) {
+      live.erase(name);
+    } else {
+      live.insert(name);
+    }
+    most_ = std::max(most_, static_cast<int>(live.size()));
   }
 
   Verdict& verdict_;
   Connection connection_;
   Mutex mutex_;
-  std::map<std::string, int> live_ GUARDED_BY(mutex_);
+  std::map<std::string, std::set<std::string>> live_ GUARDED_BY(mutex_);
   std::string last_mark_ GUARDED_BY(mutex_);
   int most_ GUARDED_BY(mutex_) = 0;
   std::jthread thread_;  // Last: it goes first.
