@@ -43,6 +43,14 @@ const Row kRows[] = {
      "Control plane only: run no pods here"},
     {"server", &ServerFlags::server, false, true, "URL of the server to join (WHERRY_URL too)"},
     {"token", &ServerFlags::token, true, true, "Secret that agents join with"},
+    {"enable-admission-plugins", &ServerFlags::enable_admission_plugins, true, false,
+     "Admission plugins that run beside the usual ones, by upstream's names: "
+     "ExtendedResourceToleration, OwnerReferencesPermissionEnforcement"},
+    {"disable-admission-plugins", &ServerFlags::disable_admission_plugins, true, false,
+     "Admission plugins that do not run although they usually do"},
+    {"admission-control-config-file", &ServerFlags::admission_control_config_file, true, false,
+     "AdmissionConfiguration of apiserver.config.k8s.io/v1: settings of PodSecurity and "
+     "ResourceQuota"},
     {"audit-policy-file", &ServerFlags::audit_policy_file, true, false,
      "audit.k8s.io/v1 Policy: what is audited"},
     {"audit-log-path", &ServerFlags::audit_log_path, true, false,
@@ -179,7 +187,7 @@ Result<ServerFlags> parse_flags(Role role, int argc, const char* const* argv) {
   } catch (const CLI::CallForHelp&) {
     return Error::not_found("{}", app.help());
   } catch (const CLI::ParseError& error) {
-    return Error::invalid("{}: {} (see {} --help)", name, error.what(), name);
+    return Error::invalid("{} (see {} --help)", error.what(), name);
   }
   if (!flags.config.empty()) {
     std::set<std::string> given;

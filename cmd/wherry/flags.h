@@ -39,6 +39,9 @@ struct ServerFlags {
   std::vector<std::string> requestheader_uid_headers{"X-Remote-Uid"};
   std::vector<std::string> requestheader_group_headers{"X-Remote-Group"};
   std::vector<std::string> requestheader_extra_headers_prefix{"X-Remote-Extra-"};
+  std::vector<std::string> enable_admission_plugins;
+  std::vector<std::string> disable_admission_plugins;
+  std::string admission_control_config_file;
   std::string audit_policy_file;
   std::string audit_log_path;
   int audit_log_maxsize = 100;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "apiserver/admission_config.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "cluster/node_address.h"
@@ -61,6 +62,16 @@ std::string parent_of(const std::string& path) {
 int fail(const Error& error) {
   std::fprintf(stderr, "wherry server: %s\n", error.message().c_str());
   return 1;
+}
+
+Result<apiserver::AdmissionSettings> admission_of(const ServerFlags& flags) {
+  apiserver::AdmissionSettings out;
+  out.enabled = flags.enable_admission_plugins;
+  out.disabled = flags.disable_admission_plugins;
+  TRY(out.check());
+  const std::string& path = flags.admission_control_config_file;
+  if (!path.empty()) TRY(apiserver::read_admission_config(path, out));
+  return out;
 }
 
 std::shared_ptr<const http::TlsCredentials> tls_of(const cluster::Credentials& from) {
@@ -150,6 +161,7 @@ Result<void> ServerParts::start_api() {
   options.tls = tls_of(*credentials_);
   options.token_keys = credentials_->service_keys;
   TRY(set_identities(flags_, options));
+  options.admission = TRY(admission_of(flags_));
   options.token_issuer = fmt::format("https://kubernetes.default.svc.{}", flags_.cluster_domain);
   options.service_cidr = flags_.service_cidr;
   options.advertise_address = flags_.node_ip;

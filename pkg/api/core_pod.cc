@@ -26,11 +26,19 @@ void narrow_to_ephemeral(json::Value before, json::Node after, Time) {
   after["spec"].set("ephemeralContainers", sent.root()["ephemeralContainers"]);
 }
 
-// What is left out of the status stays as it was.
-void keep_qos_class(json::Value before, json::Node after, Time) {
+// What is left out of the status stays as it was, and so do the pod's owners: nodes that are older
+// than the garbage collector send them back spoilt.
+void narrow_to_status(json::Value before, json::Node after, Time) {
+  json::Node meta = after.ensure_object("metadata");
+  meta.remove("ownerReferences");
+  json::Value owners = before["metadata"]["ownerReferences"];
+  if (!owners.empty()) meta.set("ownerReferences", owners);
   json::Node status = after.ensure_object("status");
   if (status["qosClass"].as_string().empty()) status.set("qosClass", before["status"]["qosClass"]);
 }
+
+constexpr std::string_view kStatusReset[] = {"spec", "metadata.deletionTimestamp",
+                                             "metadata.ownerReferences"};
 
 constexpr Subresource kSubresources[] = {
     {.name = "attach", .kind = "PodAttachOptions", .verbs = kStreamVerbs},
@@ -62,7 +70,8 @@ constexpr Subresource kSubresources[] = {
      .kind = "Pod",
      .verbs = kReadWriteVerbs,
      .in_status = true,
-     .narrow = &keep_qos_class},
+     .narrow = &narrow_to_status,
+     .reset_fields = kStatusReset},
 };
 
 std::string host_network(json::Value pod) {

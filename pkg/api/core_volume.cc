@@ -126,7 +126,6 @@ void settle_data_source(json::Node spec) {
 void claim_prepare_create(json::Node claim, Time) {
   claim.set_object("status").set("phase", "Pending");
   settle_data_source(claim["spec"]);
-  protect_in_use(claim, "kubernetes.io/pvc-protection");
 }
 
 void validate_modes(json::Value modes, const Path& path, FieldErrors& errors) {
@@ -296,7 +295,6 @@ void volume_prepare_create(json::Node volume, Time now) {
   json::Node status = volume.set_object("status");
   status.set("phase", "Pending");
   status.set("lastPhaseTransitionTime", format_time(now));
-  protect_in_use(volume, "kubernetes.io/pv-protection");
 }
 
 // Sources that nothing serves any more, and what else is of old.

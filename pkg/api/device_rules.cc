@@ -5,6 +5,7 @@
 
 #include "api/go_text.h"
 #include "api/names.h"
+#include "api/placement.h"
 #include "api/pod_rules.h"
 #include "api/schema_resource_v1.h"
 #include "base/strings.h"
@@ -411,9 +412,7 @@ void validate_device_class(json::Value object, FieldErrors& errors) {
   }
   if (json::Value name = spec["extendedResourceName"]) {
     std::string_view text = name.as_string();
-    bool extended = text.find('/') != std::string_view::npos &&
-                    text.find("kubernetes.io/") == std::string_view::npos &&
-                    !text.starts_with("requests.") &&
+    bool extended = is_extended_resource(text) &&
                     qualified_name_problems(fmt::format("requests.{}", text)).empty();
     if (!extended) {
       errors.invalid(path.child("extendedResourceName"), text,

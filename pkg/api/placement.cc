@@ -91,6 +91,11 @@ Resources effective_limits(json::Value pod_spec) {
   return running;
 }
 
+bool is_extended_resource(std::string_view name) {
+  return name.find('/') != std::string_view::npos &&
+         name.find("kubernetes.io/") == std::string_view::npos && !name.starts_with("requests.");
+}
+
 bool PortUse::conflicts_with(const PortUse& other) const {
   if (port != other.port || protocol != other.protocol) return false;
   return host_ip == other.host_ip || host_ip == "0.0.0.0" || other.host_ip == "0.0.0.0";

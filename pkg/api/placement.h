@@ -22,6 +22,9 @@ Resources effective_requests(json::Value pod_spec);
 // What they may take at most together; overhead counts where there is a limit.
 Resources effective_limits(json::Value pod_spec);
 
+// Whether it names a resource of somebody's own (example.com/gpu), counted in whole pieces.
+bool is_extended_resource(std::string_view name);
+
 struct PortUse {
   std::string host_ip;  // "0.0.0.0" for every address.
   std::string protocol;

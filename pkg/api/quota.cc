@@ -8,16 +8,6 @@
 namespace wherry::api {
 namespace {
 
-std::vector<QuotaScope> scopes_of(json::Value quota) {
-  std::vector<QuotaScope> out;
-  json::Value spec = quota["spec"];
-  for (json::Value name : spec["scopes"].items()) out.push_back({.name = name.as_string()});
-  for (json::Value one : spec["scopeSelector"]["matchExpressions"].items()) {
-    out.push_back({one["scopeName"].as_string(), one["operator"].as_string(), one["values"]});
-  }
-  return out;
-}
-
 // Kinds that the store holds, each once however many versions serve it.
 bool is_counted_row(const Resource& resource, std::set<std::string>& seen) {
   bool creatable = resource.verbs.empty() || std::find(resource.verbs.begin(), resource.verbs.end(),
@@ -34,6 +24,21 @@ bool is_countable(std::string_view name) {
 }
 
 }  // namespace
+
+QuotaScope quota_scope(json::Value requirement) {
+  return {requirement["scopeName"].as_string(), requirement["operator"].as_string(),
+          requirement["values"]};
+}
+
+std::vector<QuotaScope> quota_scopes(json::Value quota) {
+  std::vector<QuotaScope> out;
+  json::Value spec = quota["spec"];
+  for (json::Value name : spec["scopes"].items()) out.push_back({.name = name.as_string()});
+  for (json::Value one : spec["scopeSelector"]["matchExpressions"].items()) {
+    out.push_back(quota_scope(one));
+  }
+  return out;
+}
 
 constinit const QuotaRules kQuotaByPlural = {.by_plural = true};
 
@@ -70,7 +75,7 @@ Resources quota_usage(const Resource& resource, json::Value object, Time now) {
 }
 
 bool quota_counts(json::Value quota, const Resource& resource, json::Value object) {
-  std::vector<QuotaScope> scopes = scopes_of(quota);
+  std::vector<QuotaScope> scopes = quota_scopes(quota);
   if (scopes.empty()) return true;
   const QuotaRules* rules = resource.quota;
   if (rules == nullptr || rules->in_scope == nullptr) return false;

@@ -62,6 +62,11 @@ json::Draft count_quota(json::Value quota, const QuotaObjects& objects, Time now
 // Whether the status says of everything in spec.hard how much is used.
 bool quota_is_counted(json::Value quota);
 
+// The scopes of a ResourceQuota, those of its selector too. Views into it.
+std::vector<QuotaScope> quota_scopes(json::Value quota);
+// One that is written as in a selector: {"scopeName": ..., "operator": ..., "values": [...]}.
+QuotaScope quota_scope(json::Value requirement);
+void validate_quota_scope(json::Value requirement, const Path& path, FieldErrors& errors);
 // spec.scopes and spec.scopeSelector of a ResourceQuota.
 void validate_quota_scopes(json::Value spec, const Path& path, FieldErrors& errors);
 

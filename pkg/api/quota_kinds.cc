@@ -25,25 +25,19 @@ bool is_compute(std::string_view name) {
   return std::find(kComputes.begin(), kComputes.end(), name) != kComputes.end();
 }
 
-// Counted in whole pieces, named with a domain of its own.
-bool is_extended(std::string_view name) {
-  return name.find('/') != std::string_view::npos &&
-         name.find("kubernetes.io/") == std::string_view::npos && !name.starts_with(kRequests);
-}
-
 bool pod_limits(std::string_view name) {
   if (name == "pods" || is_compute(name) || name.starts_with(kHugePages)) return true;
   if (name.starts_with(kLimits)) return is_compute(name.substr(kLimits.size()));
   if (!name.starts_with(kRequests)) return false;
   name = name.substr(kRequests.size());
-  return is_compute(name) || name.starts_with(kHugePages) || is_extended(name);
+  return is_compute(name) || name.starts_with(kHugePages) || is_extended_resource(name);
 }
 
 // Under the names by which a quota limits them.
 void add_compute(const Resources& requests, const Resources& limits, Resources& usage) {
   for (const auto& [name, amount] : requests) {
     if (is_compute(name) || name.starts_with(kHugePages)) usage[name] = amount;
-    if (is_compute(name) || name.starts_with(kHugePages) || is_extended(name)) {
+    if (is_compute(name) || name.starts_with(kHugePages) || is_extended_resource(name)) {
       usage[std::string(kRequests) + name] = amount;
     }
   }

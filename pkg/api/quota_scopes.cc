@@ -119,6 +119,12 @@ void validate_operator(json::Value requirement, const Path& path, FieldErrors& e
 
 }  // namespace
 
+void validate_quota_scope(json::Value requirement, const Path& path, FieldErrors& errors) {
+  std::string_view scope = requirement["scopeName"].as_string();
+  if (!is_scope(scope)) errors.invalid(path.child("scopeName"), scope, "unsupported scope");
+  validate_operator(requirement, path, errors);
+}
+
 void validate_quota_scopes(json::Value spec, const Path& path, FieldErrors& errors) {
   json::Value scopes = spec["scopes"];
   Path at = path.child("scopes");

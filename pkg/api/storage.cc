@@ -191,10 +191,6 @@ void driver_prepare_update(json::Value before, json::Node after, Time) {
   after["metadata"].set("generation", before["metadata"]["generation"].as_int() + 1);
 }
 
-void attributes_prepare_create(json::Node object, Time) {
-  protect_in_use(object, "kubernetes.io/vac-protection");
-}
-
 }  // namespace
 
 constinit const Resource kStorageClasses = {
@@ -228,7 +224,6 @@ constinit const Resource kVolumeAttributesClasses = {
     .delete_gives_object = true,
     .update_rules = UpdateRules::kChangeFirst,
     .meta_checks = MetaChecks::kChangeAndWhole,
-    .prepare_create = &attributes_prepare_create,
     .validate = &validate_volume_attributes,
     .validate_update = &validate_attributes_update,
 };

@@ -72,16 +72,6 @@ void validate_topologies(json::Value terms, const Path& path, FieldErrors& error
 
 }  // namespace
 
-void protect_in_use(json::Node object, std::string_view finalizer) {
-  json::Node meta = object.ensure_object("metadata");
-  json::Node list =
-      meta["finalizers"].is_array() ? meta["finalizers"] : meta.set_array("finalizers");
-  for (json::Node item : list.items()) {
-    if (item.as_string() == finalizer) return;
-  }
-  list.push(finalizer);
-}
-
 std::vector<std::string> storage_class_warnings(json::Value object) {
   std::vector<std::string> out;
   size_t at = 0;

@@ -34,9 +34,6 @@ inline constexpr std::string_view kVolumeSources[] = {"hostPath",
                                                       "storageos",
                                                       "csi"};
 
-// Adds the finalizer that holds an object as long as something uses it; the protection controllers
-// take it off.
-void protect_in_use(json::Node object, std::string_view finalizer);
 void validate_volume_spec(json::Value spec, const Path& path, FieldErrors& errors);
 void validate_inline_volume_spec(json::Value spec, const Path& path, FieldErrors& errors);
 void validate_storage_class(json::Value object, FieldErrors& errors);

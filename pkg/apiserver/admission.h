@@ -1,6 +1,6 @@
 #pragma once
 // Admission: the rules a write must pass beside its own kind's, and the fields they fill in. Each
-// rule is a file of its own and a line in default_admissions().
+// rule is a file of its own and a line in the one table of admission.cc.
 //
 // A rule has two phases. mutate() runs before defaults and validation and may change the object.
 // validate() runs when the object is final, before it is stored; it may add further changes to the
@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "apiserver/admission_settings.h"
 #include "apiserver/request.h"
 #include "base/clock.h"
 #include "json/json.h"
@@ -60,8 +61,8 @@ std::unique_ptr<Admission> service_account(const store::Store& store);
 std::unique_ptr<Admission> default_tolerations();
 // A new Node takes no pods until it is seen to be ready.
 std::unique_ptr<Admission> node_taint();
-// Pods keep to the security level that their namespace's labels name.
-std::unique_ptr<Admission> pod_security(const store::Store& store);
+// Pods keep to the security level that their namespace's labels or the settings name.
+std::unique_ptr<Admission> pod_security(const store::Store& store, PodSecuritySettings settings);
 // Annotations of Pods that say what a field says by now become that field.
 std::unique_ptr<Admission> app_armor_fields();
 // Pods get the number of their PriorityClass.
@@ -70,8 +71,9 @@ std::unique_ptr<Admission> priority(const store::Store& store);
 std::unique_ptr<Admission> runtime_class(const store::Store& store);
 // Claims ask for admin access to devices only where the namespace is marked for it.
 std::unique_ptr<Admission> admin_access(const store::Store& store);
-// What is created counts against its namespace's quotas.
-std::unique_ptr<Admission> resource_quota(const store::Store& store, const Clock& clock);
+// What is created counts against its namespace's quotas, and what is limited needs one.
+std::unique_ptr<Admission> resource_quota(const store::Store& store, const Clock& clock,
+                                          std::vector<LimitedResource> limited);
 
 // What a node writes is about itself and about the pods that are bound to it.
 std::unique_ptr<Admission> node_restriction(const store::Store& store,
@@ -79,9 +81,19 @@ std::unique_ptr<Admission> node_restriction(const store::Store& store,
 // Nobody grants by a role or a binding what they do not hold, unless they may `escalate` the role
 // or `bind` it. Without an authoriser everybody may.
 std::unique_ptr<Admission> role_escalation(const Authoriser* authoriser);
-// Requests for certificates: who asks is who asks; who approves or signs has the right to, of that
-// signer. Without an authoriser everybody has.
-std::unique_ptr<Admission> certificate_requests(const Authoriser* authoriser);
+// Requests for certificates: who asks is who asks; none makes an administrator; who approves or
+// signs has the right to, of that signer. Without an authoriser everybody has.
+std::unique_ptr<Admission> certificate_requester();
+std::unique_ptr<Admission> certificate_subject();
+std::unique_ptr<Admission> certificate_approval(const Authoriser* authoriser);
+std::unique_ptr<Admission> certificate_signing(const Authoriser* authoriser);
+// Claims, volumes and attributes classes stay as long as something uses them.
+std::unique_ptr<Admission> in_use_protection();
+// Pods tolerate taints named as the extended resources they ask for.
+std::unique_ptr<Admission> extended_resource_toleration();
+// Owners are changed by who may delete the object, and held up by who may finalise them. Without an
+// authoriser by everybody.
+std::unique_ptr<Admission> owner_permission(const Authoriser* authoriser);
 // Claims that name no class get the default one; so do Ingresses.
 std::unique_ptr<Admission> default_storage_class(const store::Store& store);
 std::unique_ptr<Admission> default_ingress_class(const store::Store& store);
@@ -94,9 +106,15 @@ bool is_pod_create(const AdmissionRequest& request);
 // The object's name, or while it has none what it will be made from.
 std::string name_of(const AdmissionRequest& request);
 
-// In the order in which they run.
-std::vector<std::unique_ptr<Admission>> default_admissions(const store::Store& store,
-                                                           const Clock& clock,
-                                                           const Authoriser* authoriser);
+// What rules are made of.
+struct AdmissionParts {
+  const store::Store& store;
+  const Clock& clock;
+  const Authoriser* authoriser;
+  const AdmissionSettings& settings;  // Checked.
+};
+
+// Those that the settings leave on, in the order in which they run.
+std::vector<std::unique_ptr<Admission>> admissions_of(const AdmissionParts& parts);
 
 }  // namespace wherry::apiserver

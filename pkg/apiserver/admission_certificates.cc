@@ -33,11 +33,18 @@ bool signs(const AdmissionRequest& request) {
   return !same_certificate || !part("conditions");
 }
 
-class CertificateRequests final : public Admission {
- public:
-  explicit CertificateRequests(const Authoriser* authoriser) : authoriser_(authoriser) {}
+bool is_ours(const AdmissionRequest& request) {
+  const Resource& resource = *request.target.resource;
+  return resource.plural == kResource && resource.group == kGroup;
+}
 
-  // Who asks is who the request says asks, whatever was sent.
+Error refused(const AdmissionRequest& request, std::string_view why) {
+  return api::forbidden(request.target.resource->group_resource(), name_of(request), why);
+}
+
+// Who asks is who the request says asks, whatever was sent.
+class CertificateRequester final : public Admission {
+ public:
   Result<void> mutate(const AdmissionRequest& request) const override {
     if (!is_ours(request) || request.operation != Operation::kCreate) return {};
     json::Node spec = request.object.ensure_object("spec");
@@ -51,27 +58,13 @@ class CertificateRequests final : public Admission {
     }
     return {};
   }
+};
 
+// A certificate cannot make an administrator: there would be no taking it back.
+class CertificateSubject final : public Admission {
+ public:
   Result<void> validate(const AdmissionRequest& request, Companions&) const override {
-    if (!is_ours(request) || request.operation == Operation::kDelete) return {};
-    if (request.operation == Operation::kCreate) return check_subject(request);
-    const std::string& part = request.target.subresource;
-    if (part == "approval") return check_right(request, "approve");
-    return part == "status" && signs(request) ? check_right(request, "sign") : Result<void>();
-  }
-
- private:
-  static bool is_ours(const AdmissionRequest& request) {
-    const Resource& resource = *request.target.resource;
-    return resource.plural == kResource && resource.group == kGroup;
-  }
-
-  static Error refused(const AdmissionRequest& request, std::string_view why) {
-    return api::forbidden(request.target.resource->group_resource(), name_of(request), why);
-  }
-
-  // A certificate cannot make an administrator: there would be no taking it back.
-  static Result<void> check_subject(const AdmissionRequest& request) {
+    if (!is_ours(request) || request.operation != Operation::kCreate) return {};
     json::Value spec = request.after["spec"];
     if (spec["signerName"].as_string() != kClientSigner) return {};
     Result<pki::SigningRequest> asked = pki::SigningRequest::from_pem(
@@ -84,31 +77,66 @@ class CertificateRequests final : public Admission {
     }
     return {};
   }
+};
 
-  // Of the signer itself, or of all of its domain.
-  Result<void> check_right(const AdmissionRequest& request, std::string_view verb) const {
-    std::string signer(request.before["spec"]["signerName"].as_string());
-    Attributes asked{.user = request.user, .verb = verb};
-    asked.is_resource = true;
-    asked.group = kGroup;
-    asked.resource = "signers";
-    asked.name = signer;
-    if (authoriser_ == nullptr || authoriser_->allows(asked)) return {};
-    auto parts = split_once(signer, "/");
-    std::string domain = parts ? fmt::format("{}/*", parts->first) : signer;
-    asked.name = domain;
-    if (authoriser_->allows(asked)) return {};
-    return refused(request, fmt::format("user not permitted to {} requests with signerName {}",
-                                        verb, quote(signer)));
+// The right to do something with requests to a signer: of the signer itself, or of all of its
+// domain.
+Result<void> check_right(const Authoriser* authoriser, const AdmissionRequest& request,
+                         std::string_view verb) {
+  std::string signer(request.before["spec"]["signerName"].as_string());
+  Attributes asked{.user = request.user, .verb = verb};
+  asked.is_resource = true;
+  asked.group = kGroup;
+  asked.resource = "signers";
+  asked.name = signer;
+  if (authoriser == nullptr || authoriser->allows(asked)) return {};
+  auto parts = split_once(signer, "/");
+  std::string domain = parts ? fmt::format("{}/*", parts->first) : signer;
+  asked.name = domain;
+  if (authoriser->allows(asked)) return {};
+  return refused(request, fmt::format("user not permitted to {} requests with signerName {}", verb,
+                                      quote(signer)));
+}
+
+class CertificateApproval final : public Admission {
+ public:
+  explicit CertificateApproval(const Authoriser* authoriser) : authoriser_(authoriser) {}
+
+  Result<void> validate(const AdmissionRequest& request, Companions&) const override {
+    bool approves = is_ours(request) && request.operation == Operation::kUpdate &&
+                    request.target.subresource == "approval";
+    return approves ? check_right(authoriser_, request, "approve") : Result<void>();
   }
 
+ private:
+  const Authoriser* const authoriser_;
+};
+
+class CertificateSigning final : public Admission {
+ public:
+  explicit CertificateSigning(const Authoriser* authoriser) : authoriser_(authoriser) {}
+
+  Result<void> validate(const AdmissionRequest& request, Companions&) const override {
+    bool status = is_ours(request) && request.operation == Operation::kUpdate &&
+                  request.target.subresource == "status";
+    return status && signs(request) ? check_right(authoriser_, request, "sign") : Result<void>();
+  }
+
+ private:
   const Authoriser* const authoriser_;
 };
 
 }  // namespace
 
-std::unique_ptr<Admission> certificate_requests(const Authoriser* authoriser) {
-  return std::make_unique<CertificateRequests>(authoriser);
+std::unique_ptr<Admission> certificate_requester() {
+  return std::make_unique<CertificateRequester>();
+}
+std::unique_ptr<Admission> certificate_subject() { return std::make_unique<CertificateSubject>(); }
+std::unique_ptr<Admission> certificate_approval(const Authoriser* authoriser) {
+  return std::make_unique<CertificateApproval>(authoriser);
+}
+std::unique_ptr<Admission> certificate_signing(const Authoriser* authoriser) {
+  return std::make_unique<CertificateSigning>(authoriser);
 }
 
 }  // namespace wherry::apiserver

@@ -21,28 +21,50 @@ std::string label_of(std::string_view mode, bool version = false) {
   return fmt::format("{}{}{}", kPrefix, mode, version ? "-version" : "");
 }
 
-// What a namespace asks for in one mode ("enforce", "audit"); privileged when it says nothing.
-PodPolicy policy_of(json::Value ns, std::string_view mode) {
-  PodPolicy policy;
-  json::Value labels = ns["metadata"]["labels"];
+constexpr api::PodPolicy kNothing;  // Privileged, as in the latest version.
+
+// What the labels say in one mode ("enforce", "audit"), and what is left of `policy` otherwise.
+void set_policy(json::Value labels, std::string_view mode, PodPolicy& policy) {
   if (json::Value level = labels[label_of(mode)]) {
     policy.level = api::parse_pod_level(level.as_string()).value_or(PodLevel::kRestricted);
   }
   if (json::Value version = labels[label_of(mode, true)]) {
     policy.minor = api::parse_pod_policy_version(version.as_string()).value_or(PodPolicy::kLatest);
   }
-  return policy;
 }
 
-// Who is not told what to warn about warns about what is enforced.
-PodPolicy warning_policy(json::Value ns) {
+PodPolicies policies_of(json::Value ns, const PodPolicies& defaults) {
   json::Value labels = ns["metadata"]["labels"];
-  PodPolicy policy = policy_of(ns, "warn");
-  if (labels[label_of("warn")]) return policy;
-  PodPolicy enforced = policy_of(ns, "enforce");
-  policy.level = enforced.level;
-  if (!labels[label_of("warn", true)]) policy.minor = enforced.minor;
-  return policy;
+  PodPolicies out = defaults;
+  set_policy(labels, "enforce", out.enforce);
+  set_policy(labels, "audit", out.audit);
+  set_policy(labels, "warn", out.warn);
+  // Who enforces more than is warned about, and says nothing of that, warns about it too.
+  bool silent = labels[label_of("enforce")] && !labels[label_of("warn")];
+  if (silent && out.enforce.level > out.warn.level) {
+    out.warn.level = out.enforce.level;
+    if (!labels[label_of("warn", true)]) out.warn.minor = out.enforce.minor;
+  }
+  return out;
+}
+
+// What is said of labels that an exempt namespace bears in vain; empty for nothing.
+std::string vain_policies(json::Value ns, const PodPolicies& defaults) {
+  PodPolicies policies = policies_of(ns, defaults);
+  if (policies.asks_nothing() || policies == defaults) return {};
+  json::Value labels = ns["metadata"]["labels"];
+  std::vector<std::string> parts;
+  auto add = [&](std::string_view mode, const PodPolicy& policy) {
+    bool named = labels[label_of(mode)] || labels[label_of(mode, true)];
+    if (!named || policy.level == PodLevel::kPrivileged) return;
+    parts.push_back(fmt::format("{}={}", mode, policy.text()));
+  };
+  add("enforce", policies.enforce);
+  add("audit", policies.audit);
+  add("warn", policies.warn);
+  return fmt::format(
+      "namespace {} is exempt from Pod Security, and the policy ({}) will be ignored",
+      quote(ns["metadata"]["name"].as_string()), join(parts, ", "));
 }
 
 api::FieldErrors label_errors(json::Value ns) {
@@ -88,7 +110,8 @@ using Offenders = std::map<std::string, std::vector<std::string>>;
 
 class PodSecurity final : public Admission {
  public:
-  explicit PodSecurity(const store::Store& store) : store_(store) {}
+  PodSecurity(const store::Store& store, PodSecuritySettings settings)
+      : store_(store), settings_(std::move(settings)) {}
 
   Result<void> validate(const AdmissionRequest& request, Companions&) const override {
     if (!request.after) return {};
@@ -103,39 +126,70 @@ class PodSecurity final : public Admission {
   }
 
  private:
+  static void note(const AdmissionRequest& request, std::string_view about, std::string text) {
+    if (request.notes == nullptr) return;
+    request.notes->add(fmt::format("{}{}", kPrefix, about), std::move(text));
+  }
+
+  bool exempts_class(json::Value spec) const {
+    return settings_.runtime_classes.contains(spec["runtimeClassName"].as_string());
+  }
+
+  // Whether the namespace or the user is exempt.
+  bool exempts(const AdmissionRequest& request) const {
+    bool space = settings_.namespaces.contains(request.target.ns);
+    if (!space && !settings_.users.contains(request.user.name)) return false;
+    note(request, "exempt", space ? "namespace" : "user");
+    return true;
+  }
+
   Result<void> check_pod(const AdmissionRequest& request) const {
     const std::string& subresource = request.target.subresource;
     if (!subresource.empty() && subresource != "ephemeralcontainers") return {};
+    if (exempts(request)) return {};
     if (request.before && same_images(request.before["spec"], request.after["spec"])) return {};
     ObjectPtr ns = store_.get("namespaces", "", request.target.ns);
     if (ns == nullptr) return {};
     json::Document document = ns->document();
-    PodPolicy enforced = policy_of(document.root(), "enforce");
+    const PodPolicies policies = policies_of(document.root(), settings_.defaults);
+    if (policies.asks_nothing()) {
+      note(request, "enforce-policy", kNothing.text());
+      return {};
+    }
     json::Value meta = request.after["metadata"];
     json::Value spec = request.after["spec"];
-    if (request.notes != nullptr) {
-      request.notes->add(fmt::format("{}enforce-policy", kPrefix), enforced.text());
+    if (exempts_class(spec)) {
+      note(request, "exempt", "runtimeClass");
+      return {};
     }
-    tell_audit(request, document.root(), meta, spec);
-    std::vector<api::PodViolation> found = api::pod_violations(enforced, meta, spec);
+    note(request, "enforce-policy", policies.enforce.text());
+    tell_audit(request, policies.audit, meta, spec);
+    std::vector<api::PodViolation> found = api::pod_violations(policies.enforce, meta, spec);
     if (!found.empty()) {
       return api::forbidden("pods", name_of(request),
-                            fmt::format("violates PodSecurity \"{}\": {}", enforced.text(),
+                            fmt::format("violates PodSecurity \"{}\": {}", policies.enforce.text(),
                                         api::violations_text(found)));
     }
-    warn(request, warning_policy(document.root()), meta, spec);
+    warn(request, policies.warn, meta, spec);
     return {};
   }
 
   // What makes pods is not refused; its pods will be.
   void warn_of_template(const AdmissionRequest& request) const {
+    if (exempts(request)) return;
     ObjectPtr ns = store_.get("namespaces", "", request.target.ns);
     if (ns == nullptr) return;
     json::Document document = ns->document();
     json::Value pods = at_path(request.after, request.target.resource->pod_template);
     if (!pods["spec"]) return;  // A ReplicationController may have none.
-    tell_audit(request, document.root(), pods["metadata"], pods["spec"]);
-    warn(request, warning_policy(document.root()), pods["metadata"], pods["spec"]);
+    const PodPolicies policies = policies_of(document.root(), settings_.defaults);
+    if (policies.asks_nothing()) return;
+    if (exempts_class(pods["spec"])) {
+      note(request, "exempt", "runtimeClass");
+      return;
+    }
+    tell_audit(request, policies.audit, pods["metadata"], pods["spec"]);
+    warn(request, policies.warn, pods["metadata"], pods["spec"]);
   }
 
   // Empty when nothing is wrong.
@@ -152,12 +206,11 @@ class PodSecurity final : public Admission {
     if (!text.empty()) request.warnings.push_back(std::move(text));
   }
 
-  static void tell_audit(const AdmissionRequest& request, json::Value ns, json::Value meta,
+  static void tell_audit(const AdmissionRequest& request, const PodPolicy& policy, json::Value meta,
                          json::Value spec) {
     if (request.notes == nullptr) return;
-    std::string text = complaint(policy_of(ns, "audit"), meta, spec);
-    if (text.empty()) return;
-    request.notes->add(fmt::format("{}audit-violations", kPrefix), std::move(text));
+    std::string text = complaint(policy, meta, spec);
+    if (!text.empty()) note(request, "audit-violations", std::move(text));
   }
 
   Result<void> check_namespace(const AdmissionRequest& request) const {
@@ -169,12 +222,19 @@ class PodSecurity final : public Admission {
       const Resource& resource = *request.target.resource;
       return errors.to_error(resource.group, resource.kind, name_of(request));
     }
-    if (!request.before) return {};
-    PodPolicy before = policy_of(request.before, "enforce");
-    PodPolicy after = policy_of(request.after, "enforce");
-    bool relaxed = after.minor == before.minor && after.level <= before.level;
-    if (relaxed || after.level == PodLevel::kPrivileged) return {};
-    warn_of_pods(request, after);
+    const PodPolicies& defaults = settings_.defaults;
+    PodPolicy after = policies_of(request.after, defaults).enforce;
+    if (request.before) {
+      PodPolicy before = policies_of(request.before, defaults).enforce;
+      bool relaxed = after.minor == before.minor && after.level <= before.level;
+      if (relaxed || after.level == PodLevel::kPrivileged) return {};
+    }
+    if (settings_.namespaces.contains(name_of(request))) {
+      std::string vain = vain_policies(request.after, defaults);
+      if (!vain.empty()) request.warnings.push_back(std::move(vain));
+    } else if (request.before) {
+      warn_of_pods(request, after);
+    }
     return {};
   }
 
@@ -182,6 +242,7 @@ class PodSecurity final : public Admission {
     Offenders offenders;
     store_.snapshot("pods")->scan(request.target.name, "", "", [&](const ObjectPtr& pod) {
       json::Document document = pod->document();
+      if (exempts_class(document.root()["spec"])) return true;
       std::vector<api::PodViolation> found =
           api::pod_violations(policy, document.root()["metadata"], document.root()["spec"]);
       if (!found.empty()) offenders[api::violation_names(found)].emplace_back(pod->name());
@@ -204,12 +265,18 @@ class PodSecurity final : public Admission {
   }
 
   const store::Store& store_;
+  const PodSecuritySettings settings_;
 };
 
 }  // namespace
 
-std::unique_ptr<Admission> pod_security(const store::Store& store) {
-  return std::make_unique<PodSecurity>(store);
+bool PodPolicies::asks_nothing() const {
+  auto is_nothing = [](const PodPolicy& one) { return one.level == PodLevel::kPrivileged; };
+  return is_nothing(enforce) && is_nothing(audit) && is_nothing(warn);
+}
+
+std::unique_ptr<Admission> pod_security(const store::Store& store, PodSecuritySettings settings) {
+  return std::make_unique<PodSecurity>(store, std::move(settings));
 }
 
 }  // namespace wherry::apiserver

@@ -5,6 +5,10 @@
 // under the revision of the quota that was judged. Writers of one namespace take turns, so that
 // they do not take that revision from each other. Releases (objects that go or end) are the quota
 // controller's; it counts and writes under the same condition.
+//
+// What an administrator has limited (LimitedResource) is refused, too, where no quota is about it.
+
+#include <set>
 
 #include "api/object.h"
 #include "api/quota.h"
@@ -42,24 +46,100 @@ Resources added_by(const AdmissionRequest& request, Time now) {
   return added;
 }
 
+// A quota of the namespace that is about the object, with the names of what it limits.
+struct Interested {
+  ObjectPtr live;
+  json::Document quota;
+  std::vector<std::string_view> names;  // Views into it.
+};
+
+std::string scopes_text(const std::vector<api::QuotaScope>& scopes) {
+  std::vector<std::string> parts;
+  for (const api::QuotaScope& scope : scopes) {
+    parts.push_back(
+        fmt::format("{{{} {} [{}]}}", scope.name, scope.op, join(scope.values.strings(), " ")));
+  }
+  return join(parts, " ");
+}
+
 class QuotaAdmission final : public Admission {
  public:
-  QuotaAdmission(const store::Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  QuotaAdmission(const store::Store& store, const Clock& clock,
+                 std::vector<LimitedResource> limited)
+      : store_(store), clock_(clock), limited_(std::move(limited)) {}
 
   Result<void> validate(const AdmissionRequest& request, Companions& companions) const override {
-    if (!is_charged(request) || quotas_in(request.target.ns, 1).empty()) return {};
+    if (!is_charged(request)) return {};
+    if (limited_.empty() && quotas_in(request.target.ns, 1).empty()) return {};
     const Time now = clock_.now();
     Resources added = added_by(request, now);
     if (added.empty()) return {};
     std::shared_ptr<void> turn = TRY(turns_.take(request.target.ns));
-    for (const ObjectPtr& quota : quotas_in(request.target.ns, SIZE_MAX)) {
-      TRY(charge(request, *quota, added, now, companions.writes));
+    std::vector<Interested> quotas = TRY(interested(request));
+    TRY(check_limited(request, added, quotas));
+    for (const Interested& quota : quotas) {
+      TRY(charge(request, quota, added, now, companions.writes));
     }
     if (!companions.writes.empty()) companions.held.push_back(std::move(turn));
     return {};
   }
 
  private:
+  // Refuses what does not state how much it needs of what one of them limits.
+  Result<std::vector<Interested>> interested(const AdmissionRequest& request) const {
+    const Resource& resource = *request.target.resource;
+    const bool states = request.operation == Operation::kCreate && resource.quota != nullptr &&
+                        resource.quota->unstated != nullptr;
+    std::vector<Interested> out;
+    for (const ObjectPtr& live : quotas_in(request.target.ns, SIZE_MAX)) {
+      Interested one{live, live->document(), {}};
+      json::Value quota = one.quota.root();
+      one.names = api::quota_names(resource, quota["spec"]["hard"]);
+      if (one.names.empty() || !api::quota_counts(quota, resource, request.after)) continue;
+      std::string unstated =
+          states ? resource.quota->unstated(request.after, one.names) : std::string();
+      if (!unstated.empty()) {
+        return refuse(request,
+                      fmt::format("failed quota: {}: must specify {}", live->name(), unstated));
+      }
+      out.push_back(std::move(one));
+    }
+    return out;
+  }
+
+  // That what is limited is covered by one of `quotas`.
+  Result<void> check_limited(const AdmissionRequest& request, const Resources& added,
+                             const std::vector<Interested>& quotas) const {
+    const Resource& resource = *request.target.resource;
+    std::set<std::string_view> names;
+    std::vector<api::QuotaScope> scopes;
+    for (const LimitedResource& limited : limited_) {
+      if (limited.group != resource.group || limited.resource != resource.plural) continue;
+      for (const auto& [name, amount] : added) {
+        for (const std::string& part : limited.contains) {
+          if (name.find(part) != std::string::npos) names.insert(name);
+        }
+      }
+      if (resource.quota == nullptr || resource.quota->in_scope == nullptr) continue;
+      for (json::Value one : limited.scopes.root().items()) {
+        api::QuotaScope scope = api::quota_scope(one);
+        if (resource.quota->in_scope(request.after, scope)) scopes.push_back(scope);
+      }
+    }
+    for (const Interested& quota : quotas) {
+      for (std::string_view name : quota.names) names.erase(name);
+      for (const api::QuotaScope& covered : api::quota_scopes(quota.quota.root())) {
+        std::erase_if(scopes, [&](const auto& scope) { return scope.name == covered.name; });
+      }
+    }
+    if (!names.empty()) {
+      return refuse(request, fmt::format("insufficient quota to consume: {}", join(names, ",")));
+    }
+    if (scopes.empty()) return {};
+    return Error(Code::kUnknown, fmt::format("insufficient quota to match these scopes: [{}]",
+                                             scopes_text(scopes)));
+  }
+
   std::vector<ObjectPtr> quotas_in(const std::string& ns, size_t at_most) const {
     std::vector<ObjectPtr> out;
     store_.snapshot("resourcequotas")->scan(ns, "", "", [&](const ObjectPtr& quota) {
@@ -70,28 +150,17 @@ class QuotaAdmission final : public Admission {
   }
 
   // One quota: refuses, or adds its new status to the transaction.
-  Result<void> charge(const AdmissionRequest& request, const api::Object& live,
+  Result<void> charge(const AdmissionRequest& request, const Interested& from,
                       const Resources& added, Time now, std::vector<store::Write>& writes) const {
-    const Resource& resource = *request.target.resource;
-    json::Document document = live.document();
-    json::Value quota = document.root();
-    std::vector<std::string_view> names = api::quota_names(resource, quota["spec"]["hard"]);
-    if (names.empty() || !api::quota_counts(quota, resource, request.after)) return {};
-    if (request.operation == Operation::kCreate && resource.quota != nullptr &&
-        resource.quota->unstated != nullptr) {
-      std::string unstated = resource.quota->unstated(request.after, names);
-      if (!unstated.empty()) {
-        return refuse(request,
-                      fmt::format("failed quota: {}: must specify {}", live.name(), unstated));
-      }
-    }
+    const api::Object& live = *from.live;
+    json::Value quota = from.quota.root();
     // Just made, or just changed: its controller has not been there yet.
     json::Draft status(quota["status"]);
     if (!api::quota_is_counted(quota)) status = count(quota, request.target.ns, now);
 
     Resources requested, used, limited;
     json::Node amounts = status.root()["used"];
-    for (std::string_view name : names) {
+    for (std::string_view name : from.names) {
       auto delta = added.find(name);
       if (delta == added.end()) continue;
       Quantity before = Quantity::from_text(amounts[name].as_string());
@@ -150,13 +219,15 @@ class QuotaAdmission final : public Admission {
 
   const store::Store& store_;
   const Clock& clock_;
+  const std::vector<LimitedResource> limited_;
   mutable Turns turns_;  // Self-synchronised.
 };
 
 }  // namespace
 
-std::unique_ptr<Admission> resource_quota(const store::Store& store, const Clock& clock) {
-  return std::make_unique<QuotaAdmission>(store, clock);
+std::unique_ptr<Admission> resource_quota(const store::Store& store, const Clock& clock,
+                                          std::vector<LimitedResource> limited) {
+  return std::make_unique<QuotaAdmission>(store, clock, std::move(limited));
 }
 
 }  // namespace wherry::apiserver

@@ -1,5 +1,8 @@
-// What claims get and may: a default class, and growth where the class allows it. Wording:
-// Kubernetes, DefaultStorageClass and PersistentVolumeClaimResize admission.
+// What claims get and may: a default class, growth where the class allows it, and to stay as long
+// as something uses them. Wording: Kubernetes, DefaultStorageClass, PersistentVolumeClaimResize and
+// StorageObjectInUseProtection admission.
+
+#include <array>
 
 #include "api/quantity.h"
 #include "api/status.h"
@@ -71,7 +74,39 @@ class ClaimResize final : public Admission {
   const store::Store& store_;
 };
 
+struct Protected {
+  std::string_view resource, finalizer;
+};
+constexpr std::array<Protected, 3> kProtected = {
+    {{"persistentvolumeclaims", "kubernetes.io/pvc-protection"},
+     {"persistentvolumes", "kubernetes.io/pv-protection"},
+     {"volumeattributesclasses.storage.k8s.io", "kubernetes.io/vac-protection"}}};
+
+// The protection controllers take the finalizer off.
+class InUseProtection final : public Admission {
+ public:
+  Result<void> mutate(const AdmissionRequest& request) const override {
+    if (request.operation != Operation::kCreate || !request.target.subresource.empty()) return {};
+    const std::string resource = request.target.resource->group_resource();
+    for (const Protected& one : kProtected) {
+      if (one.resource == resource) hold(request.object, one.finalizer);
+    }
+    return {};
+  }
+
+ private:
+  static void hold(json::Node object, std::string_view finalizer) {
+    json::Node list = object.ensure_object("metadata").ensure_array("finalizers");
+    for (json::Node item : list.items()) {
+      if (item.as_string() == finalizer) return;
+    }
+    list.push(finalizer);
+  }
+};
+
 }  // namespace
+
+std::unique_ptr<Admission> in_use_protection() { return std::make_unique<InUseProtection>(); }
 
 std::unique_ptr<Admission> default_storage_class(const store::Store& store) {
   return std::make_unique<DefaultStorageClass>(store);

@@ -67,10 +67,12 @@ bool AuthenticatingProxies::is_identity_field(std::string_view name) const {
 }
 
 Result<User> Authenticator::check_token(std::string_view token,
-                                        const std::vector<std::string>& audiences) const {
+                                        const std::vector<std::string>& audiences,
+                                        std::vector<std::string>* fitting) const {
   // Tokens that name no audience of their own are meant for the API server.
   bool for_us =
       audiences.empty() || means_.tokens == nullptr || contains(audiences, means_.tokens->issuer());
+  if (fitting != nullptr && means_.tokens != nullptr) *fitting = {means_.tokens->issuer()};
   for (const StaticToken& known : means_.static_tokens) {
     if (!pki::constant_time_equal(known.token, token) || !for_us) continue;
     User user = known.user;
@@ -88,7 +90,7 @@ Result<User> Authenticator::check_token(std::string_view token,
     }
   }
   if (means_.tokens == nullptr) return api::unauthorized();
-  return means_.tokens->verify(token, audiences, store_, clock_.now());
+  return means_.tokens->verify(token, audiences, store_, clock_.now(), fitting);
 }
 
 std::optional<User> Authenticator::proxied(const http::Request& request) const {

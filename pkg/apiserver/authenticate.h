@@ -47,8 +47,10 @@ class Authenticator {
       : store_(store), clock_(clock), means_(std::move(means)) {}
 
   Result<User> authenticate(const http::Request& request) const;
-  // What TokenReview answers.
-  Result<User> check_token(std::string_view token, const std::vector<std::string>& audiences) const;
+  // What TokenReview answers. `fitting`, when wanted, is set to those of the audiences (none: the
+  // API server's own) that the token is for.
+  Result<User> check_token(std::string_view token, const std::vector<std::string>& audiences,
+                           std::vector<std::string>* fitting = nullptr) const;
 
  private:
   std::optional<User> proxied(const http::Request& request) const;

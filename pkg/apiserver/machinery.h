@@ -33,6 +33,7 @@ struct MachineryOptions {
   uint16_t node_port_last = 32767;
   const TokenIssuer* tokens = nullptr;     // Null: no ServiceAccount tokens (tests).
   const Authoriser* authoriser = nullptr;  // Null: who writes may grant what they like (tests).
+  AdmissionSettings admission_settings;    // Checked.
   bool admission = true;  // False: nothing is asked of it, to measure what it costs.
 };
 

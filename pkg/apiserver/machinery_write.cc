@@ -41,7 +41,8 @@ Machinery::Machinery(store::Store& store, const Clock& clock, MachineryOptions o
       store_(store),
       clock_(clock),
       services_(options_.service_cidr, options_.node_port_first, options_.node_port_last),
-      admissions_(options_.admission ? default_admissions(store, clock, options_.authoriser)
+      admissions_(options_.admission ? admissions_of({store, clock, options_.authoriser,
+                                                      options_.admission_settings})
                                      : std::vector<std::unique_ptr<Admission>>()) {}
 
 Result<void> Machinery::start() { return services_.load(store_); }

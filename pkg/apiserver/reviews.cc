@@ -52,7 +52,8 @@ Result<json::Draft> token(const Review& review) {
   }
   json::Draft draft = begin(review);
   json::Node status = draft.root().set_object("status");
-  Result<User> user = review.reviewers.authenticator.check_token(text, audiences);
+  std::vector<std::string> fitting;
+  Result<User> user = review.reviewers.authenticator.check_token(text, audiences, &fitting);
   if (!user.ok()) {
     status.set_object("user");
     status.set("error", "invalid bearer token");
@@ -61,8 +62,7 @@ Result<json::Draft> token(const Review& review) {
   status.set("authenticated", true);
   put_user(status.set_object("user"), *user);
   json::Node list = status.set_array("audiences");
-  for (const std::string& audience : audiences) list.push(audience);
-  if (audiences.empty()) list.push(kDefaultIssuer);
+  for (const std::string& audience : fitting) list.push(audience);
   return draft;
 }
 

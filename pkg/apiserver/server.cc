@@ -27,6 +27,7 @@ MachineryOptions machinery_options(const ApiServer::Options& options, const Toke
   out.service_cidr = options.service_cidr;
   out.tokens = tokens;
   out.authoriser = &authoriser;
+  out.admission_settings = options.admission;
   return out;
 }
 

@@ -38,6 +38,7 @@ class ApiServer {
     std::vector<StaticToken> static_tokens;
     std::optional<OidcOptions> oidc;  // Checked; absent: there is no OpenID provider.
     AuthenticatingProxies proxies;
+    AdmissionSettings admission;       // Checked.
     const Auditor* auditor = nullptr;  // Null: nothing is audited.
 
     std::string service_cidr = "10.43.0.0/16";

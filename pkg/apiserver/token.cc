@@ -5,6 +5,7 @@
 #include "api/status.h"
 #include "base/encoding.h"
 #include "base/random.h"
+#include "base/strings.h"
 
 namespace wherry::apiserver {
 namespace {
@@ -75,15 +76,13 @@ Result<User> verify_legacy(json::Value claims, std::string_view token, const sto
   return account_user(ns, name, uid);
 }
 
-bool audience_fits(json::Value claim, const std::vector<std::string>& wanted) {
-  auto fits = [&wanted](std::string_view audience) {
-    return std::find(wanted.begin(), wanted.end(), audience) != wanted.end();
-  };
-  if (claim.is_string()) return fits(claim.as_string());
-  for (json::Value item : claim.items()) {
-    if (fits(item.as_string())) return true;
-  }
-  return false;
+// Those of the audiences in the claim that are wanted.
+std::vector<std::string> common_audiences(json::Value claim,
+                                          const std::vector<std::string>& wanted) {
+  std::vector<std::string> out = claim.strings();
+  if (claim.is_string()) out.emplace_back(claim.as_string());
+  std::erase_if(out, [&wanted](const std::string& one) { return !contains(wanted, one); });
+  return out;
 }
 
 }  // namespace
@@ -169,23 +168,25 @@ std::string TokenIssuer::issue(const TokenSubject& subject, const TokenBinding& 
 }
 
 Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::string>& audiences,
-                                 const store::Store& store, Time now) const {
+                                 const store::Store& store, Time now,
+                                 std::vector<std::string>* fitting) const {
   pki::Token token = TRY(pki::parse_token(text));
   if (!signed_by_us(token, text)) return api::unauthorized();
   Result<json::Document> parsed = json::Document::parse(token.payload_json);
   if (!parsed.ok()) return api::unauthorized();
   json::Value claims = parsed->root();
   if (claims["iss"].as_string() == kLegacyIssuer) {
-    bool for_us = audiences.empty() || std::ranges::find(audiences, issuer_) != audiences.end();
+    bool for_us = audiences.empty() || contains(audiences, issuer_);
+    if (fitting != nullptr) *fitting = {issuer_};
     return for_us ? verify_legacy(claims, text, store, now) : Result<User>(api::unauthorized());
   }
   if (claims["iss"].as_string() != issuer_) return api::unauthorized();
   int64_t at = seconds_of(now);
   if (at >= claims["exp"].as_int() || at < claims["nbf"].as_int()) return api::unauthorized();
-  if (!audience_fits(claims["aud"],
-                     audiences.empty() ? std::vector<std::string>{issuer_} : audiences)) {
-    return api::unauthorized();
-  }
+  std::vector<std::string> common = common_audiences(
+      claims["aud"], audiences.empty() ? std::vector<std::string>{issuer_} : audiences);
+  if (common.empty()) return api::unauthorized();
+  if (fitting != nullptr) *fitting = std::move(common);
 
   json::Value own = claims["kubernetes.io"];
   std::string ns(own["namespace"].as_string());

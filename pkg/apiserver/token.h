@@ -58,9 +58,10 @@ class TokenIssuer {
   std::string issue_legacy(const TokenSubject& subject, std::string_view secret_name) const;
   // The user a token stands for. kUnauthorized when it is forged, expired, meant for another
   // audience, or when what it is bound to has gone. With `audiences` empty the issuer is the
-  // audience.
+  // audience. `fitting`, when wanted, is set to those of the audiences that the token is for.
   Result<User> verify(std::string_view token, const std::vector<std::string>& audiences,
-                      const store::Store& store, Time now) const;
+                      const store::Store& store, Time now,
+                      std::vector<std::string>* fitting = nullptr) const;
 
   const std::string& issuer() const { return issuer_; }
   std::shared_ptr<const Keys> keys() const EXCLUDES(mutex_);

@@ -57,6 +57,24 @@ TEST_F(TokenTest, KeysMayChangeAndOldOnesVerify) {
   EXPECT_FALSE(check(old).ok());
 }
 
+// Of what was asked for only what the token says of itself: more would pass one service's tokens
+// off as another's.
+TEST_F(TokenTest, TellsTheAudiencesThatATokenIsFor) {
+  auto fitting = [this](const std::vector<std::string>& of_token,
+                        const std::vector<std::string>& wanted) {
+    std::string token = issuer_.issue(subject(), {}, of_token, clock_.now(), std::chrono::hours(1));
+    std::vector<std::string> out;
+    Result<User> user = issuer_.verify(token, wanted, *store_, clock_.now(), &out);
+    return user.ok() ? out : std::vector<std::string>{"refused"};
+  };
+  using Audiences = std::vector<std::string>;
+  EXPECT_EQ(fitting({"vault"}, {"vault", issuer_.issuer()}), Audiences{"vault"});
+  EXPECT_EQ(fitting({}, {"vault", issuer_.issuer()}), Audiences{issuer_.issuer()});
+  EXPECT_EQ(fitting({"b", "a"}, {"a", "b", "c"}), (Audiences{"b", "a"}));
+  EXPECT_EQ(fitting({}, {}), Audiences{issuer_.issuer()});
+  EXPECT_EQ(fitting({"vault"}, {}), Audiences{"refused"});
+}
+
 TEST_F(TokenTest, KnownTokensAreLookedAtAllTheSame) {
   std::string token = issuer_.issue(subject(), {}, {}, clock_.now(), std::chrono::hours(1));
   EXPECT_TRUE(check(token).ok());

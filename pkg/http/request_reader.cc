@@ -9,7 +9,7 @@
 namespace wherry::http {
 namespace {
 
-constexpr size_t kFieldsMax = 200;
+constexpr size_t kFieldsMax = 1000;  // A proxy may name some hundred groups.
 constexpr size_t kChunkLineBytesMax = 4096;
 constexpr size_t kTrailerBytesMax = 16 << 10;
 
@@ -91,6 +91,17 @@ Result<void> parse_request_line(std::string_view line, Request& request) {
   return parse_target(request);
 }
 
+// Of a head whose end has not come: a client that ends lines with line feeds alone would wait for
+// an answer, and another server might have seen a request already.
+Result<void> check_line_ends(std::string_view head, size_t from) {
+  for (size_t at = head.find('\n', from); at != std::string::npos; at = head.find('\n', at + 1)) {
+    if (at == 0 || head[at - 1] != '\r') {
+      return Error::bad_request("a line of the request head ends without a carriage return");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> parse_request_head(std::string_view head, Request& request) {
@@ -108,7 +119,8 @@ Result<void> parse_request_head(std::string_view head, Request& request) {
     std::string_view value = trim_blanks(line.substr(colon + 1));
     if (!is_field_value(value)) return Error::bad_request("a header field is malformed");
     if (request.headers.fields().size() == kFieldsMax) {
-      return Error::bad_request("there are more than {} header fields", kFieldsMax);
+      return Error::make(Code::kRequestEntityTooLarge, "there are more than {} header fields",
+                         kFieldsMax);
     }
     request.headers.add(std::string(line.substr(0, colon)), std::string(value));
   }
@@ -147,7 +159,7 @@ Result<ChunkedDecoder::State> ChunkedDecoder::feed(std::string_view& input, std:
       if (trailer_bytes_ > kTrailerBytesMax) return Error::bad_request("the trailers are too long");
     } else {
       std::string_view digits = trim_blanks(std::string_view(line).substr(0, line.find(';')));
-      if (digits.empty() || digits.size() > 8)
+      if (digits.empty() || digits.size() > 8 || digits.front() != line.front())
         return Error::bad_request("a chunk size is malformed");
       left_ = 0;
       for (char c : digits) {
@@ -218,7 +230,9 @@ Result<void> RequestReader::framing() {
 
 Result<void> RequestReader::head_done(std::string_view head) {
   request_ = std::make_unique<Request>();
-  TRY(parse_request_head(head, *request_));
+  Result<void> parsed = parse_request_head(head, *request_);
+  head_too_large_ = !parsed.ok() && parsed.error().is(Code::kRequestEntityTooLarge);
+  TRY(std::move(parsed));
   TRY(framing());
   state_ = State::kBody;
   return {};
@@ -232,11 +246,12 @@ Result<void> RequestReader::advance() {
     size_t end = input_.find("\r\n\r\n", searched_);
     size_t head_bytes = end == std::string::npos ? input_.size() : end;
     if (head_bytes > limits_.head_bytes_max) {
-      head_too_long_ = true;
+      head_too_large_ = true;
       return Error::make(Code::kRequestEntityTooLarge, "the request head is longer than {} bytes",
                          limits_.head_bytes_max);
     }
     if (end == std::string::npos) {
+      TRY(check_line_ends(std::string_view(input_), searched_));
       searched_ = input_.size() < 3 ? 0 : input_.size() - 3;
       if (state_ == State::kIdle) input_ = {};
       return {};

@@ -60,7 +60,7 @@ class RequestReader {
   std::unique_ptr<Request> take();
   Result<void> resume() { return advance(); }
   bool has_input() const { return !input_.empty(); }
-  bool head_too_long() const { return head_too_long_; }
+  bool head_too_large() const { return head_too_large_; }
   // After an upgrade request: bytes that already belong to the new protocol.
   std::string take_rest();
 
@@ -77,7 +77,7 @@ class RequestReader {
   std::unique_ptr<ChunkedDecoder> chunked_;
   size_t body_left_ = 0;
   bool wants_continue_ = false;
-  bool head_too_long_ = false;
+  bool head_too_large_ = false;
 };
 
 // Request line and fields, without the empty line. kBadRequest when malformed. For RequestReader,

@@ -96,6 +96,8 @@ TEST(RequestReader, RefusesWhatSmugglersSend) {
       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",
       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\nab",
       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n",
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n 1\r\n",
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
   };
   for (const char* text : bad) EXPECT_NE(refusal(text), "accepted") << text;
 }
@@ -111,7 +113,29 @@ TEST(RequestReader, Limits) {
       "Request entity too large: limit is 10");
   RequestReader reader(limits);
   EXPECT_FALSE(reader.feed("GET /" + std::string(100, 'a')).ok());
-  EXPECT_TRUE(reader.head_too_long());
+  EXPECT_TRUE(reader.head_too_large());
+
+  auto fields = [](int count) {
+    std::string text = "GET / HTTP/1.1\r\n";
+    for (int i = 0; i < count; ++i) text += "X-Remote-Group: g\r\n";
+    return text + "\r\n";
+  };
+  EXPECT_EQ(refusal("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "accepted");
+  RequestReader many(RequestLimits{});
+  EXPECT_FALSE(many.feed(fields(1001)).ok());
+  EXPECT_TRUE(many.head_too_large());
+}
+
+// Told at once, not when the client has waited for nothing.
+TEST(RequestReader, LinesEndWithBothCharacters) {
+  const char* bad[] = {"GET / HTTP/1.1\n", "GET / HTTP/1.1\r\nHost: a\n\n", "\n",
+                       "GET / HTTP/1.1\nHost: a\r\n\r\n"};
+  for (const char* text : bad) EXPECT_NE(refusal(text), "accepted") << text;
+  RequestReader piecewise(RequestLimits{});
+  for (char c : std::string_view("GET / HTTP/1.1\r\nHost: a\r\n\r\n")) {
+    ASSERT_TRUE(piecewise.feed(std::string_view(&c, 1)).ok());
+  }
+  EXPECT_EQ(piecewise.state(), State::kReady);
 }
 
 TEST(RequestReader, ContinueIsAskedForOnce) {

@@ -158,8 +158,9 @@ void Server::Impl::drain_input(ConnectionPtr connection) {
 
 void Server::Impl::refuse(ConnectionPtr connection, const Error& error) {
   Response response;
-  response.status = connection->reader().head_too_long() ? 431 : refusal_status(error);
-  if (options_.render_error != nullptr) {
+  const bool head = connection->reader().head_too_large();
+  response.status = head ? 431 : refusal_status(error);
+  if (options_.render_error != nullptr && !head) {
     options_.render_error(error, response);
   } else {
     response.set_body("text/plain; charset=utf-8", error.message() + "\n");

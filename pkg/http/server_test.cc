@@ -147,6 +147,7 @@ TEST(Server, RefusesWithTheRenderersAnswer) {
   options.body_bytes_max = 100;
   options.head_bytes_max = 1000;
   options.render_error = [](const Error& error, Response& response) {
+    response.status = error.is(Code::kRequestEntityTooLarge) ? 413 : 400;
     response.set_body("application/json",
                       "{\"message\":" + fmt::format("\"{}\"", error.message()) + "}");
   };

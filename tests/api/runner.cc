@@ -14,6 +14,9 @@
 // known_differences.txt, beside the files, lists exchanges that do not agree yet, one a line:
 // "FILE NUMBER METHOD PATH: reason". They count as skipped, and as failed once they agree.
 //
+// A comment "# Plugins: A, B" before the first request names admission plugins that the server of
+// the file's own runs beside the usual ones; another server is expected to run them.
+//
 // The last line is "N passed, N failed, N skipped", counting exchanges.
 
 #include "elsewhere.h"  // Beside this file.
@@ -210,6 +213,19 @@ void compare(const Run& run, const std::string& path, size_t number, const Excha
   }
 }
 
+apiserver::ApiServer::Options options_for(const std::vector<Exchange>& exchanges) {
+  constexpr std::string_view kPlugins = "# Plugins: ";
+  apiserver::ApiServer::Options out;
+  if (exchanges.empty()) return out;
+  for (const std::string& line : exchanges.front().comments) {
+    if (!line.starts_with(kPlugins)) continue;
+    for (std::string_view name : split(std::string_view(line).substr(kPlugins.size()), ',')) {
+      out.admission.enabled.emplace_back(trim(name));
+    }
+  }
+  return out;
+}
+
 Result<Counts> run_file(const std::string& path, const Run& run) {
   std::vector<Exchange> exchanges = TRY(parse(TRY(os::read_file(path))));
   std::unique_ptr<Running> running;
@@ -220,7 +236,9 @@ Result<Counts> run_file(const std::string& path, const Run& run) {
     options = run.elsewhere->options;
     base = run.elsewhere->url;
   } else {
-    running = TRY(start_server({}, {}));
+    apiserver::ApiServer::Options wanted = options_for(exchanges);
+    TRY(wanted.admission.check());
+    running = TRY(start_server({}, std::move(wanted)));
     base = fmt::format("http://127.0.0.1:{}", running->server->port());
   }
   options.user_agent = "transcript/1.0";

@@ -102,6 +102,17 @@ forge() {
   openssl x509 -req -in "$FOLDER/$name.csr" -CA "$ca.crt" -CAkey "$ca.key" -CAcreateserial -CAserial "$FOLDER/serial" \
     -extfile "$FOLDER/ext" -out "$FOLDER/$name.crt" "$@" 2> /dev/null
 }
+# One that begins tomorrow, which only openssl's little authority can make.
+not_yet() { # CA-PREFIX
+  mkdir "$FOLDER/ca"
+  : > "$FOLDER/ca/index"
+  printf '[ca]\ndefault_ca=c\n[c]\ndatabase=%s/ca/index\nnew_certs_dir=%s/ca\nrand_serial=yes\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n[p]\nO=supplied\nCN=supplied\n[e]\nextendedKeyUsage=clientAuth\n' \
+    "$FOLDER" "$FOLDER" > "$FOLDER/ca/config"
+  openssl ecparam -name prime256v1 -genkey -noout -out "$FOLDER/early.key"
+  openssl req -new -key "$FOLDER/early.key" -subj /O=system:masters/CN=root -out "$FOLDER/early.csr"
+  openssl ca -batch -notext -config "$FOLDER/ca/config" -cert "$1.crt" -keyfile "$1.key" -in "$FOLDER/early.csr" -out "$FOLDER/early.crt" \
+    -startdate "$(date -u -d '+1 day' +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d '+2 days' +%Y%m%d%H%M%SZ)" 2> "$FOLDER/out" || { cat "$FOLDER/out"; return 1; }
+}
 with_certificate() { curl -sk --max-time 10 -o "$FOLDER/out" -w '%{http_code}' --cert "$FOLDER/$1.crt" --key "$FOLDER/$1.key" "$URL${2:-/version}"; }
 
 case_credentials_certificates() {
@@ -115,6 +126,8 @@ case_credentials_certificates() {
   same "$(with_certificate stranger)" 401
   forge expired /O=system:masters/CN=root "$ours" -days -1
   same "$(with_certificate expired)" 401
+  not_yet "$ours"
+  same "$(with_certificate early)" 401
   USAGE=serverAuth forge wrongusage /O=system:masters/CN=root "$ours" -days 1
   same "$(with_certificate wrongusage)" 401
   forge server /O=system:masters/CN=root "$FOLDER/d/server/tls/server-ca" -days 1
@@ -147,9 +160,9 @@ case_credentials_paths_and_headers() {
   done
   { printf 'url = "%s/' "$URL" && head -c 90000 /dev/zero | tr '\0' a && echo '"'; } > "$FOLDER/long"
   status=$(curl -sk --max-time 5 -o /dev/null -w '%{http_code}' -K "$FOLDER/long") || true
-  case $status in 400 | 413 | 414 | 431 | 000) ;; *) fail "a very long path: $status" ;; esac
+  case $status in 431 | 000) ;; *) fail "a very long path: $status" ;; esac
   status=$(head -c 2000000 /dev/zero | tr '\0' a | sed 's/^/X-Long: /' | curl -sk --max-time 5 -o /dev/null -w '%{http_code}' -H @- "$URL/version") || true
-  case $status in 400 | 431 | 000) ;; *) fail "huge headers: $status" ;; esac
+  case $status in 431 | 000) ;; *) fail "huge headers: $status" ;; esac
   # Two readings of where a body ends are the smuggler's tool.
   status=$(printf 'POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello' | raw_status)
   same "$status" 400
@@ -157,10 +170,30 @@ case_credentials_paths_and_headers() {
   same "$status" 400
   status=$(printf 'POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n' | raw_status)
   case $status in 400 | 501) ;; *) fail "another transfer coding: $status" ;; esac
-  status=$(printf 'GET /version HTTP/1.1\r\nHost: x\r\nX-A : b\r\n\r\n' | raw_status)
-  same "$status" 400
-  status=$(printf 'GET /version HTTP/1.1\r\nHost: x\r\nX-A: b\n X-B: c\r\n\r\n' | raw_status)
-  same "$status" 400
+  local text
+  for text in 'Content-Length: +5' 'Content-Length: -5' 'Content-Length: 0x5' 'Content-Length: 5, 5' 'Content-Length: ' \
+    'Content-Length: 18446744073709551621' 'Transfer-Encoding: chunked, identity' 'Transfer-Encoding: \013chunked' \
+    'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked' 'Transfer-Encoding: chunked\r\nContent-Length: 5' \
+    'X-A : b' ' X-A: b' 'X-A: b\r\n X-B: c' 'X-A: b\r\n\tX-B: c' 'X-A: b\n X-B: c' 'X-A: b\nX-B: c' 'X-A: b\rX-B: c' \
+    'X-A: b\001' ': b' 'nothing' 'Host: y'; do
+    status=$(printf "POST /api HTTP/1.1\r\nHost: x\r\n$text\r\n\r\n0\r\n\r\n" | raw_status)
+    same "$text: $status" "$text: 400"
+  done
+  for text in zz ffffffffffffffff1 '-1' ' 5' '5\nhello\n0\n\n' '5\r\nhelloXX0'; do
+    status=$(printf "POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n$text\r\n\r\n" | raw_status)
+    same "chunk $text: $status" "chunk $text: 400"
+  done
+  for text in 'GET /version HTTP/1.1\nHost: x\n\n' 'GET /version\r\n\r\n' 'GET /ver\001sion HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /ver sion HTTP/1.1\r\nHost: x\r\n\r\n' 'GET version HTTP/1.1\r\nHost: x\r\n\r\n' 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /version HTTP/1.1\r\n\r\n' 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'; do
+    status=$(printf "${text//%/%%}" | raw_status)
+    same "$text: $status" "$text: 400"
+  done
+  # What stands in a body is no request, and nobody says by a header alone who they are.
+  text=$(printf 'GET /version HTTP/1.1\r\nHost: x\r\nContent-Length: 42\r\n\r\nGET /api/v1/secrets HTTP/1.1\r\nHost: xx\r\n\r\nGET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' | raw | tr -d '\r' | grep -aoE 'HTTP/1.1 [0-9]+|ok$' | xargs)
+  same "$text" 'HTTP/1.1 200 HTTP/1.1 200 ok'
+  same "$(printf 'GET /api/v1/secrets HTTP/1.1\r\nHost: x\r\nX-Remote-User: admin\r\nX-Remote-Group: system:masters\r\n\r\n' | raw_status)" 403
+  same "$(printf 'GET /version HTTP/1.1\r\nHost: x\r\nImpersonate-User: admin\r\nImpersonate-User: b\r\n\r\n' | raw_status)" 403
 }
 
 case_credentials_tls() {
