@@ -56,7 +56,10 @@ struct Context {
   std::string user_agent;             // Names the field manager when the request does not.
   std::vector<std::string> warnings;  // Sent back as Warning headers.
   AuditNotes* notes = nullptr;        // Null: the request is not audited.
-  json::Document sent = {};  // The object as it was sent, when that holds empty lists or maps.
+  // While a verb goes on: the object as it was sent, when that holds empty lists or maps; and what
+  // a patch made, where that is the object that was sent.
+  json::Value sent = {};
+  json::Document merged = {};
 };
 
 // The object, or with an empty name the collection, that a request is about.
