@@ -211,22 +211,92 @@ TEST(Yaml, EmitsWhatItReads) {
   EXPECT_EQ(to_yaml(document->root()), yaml);
 }
 
+// As upstream writes them.
+TEST(Yaml, EscapesWhatCannotBeShown) {
+  Draft draft;
+  draft.root().set("bell", "a\a\x1b\x01\x7f\"\\/");
+  draft.root().set("emoji",
+                   "a\xF0\x9F\x98\x80"
+                   "b\n");
+  draft.root().set("long",
+                   "x\x01 word word word word word word word word word word word word word "
+                   "word word  word");
+  draft.root().set("marks", "\xEF\xBB\xBF\xC2\x85\xE2\x80\xA8\xEF\xBF\xBF");
+  draft.root().set("tab", "a\tb\nc\n");
+  EXPECT_EQ(to_yaml(draft.freeze().root()),
+            "bell: \"a\\a\\e\\x01\\x7F\\\"\\\\/\"\n"
+            "emoji: \"a\\U0001F600b\\n\"\n"
+            "long: \"x\\x01 word word word word word word word word word word word word word word\n"
+            "  word  word\"\n"
+            "marks: \"\\uFEFF\\N\\L\\uFFFF\"\n"
+            "tab: \"a\\tb\\nc\\n\"\n");
+}
+
+TEST(Yaml, Utf16IsRead) {
+  EXPECT_EQ(to_json(std::string_view("\xFF\xFE"
+                                     "a\0:\0 \0\x3D\xD8\x00\xDE\n\0",
+                                     14)),
+            "{\"a\":\"\xF0\x9F\x98\x80\"}");
+  EXPECT_EQ(to_json(std::string_view("\xFE\xFF\0a\0:\0 \0b", 10)), R"({"a":"b"})");
+  EXPECT_EQ(to_json(std::string_view("\xFE\xFF\0a\0", 5)),
+            "error: yaml: incomplete UTF-16 character");
+  EXPECT_EQ(to_json(std::string_view("\xFE\xFF\xDC\x00", 4)),
+            "error: yaml: unexpected low surrogate area");
+}
+
 TEST(Yaml, EveryStringSurvives) {
-  for (std::string_view text : {"",       " ",      "a ",
-                                " a",     "-",      "- a",
-                                "--- a",  "a: b",   "a:",
-                                "a #b",   "#a",     "null",
-                                "~",      "on",     "1",
-                                "1.5",    "0x1f",   "2024-01-02",
-                                "it's",   "\"q\"",  "tab\there",
-                                "bell\a", "a\nb",   "a\nb\n",
-                                "a\n\n",  "\na",    " a\nb",
-                                "\n",     "a\r\nb", "{a}",
-                                "[a",     "*a",     "&a",
-                                "!a",     "%a",     "@a",
-                                "`a",     "a,b",    "\xc3\xa4\xe2\x82\xac",
-                                "...",    "=",      "<<",
-                                "a\n \nb"}) {
+  for (std::string_view text : {"",
+                                " ",
+                                "a ",
+                                " a",
+                                "-",
+                                "- a",
+                                "--- a",
+                                "a: b",
+                                "a:",
+                                "a #b",
+                                "#a",
+                                "null",
+                                "~",
+                                "on",
+                                "1",
+                                "1.5",
+                                "0x1f",
+                                "2024-01-02",
+                                "it's",
+                                "\"q\"",
+                                "tab\there",
+                                "bell\a",
+                                "a\nb",
+                                "a\nb\n",
+                                "a\n\n",
+                                "\na",
+                                " a\nb",
+                                "\n",
+                                "a\r\nb",
+                                "{a}",
+                                "[a",
+                                "*a",
+                                "&a",
+                                "!a",
+                                "%a",
+                                "@a",
+                                "`a",
+                                "a,b",
+                                "\xc3\xa4\xe2\x82\xac",
+                                "...",
+                                "=",
+                                "<<",
+                                "a\n \nb",
+                                "a\xC2\x85"
+                                "b",
+                                "a\xE2\x80\xA8 b\n c",
+                                "\xEF\xBF\xBF",
+                                "\xC2\x80\n",
+                                "\xEF\xBB\xBF"
+                                "a",
+                                "a\x01  b",
+                                "\xF0\x9F\x98\x80"}) {
     Draft draft;
     draft.root().set("k", text);
     Document before = draft.freeze();

@@ -47,6 +47,41 @@ const char* character_fault(std::string_view text, size_t& length) {
   return is_allowed(code) ? nullptr : "control characters are not allowed";
 }
 
+void append_utf8(std::string& out, uint32_t code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+    return;
+  }
+  const size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  constexpr uint8_t kFirst[] = {0, 0, 0xC0, 0xE0, 0xF0};
+  out += static_cast<char>(kFirst[length] | code >> (6 * (length - 1)));
+  for (size_t i = length - 1; i > 0; --i)
+    out += static_cast<char>(0x80 | (code >> (6 * (i - 1)) & 0x3F));
+}
+
+Result<std::string> from_utf16(std::string_view text, bool big_endian) {
+  std::string out;
+  auto unit = [&](size_t at) -> uint32_t {
+    const auto first = static_cast<uint8_t>(text[at]);
+    const auto second = static_cast<uint8_t>(text[at + 1]);
+    return big_endian ? first << 8 | second : second << 8 | first;
+  };
+  for (size_t at = 0; at < text.size(); at += 2) {
+    if (at + 2 > text.size()) return fault(0, "incomplete UTF-16 character");
+    uint32_t code = unit(at);
+    if (code >= 0xDC00 && code <= 0xDFFF) return fault(0, "unexpected low surrogate area");
+    if (code >= 0xD800 && code <= 0xDBFF) {
+      at += 2;
+      if (at + 2 > text.size()) return fault(0, "incomplete UTF-16 surrogate pair");
+      const uint32_t low = unit(at);
+      if (low < 0xDC00 || low > 0xDFFF) return fault(0, "expected low surrogate area");
+      code = 0x10000 + ((code & 0x3FF) << 10 | (low & 0x3FF));
+    }
+    append_utf8(out, code);
+  }
+  return out;
+}
+
 Result<void> check_characters(std::string_view text) {
   size_t length = 1;
   for (size_t at = 0; at < text.size(); at += length) {
@@ -157,14 +192,13 @@ std::string with_whole_characters(std::string scalar) {
 
 Result<YamlText> prepare_yaml(std::string_view text) {
   YamlText out;
-  if (text.starts_with("\xFE\xFF") || text.starts_with("\xFF\xFE")) {  // UTF-16.
-    if (text.substr(2).starts_with(std::string_view("\0\0", 2)))
-      return fault(0, "control characters are not allowed");
-    out.text = text;
-    out.given = text.size();
-    return out;
+  std::string whole;
+  if (text.starts_with("\xFE\xFF") || text.starts_with("\xFF\xFE")) {
+    whole = TRY(from_utf16(text.substr(2), text.starts_with("\xFE\xFF")));
+    text = whole;
+  } else if (text.starts_with("\xEF\xBB\xBF")) {
+    text.remove_prefix(3);
   }
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   TRY(check_characters(text));
   out.text = with_line_feeds(text);
   TRY(check_directives(out.text));
