@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "base/strings.h"
 #include "json/yaml.h"
@@ -79,8 +80,9 @@ std::string escape(uint32_t code) {
 
 constexpr size_t kLineBytes = 80;
 
-// In double quotes, from `column` on, broken at a space once the line is long.
-std::string escaped(std::string_view text, size_t column, size_t indent) {
+// In double quotes, from `column` on, broken at a space once the line is long. Without an indent in
+// one line, as keys have to be.
+std::string escaped(std::string_view text, size_t column, std::optional<size_t> indent) {
   std::string out = "\"";
   ++column;
   bool after_space = true;  // Nor is the first character a place to break at.
@@ -88,10 +90,10 @@ std::string escaped(std::string_view text, size_t column, size_t indent) {
     auto [code, length] = first_character(text.substr(i));
     const bool last = i + length == text.size();
     const size_t before = out.size();
-    if (code == ' ' && !after_space && !last && column > kLineBytes) {
-      out.append("\n").append(indent, ' ');
+    if (code == ' ' && !after_space && !last && indent && column > kLineBytes) {
+      out.append("\n").append(*indent, ' ');
       if (text[i + 1] == ' ') out += '\\';
-      column = indent;
+      column = *indent;
     } else {
       const bool shown = !is_escaped(code) && code != '\n' && code != '"' && code != '\\';
       out += shown ? std::string(text.substr(i, length)) : escape(code);
@@ -108,13 +110,14 @@ bool is_plain_safe(std::string_view text) {
   if (std::string_view("?:,[]{}#&*!|>'\"%@`=<~").find(text.front()) != std::string_view::npos)
     return false;
   if (text.front() == '-' && (text.size() == 1 || text[1] == ' ' || text[1] == '-')) return false;
-  if (text == "..." || text == "---") return false;
+  if (text.starts_with("...") || text.starts_with("---")) return false;
   return text.find(": ") == std::string_view::npos && text.find(" #") == std::string_view::npos;
 }
 
 std::string quoted(std::string_view text) {
   Scalar meaning = resolve_scalar(text);
-  if (text.find('\n') != std::string_view::npos || has_escapes(text)) return escaped(text, 0, 0);
+  if (text.find('\n') != std::string_view::npos || has_escapes(text))
+    return escaped(text, 0, std::nullopt);
   if (meaning.kind != ScalarKind::kString || is_timestamp_like(text) || is_sexagesimal(text))
     return quote(text);
   if (is_plain_safe(text)) return std::string(text);

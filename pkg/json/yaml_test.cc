@@ -232,6 +232,15 @@ TEST(Yaml, EscapesWhatCannotBeShown) {
             "tab: \"a\\tb\\nc\\n\"\n");
 }
 
+TEST(Yaml, AKeyStaysOnItsLine) {
+  Draft draft;
+  draft.root().set(std::string(100, 'a') + " b\tc d", "e");
+  Document before = draft.freeze();
+  Result<Document> after = parse_yaml(to_yaml(before.root()));
+  ASSERT_TRUE(after.ok()) << after.error().message();
+  EXPECT_EQ(after->root().dump(), before.root().dump());
+}
+
 TEST(Yaml, Utf16IsRead) {
   EXPECT_EQ(to_json(std::string_view("\xFF\xFE"
                                      "a\0:\0 \0\x3D\xD8\x00\xDE\n\0",
