@@ -53,7 +53,7 @@ class Machinery {
   Result<Written> create(Context& context, const Target& target, json::Value body,
                          const WriteOptions& options = {});
   // Many at once, all or nothing, in one transaction: at the start, where each transaction costs.
-  // None is a Service.
+  // Of kinds that are given nothing to hold: no Services.
   struct New {
     Target target;  // With its name.
     json::Draft body;
@@ -154,7 +154,7 @@ class Machinery {
   const MachineryOptions options_;
   store::Store& store_;
   const Clock& clock_;
-  ServiceAllocator services_;  // Self-synchronised.
+  ServiceAllocator allocator_;  // Self-synchronised.
   const std::vector<std::unique_ptr<Admission>> admissions_;
 };
 

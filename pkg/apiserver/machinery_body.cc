@@ -100,7 +100,7 @@ Result<json::Draft> Machinery::decode_body(Context& context, const Target& targe
                               json::type_name(body.type()));
   }
   TRY(check_kind(resource, body));
-  context.sent = has_empties(body) ? json::Draft(body).freeze() : json::Document();
+  context.sent = has_empties(body) ? body : json::Value();
   api::DecodeOptions how{.field_validation = options.field_validation,
                          .kind = resource.kind,
                          .version = resource.version};
@@ -196,6 +196,7 @@ Result<json::Draft> Machinery::patched(Context& context, const Target& target, P
     }
   }
   TRY(fit_to_target(target, object->root()));
+  context.merged = std::move(document);
   return object;
 }
 

@@ -105,7 +105,7 @@ Result<Written> Machinery::settle(std::optional<AdmissionRequest> request, const
   if (options.dry_run) return Written{TRY(loose_object(object, live->revision())), false};
   if (!going) return Written{TRY(commit(target, after.root(), live->revision())), false};
   TRY(commit(target, json::Value(), live->revision()));
-  if (is_services(target)) services_.release(before.root());
+  allocator_.release(*target.resource, before.root());
   return Written{TRY(loose_object(object, live->revision())), false};
 }
 

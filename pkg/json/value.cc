@@ -181,8 +181,14 @@ Result<Document> Document::parse(std::string_view text) {
     if (!whole.empty())
       doc = yyjson_read_opts(whole.data(), whole.size(), YYJSON_READ_NOFLAG, blocks(), &error);
   }
-  if (doc == nullptr) return Error::bad_request("{} at byte {}", error.msg, error.pos);
-  return Document(doc);
+  if (doc != nullptr) return Document(doc);
+  if (std::string_view(error.msg).starts_with("number is infinity")) {
+    // Valid JSON, of which Go has this to say.
+    std::string_view number = text.substr(error.pos);
+    return Error::bad_request("json: cannot unmarshal number {} into Go value of type float64",
+                              number.substr(0, number.find_first_not_of("+-.eE0123456789")));
+  }
+  return Error::bad_request("{} at byte {}", error.msg, error.pos);
 }
 
 Value Document::root() const { return Value(yyjson_doc_get_root(doc_.get())); }
