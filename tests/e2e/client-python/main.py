@@ -226,10 +226,13 @@ def port_forward(e):
         forward = portforward(e.core.connect_get_namespaced_pod_portforward, "web", e.namespace, ports="80")
         connection = forward.socket(80)
         connection.setblocking(True)
-        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b""
-        while part := connection.recv(4096):
-            answer += part
+        try:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            while part := connection.recv(4096):
+                answer += part
+        except OSError as early:  # Refused before the request was out.
+            answer = str(early).encode()
         connection.close()
         if answer.endswith(b"\r\nweb\n"):
             same("error", forward.error(80), None)
