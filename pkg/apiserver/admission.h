@@ -89,6 +89,10 @@ std::unique_ptr<Admission> certificate_approval(const Authoriser* authoriser);
 std::unique_ptr<Admission> certificate_signing(const Authoriser* authoriser);
 // Claims, volumes and attributes classes stay as long as something uses them.
 std::unique_ptr<Admission> in_use_protection();
+// Pods have their images pulled anew, so that who runs them may have them.
+std::unique_ptr<Admission> always_pull_images();
+// Services get no externalIPs that they did not have.
+std::unique_ptr<Admission> deny_external_addresses();
 // Pods tolerate taints named as the extended resources they ask for.
 std::unique_ptr<Admission> extended_resource_toleration();
 // Owners are changed by who may delete the object, and held up by who may finalise them. Without an
