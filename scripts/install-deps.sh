@@ -6,6 +6,7 @@
 #   scripts/install-deps.sh --build    only what `make` needs
 #   scripts/install-deps.sh --test     only what `make test` needs on top
 #   scripts/install-deps.sh --lint     only what `make lint` needs
+#   scripts/install-deps.sh --fuzz     only what `make fuzz-long` needs on top
 #   scripts/install-deps.sh --cross    only what `make ARCH=aarch64` needs on top
 set -euo pipefail
 
@@ -14,10 +15,11 @@ build=(g++ gcc libc6-dev make cmake ccache pkg-config patch git ca-certificates 
 tests=(libgtest-dev libgmock-dev runc nftables iproute2 docker-registry skopeo busybox-static curl
        openssl jq procps util-linux kmod iputils-ping strace)
 lint=(clang clang-tidy clang-format)
+fuzz=(clang libclang-rt-14-dev)
 cross=(g++-aarch64-linux-gnu qemu-user-static)
 
 usage() {
-  sed -n '2,10s/^# \{0,1\}//p' "$0"
+  sed -n '2,11s/^# \{0,1\}//p' "$0"
 }
 
 wanted=()
@@ -26,6 +28,7 @@ case "${1:-}" in
   --build) wanted=("${build[@]}") ;;
   --test) wanted=("${tests[@]}") ;;
   --lint) wanted=("${lint[@]}") ;;
+  --fuzz) wanted=("${build[@]}" "${fuzz[@]}") ;;
   --cross) wanted=("${build[@]}" "${cross[@]}") ;;
   --all) wanted=("${build[@]}" "${tests[@]}" "${lint[@]}" "${cross[@]}") ;;
   -h | --help) usage; exit 0 ;;

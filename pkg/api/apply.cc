@@ -7,6 +7,7 @@
 #include "api/managed_fields.h"
 #include "api/status.h"
 #include "api/typed.h"
+#include "base/mutex.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -32,11 +33,16 @@ void drop_path(json::Node at, std::span<const std::string_view> path) {
 // A new object before anything is said about it, as Go holds it: parts that are not pointers are
 // there.
 json::Document zero_object(const Struct* schema) {
-  json::Draft nothing;
-  if (schema == nullptr) return nothing.freeze();
-  json::Document empty = nothing.freeze();
-  Result<json::Draft> zero = decode(*schema, empty.root());
-  return zero.ok() ? zero->freeze() : empty;
+  static Mutex mutex;
+  static std::map<const Struct*, json::Document> known;
+  MutexLock lock(mutex);
+  json::Document& zero = known[schema];
+  if (zero) return zero;
+  zero = json::Draft().freeze();
+  if (schema == nullptr) return zero;
+  Result<json::Draft> decoded = decode(*schema, zero.root());
+  if (decoded.ok()) zero = decoded->freeze();
+  return zero;
 }
 
 Manager self_of(const ApplyOptions& options, std::string_view operation) {
@@ -281,8 +287,7 @@ Result<json::Draft> apply(const Struct* schema, json::Value live, json::Value ap
 
 void track_update(const Struct* schema, json::Value live, json::Node updated,
                   const ApplyOptions& options) {
-  json::Draft sent(updated);
-  json::Document sent_document = sent.freeze();
+  json::Document sent_document = updated.freeze();
   json::Value sent_entries = sent_document.root()["metadata"]["managedFields"];
   ManagedFields managed;
   bool reset = options.subresource.empty() && ManagedFields::is_reset(sent_entries);
@@ -335,8 +340,7 @@ json::Draft without_times(json::Value object) {
 }  // namespace
 
 void keep_times_if_unchanged(json::Value live, json::Node updated) {
-  json::Draft sent(updated);
-  json::Document document = sent.freeze();
+  json::Document document = updated.freeze();
   if (!json::equal(without_times(live).root(), without_times(document.root()).root())) return;
   updated["metadata"].set("managedFields", live["metadata"]["managedFields"]);
 }

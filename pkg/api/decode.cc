@@ -6,8 +6,8 @@
 #include <deque>
 
 #include "api/decode_text.h"
+#include "api/emptiness.h"
 #include "api/quantity.h"
-#include "api/stored_form.h"
 #include "api/strict.h"
 #include "base/clock.h"
 #include "base/encoding.h"
@@ -102,26 +102,6 @@ class Builder {
       return slot.put_null();
     }
     build_value(field.type, value, slot);
-  }
-
-  // Whether Go's omitempty would leave it out.
-  static bool is_empty(const TypeRef& type, json::Value value) {
-    switch (type.kind) {
-      case Kind::kString:
-      case Kind::kBytes:
-        return value.is_string() ? value.as_string().empty() : value.is_array() && value.empty();
-      case Kind::kInt32:
-      case Kind::kInt64:
-      case Kind::kDouble: return value.is_number() && value.as_double() == 0;
-      case Kind::kBool: return value.is_bool() && !value.as_bool();
-      // Go would write the 0, which nobody means: defaulting takes it for unset.
-      case Kind::kIntOrString:
-        return value.is_string() ? value.as_string().empty() : value.as_int(1) == 0;
-      case Kind::kList:
-      case Kind::kVerbs: return value.is_array() && value.empty();
-      case Kind::kMap: return value.is_object() && value.empty();
-      default: return false;
-    }
   }
 
   void build_zero(const TypeRef& type, const Slot& slot) {
@@ -227,9 +207,6 @@ class Builder {
   std::deque<json::Document> added_;  // What was made of repeated members.
 };
 
-// Groups whose objects are stored as JSON.
-constexpr std::string_view kJsonGroups[] = {"apiextensions.k8s.io", "apiregistration.k8s.io"};
-
 Error bad_request(const Struct& type, json::Value in, const DecodeOptions& options,
                   std::string_view cause) {
   std::string_view kind = options.kind;
@@ -290,15 +267,11 @@ Result<json::Draft> decode_text(const Struct& type, std::string_view text,
       type.name, cause, summary(text));
 }
 
-Result<json::Draft> stored_form(const Resource& resource, json::Value object) {
-  bool as_json = std::find(std::begin(kJsonGroups), std::end(kJsonGroups), resource.group) !=
-                 std::end(kJsonGroups);
-  if (as_json) return decode(*resource.schema, object);
-  StrictReport report = check_strict(*resource.schema, object, false);
-  if (!report.type_error.empty())
-    return bad_request(*resource.schema, object, DecodeOptions(), report.type_error);
+Result<json::Draft> decode_without_empty_lists(const Struct& type, json::Value in) {
+  StrictReport report = check_strict(type, in, false);
+  if (!report.type_error.empty()) return bad_request(type, in, DecodeOptions(), report.type_error);
   json::Draft draft;
-  Builder(false, EmptyLists::kForgotten).build_struct(*resource.schema, object, draft.root());
+  Builder(false, EmptyLists::kForgotten).build_struct(type, in, draft.root());
   return draft;
 }
 

@@ -35,6 +35,8 @@ struct DecodeOptions {
 Result<json::Draft> decode(const Struct& type, json::Value in, const DecodeOptions& options,
                            std::vector<std::string>& warnings);
 Result<json::Draft> decode(const Struct& type, json::Value in);
+// The same, where an empty list is none.
+Result<json::Draft> decode_without_empty_lists(const Struct& type, json::Value in);
 
 // The same, from text that may not be JSON at all; a syntax error is kBadRequest with Go's wording.
 Result<json::Draft> decode_text(const Struct& type, std::string_view text,

@@ -1,5 +1,9 @@
 #include "api/object.h"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -7,12 +11,23 @@ namespace {
 
 constexpr std::string_view kVersionMember = "\"resourceVersion\":\"";
 
+// Revisions are shorter for a long time; a longer one costs a copy.
+constexpr size_t kVersionDigits = 10;
+
+// What identifies an object comes first, before anything a user may choose freely, so that the
+// first "resourceVersion" in the bytes is the object's own.
+constexpr std::string_view kFirst[] = {"name", "generateName", "namespace", "uid"};
+
+bool is_first(std::string_view key) {
+  return std::find(std::begin(kFirst), std::end(kFirst), key) != std::end(kFirst);
+}
+
 // The text of a JSON string within `json`, found as the quoted literal from `from` on. Names,
 // labels and the like hold no characters that JSON escapes, so the literal is the text.
 struct Locator {
   std::string_view json;
 
-  std::pair<uint32_t, uint32_t> span(std::string_view text, size_t from = 0) const {
+  Places::Span span(std::string_view text, size_t from = 0) const {
     if (text.empty()) return {0, 0};
     std::string literal = json::quote(text);
     size_t at = json.find(literal, from);
@@ -21,39 +36,133 @@ struct Locator {
   }
 };
 
+// Writes an object and notes where things are. The bytes stay in the thread's buffer till the next.
+class Writer {
+ public:
+  Writer() {
+    out_.clear();
+    if (out_.capacity() > kBufferMax) out_.shrink_to_fit();
+  }
+  // The value of the next member; of a text, where it stands.
+  Places::Span put(std::string_view key, json::Value value) {
+    name(key);
+    const auto at = static_cast<uint32_t>(out_.size());
+    value.dump_to(out_);
+    if (value.as_string().empty()) return {};
+    return {at + 1, static_cast<uint32_t>(out_.size()) - at - 2};
+  }
+  void labels(json::Value labels, Places& places) {
+    if (!labels.is_object()) return static_cast<void>(put("labels", labels));
+    name("labels");
+    begin();
+    places.labels.reserve(labels.size());
+    for (auto [key, value] : labels.members()) {
+      const auto at = static_cast<uint32_t>(out_.size()) + (fresh_ ? 1 : 2);
+      Places::Span there = put(key, value);
+      places.labels.emplace_back(Places::Span{at, static_cast<uint32_t>(length_)}, there);
+    }
+    end();
+  }
+  void name(std::string_view key) {
+    if (!std::exchange(fresh_, false)) out_ += ',';
+    size_t before = out_.size();
+    json::quote_to(out_, key);
+    length_ = out_.size() - before - 2;
+    out_ += ':';
+  }
+  void begin() {
+    out_ += '{';
+    fresh_ = true;
+  }
+  void end() {
+    out_ += '}';
+    fresh_ = false;
+  }
+  std::string& text() { return out_; }
+
+ private:
+  static constexpr size_t kBufferMax = 64 << 10;
+  static std::string& buffer() {
+    static thread_local std::string bytes;
+    return bytes;
+  }
+
+  std::string& out_ = buffer();
+  size_t length_ = 0;  // Of the last key.
+  bool fresh_ = true;  // No member has been written yet.
+};
+
 }  // namespace
 
 Result<Unstamped> unstamped(json::Value object) {
   json::Value metadata = object["metadata"];
   if (!metadata.is_object()) return Error::invalid("object has no metadata");
-  json::Draft draft(json::Value{});
-  json::Node root = draft.root();
-  root.set("kind", object["kind"]);
-  root.set("apiVersion", object["apiVersion"]);
-  json::Node head = root.set_object("metadata");
-  // What identifies the object comes first, before anything a user may choose freely, so that the
-  // first "resourceVersion" in the bytes is the object's own.
-  for (std::string_view key : {"name", "generateName", "namespace", "uid"}) {
-    head.set(key, metadata[key]);
-  }
-  head.set("resourceVersion", "");
-  for (auto [key, value] : metadata.members()) {
-    if (key != "resourceVersion" && !head[key]) head.set(key, value);
-  }
-  for (auto [key, value] : object.members()) {
-    if (!root[key]) root.set(key, value);
-  }
   Unstamped out;
-  out.json = draft.dump();
-  size_t at = out.json.find("\"resourceVersion\":\"\"");
-  CHECK(at != std::string::npos);
-  out.version_at = at + kVersionMember.size();
+  Places& places = out.places;
+  Writer writer;
+  writer.begin();
+  if (json::Value kind = object["kind"]) places.kind = writer.put("kind", kind);
+  if (json::Value version = object["apiVersion"]) {
+    places.api_version = writer.put("apiVersion", version);
+  }
+  writer.name("metadata");
+  writer.begin();
+  for (std::string_view key : kFirst) {
+    json::Value value = metadata[key];
+    if (!value) continue;
+    Places::Span there = writer.put(key, value);
+    if (key == "name") places.name = there;
+    if (key == "namespace") places.ns = there;
+    if (key == "uid") places.uid = there;
+  }
+  writer.name("resourceVersion");
+  writer.text() += "\"\"";
+  out.version_at = writer.text().size() - 1;
+  for (auto [key, value] : metadata.members()) {
+    if (key == "resourceVersion" || is_first(key)) continue;
+    if (key == "labels") {
+      writer.labels(value, places);
+    } else {
+      writer.put(key, value);
+      if (key == "deletionTimestamp") places.deleting = true;
+    }
+  }
+  writer.end();
+  for (auto [key, value] : object.members()) {
+    if (key != "kind" && key != "apiVersion" && key != "metadata") writer.put(key, value);
+  }
+  writer.end();
+  // With room for the version, and none besides: objects are kept.
+  out.json.reserve(writer.text().size() + kVersionDigits);
+  out.json = writer.text();
   return out;
 }
 
-Result<ObjectPtr> Object::stamp(Unstamped object, Revision revision) {
-  object.json.insert(object.version_at, std::to_string(revision));
-  return parse(std::move(object.json));
+ObjectPtr Object::stamp(Unstamped object, Revision revision) {
+  const std::string digits = std::to_string(revision);
+  object.json.insert(object.version_at, digits);
+  for (auto& [key, value] : object.places.labels) {
+    key.at += static_cast<uint32_t>(digits.size());
+    if (value.size != 0) value.at += static_cast<uint32_t>(digits.size());
+  }
+  std::shared_ptr<Object> stamped(new Object());
+  stamped->json_ = std::move(object.json);
+  stamped->places_ = std::move(object.places);
+  stamped->revision_ = revision;
+  return stamped;
+}
+
+ObjectPtr Object::restamp(const Object& object, Revision revision) {
+  Unstamped again{object.json_, object.json_.find(kVersionMember), object.places_};
+  CHECK(again.version_at != std::string::npos);  // stamp() put it there.
+  again.version_at += kVersionMember.size();
+  const size_t digits = std::to_string(object.revision_).size();
+  again.json.erase(again.version_at, digits);
+  for (auto& [key, value] : again.places.labels) {
+    key.at -= static_cast<uint32_t>(digits);
+    if (value.size != 0) value.at -= static_cast<uint32_t>(digits);
+  }
+  return stamp(std::move(again), revision);
 }
 
 Result<ObjectPtr> Object::parse(std::string json) {
@@ -70,36 +179,34 @@ Result<void> Object::index(json::Value root) {
   if (!metadata.is_object()) return Error::invalid("object has no metadata");
   Locator locator{json_};
   auto locate = [&locator](json::Value value, size_t from) {
-    auto [at, size] = locator.span(value.as_string(), from);
-    return Span{at, size};
+    return locator.span(value.as_string(), from);
   };
   size_t metadata_at = json_.find("\"metadata\":");
-  kind_ = locate(root["kind"], 0);
-  api_version_ = locate(root["apiVersion"], 0);
-  name_ = locate(metadata["name"], metadata_at);
-  ns_ = locate(metadata["namespace"], metadata_at);
-  uid_ = locate(metadata["uid"], metadata_at);
+  places_.kind = locate(root["kind"], 0);
+  places_.api_version = locate(root["apiVersion"], 0);
+  places_.name = locate(metadata["name"], metadata_at);
+  places_.ns = locate(metadata["namespace"], metadata_at);
+  places_.uid = locate(metadata["uid"], metadata_at);
   revision_ = parse_int(metadata["resourceVersion"].as_string()).value_or(0);
-  deleting_ = static_cast<bool>(metadata["deletionTimestamp"]);
+  places_.deleting = static_cast<bool>(metadata["deletionTimestamp"]);
   size_t at = json_.find("\"labels\":", metadata_at);
   for (auto [key, value] : metadata["labels"].members()) {
-    auto [key_at, key_size] = locator.span(key, at);
-    auto [value_at, value_size] = locator.span(value.as_string(), key_at);
-    labels_.emplace_back(Span{key_at, key_size}, Span{value_at, value_size});
+    Places::Span key_span = locator.span(key, at);
+    places_.labels.emplace_back(key_span, locator.span(value.as_string(), key_span.at));
   }
-  labels_.shrink_to_fit();
+  places_.labels.shrink_to_fit();
   return {};
 }
 
 std::vector<Object::Label> Object::labels() const {
   std::vector<Label> out;
-  out.reserve(labels_.size());
-  for (const auto& [key, value] : labels_) out.push_back({view(key), view(value)});
+  out.reserve(places_.labels.size());
+  for (const auto& [key, value] : places_.labels) out.push_back({view(key), view(value)});
   return out;
 }
 
 std::string_view Object::label(std::string_view key) const {
-  for (const auto& [have, value] : labels_) {
+  for (const auto& [have, value] : places_.labels) {
     if (view(have) == key) return view(value);
   }
   return {};

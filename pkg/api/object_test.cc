@@ -7,7 +7,24 @@ namespace {
 
 ObjectPtr stored(std::string_view text, Revision revision) {
   json::Document document = json::Document::parse(text).value();
-  return Object::stamp(unstamped(document.root()).value(), revision).value();
+  return Object::stamp(unstamped(document.root()).value(), revision);
+}
+
+// The same as one that was read from its bytes.
+void expect_sound(const ObjectPtr& object) {
+  ObjectPtr read = Object::parse(object->json()).value();
+  EXPECT_EQ(object->kind(), read->kind());
+  EXPECT_EQ(object->api_version(), read->api_version());
+  EXPECT_EQ(object->name(), read->name());
+  EXPECT_EQ(object->ns(), read->ns());
+  EXPECT_EQ(object->uid(), read->uid());
+  EXPECT_EQ(object->revision(), read->revision());
+  EXPECT_EQ(object->deleting(), read->deleting());
+  ASSERT_EQ(object->labels().size(), read->labels().size());
+  for (size_t i = 0; i < object->labels().size(); ++i) {
+    EXPECT_EQ(object->labels()[i].key, read->labels()[i].key);
+    EXPECT_EQ(object->labels()[i].value, read->labels()[i].value);
+  }
 }
 
 TEST(Object, IsStampedWithItsRevision) {
@@ -55,6 +72,27 @@ TEST(Object, SharesItsDocumentWhileHeld) {
   ObjectPtr object = stored(R"({"metadata":{"name":"n"}})", 5);
   json::Document first = object->document();
   EXPECT_EQ(object->document().root().raw(), first.root().raw());
+}
+
+TEST(Object, IsStampedAgain) {
+  ObjectPtr object = stored(R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"n",
+      "namespace":"a","uid":"u","creationTimestamp":null,"labels":{"a":"b","c":"","d/e":"f"},
+      "annotations":{"labels":"\"labels\":{\"x\":\"y\"}"},"deletionTimestamp":"x"},
+      "spec":{"labels":{"a":"z"}}})",
+                            9);
+  expect_sound(object);
+  for (Revision revision : {Revision(10), Revision(1), Revision(INT64_MAX), Revision(12345)}) {
+    object = Object::restamp(*object, revision);
+    EXPECT_EQ(object->revision(), revision);
+    expect_sound(object);
+    EXPECT_EQ(object->label("d/e"), "f");
+  }
+  for (std::string_view text :
+       {R"({"metadata":{"labels":{}}})", R"({"metadata":{"labels":null,"name":"n"}})",
+        R"({"metadata":{},"spec":1})", R"({"kind":"K","metadata":{"name":"n","labels":{"a":"a"}}})",
+        R"({"metadata":{"labels":{"a":"b"},"uid":"x"},"apiVersion":"v1"})"}) {
+    expect_sound(stored(text, 77));
+  }
 }
 
 TEST(Object, NeedsMetadata) {

@@ -9,6 +9,7 @@
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
+#include "api/word_list.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -23,10 +24,6 @@ constexpr std::string_view kPodFields[] = {
     "spec.restartPolicy",   "spec.schedulerName", "spec.serviceAccountName",
     "status.hostIP",        "status.hostIPs",     "status.phase",
     "status.podIP",         "status.podIPs"};
-
-bool contains(std::span<const std::string_view> list, std::string_view name) {
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
 
 // path['key']: both parts.
 std::optional<std::pair<std::string_view, std::string_view>> subscript(std::string_view text) {

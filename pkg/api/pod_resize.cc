@@ -72,8 +72,7 @@ bool same_containers(json::Value before, json::Value after, const Path& path, Fi
 
 void narrow_to_resize(json::Value before, json::Node after, Time) {
   json::Draft kept(before);
-  json::Draft sent_draft(after);
-  json::Document sent = sent_draft.freeze();
+  json::Document sent = after.freeze();
   json::Node spec = kept.root()["spec"];
   spec.set("resources", sent.root()["spec"]["resources"]);
   for (const char* list : kLists) {

@@ -7,6 +7,7 @@
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/quantity.h"
+#include "api/word_list.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -34,10 +35,6 @@ constexpr std::string_view kStandardResources[] = {"cpu",
                                                    "limits.ephemeral-storage"};
 constexpr std::string_view kContainerResources[] = {"cpu", "memory", "ephemeral-storage"};
 constexpr std::string_view kPodResources[] = {"cpu", "hugepages-", "memory"};
-
-bool contains(std::span<const std::string_view> list, std::string_view name) {
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
 
 // Resources outside of kubernetes.io, named with a domain: counted in whole pieces, never
 // overcommitted.

@@ -7,6 +7,7 @@
 #include "api/names.h"
 #include "api/pod_rules.h"
 #include "api/schema_core_v1.h"
+#include "api/word_list.h"
 #include "base/strings.h"
 
 namespace wherry::api {
@@ -18,10 +19,6 @@ constexpr std::string_view kChangePolicies[] = {"Always", "OnRootMismatch"};
 constexpr std::string_view kGroupPolicies[] = {"Merge", "Strict"};
 constexpr std::string_view kLabelPolicies[] = {"Recursive"};
 constexpr std::string_view kProcMounts[] = {"Default", "Unmasked"};
-
-bool contains(std::span<const std::string_view> list, std::string_view name) {
-  return std::find(list.begin(), list.end(), name) != list.end();
-}
 
 void validate_id(json::Value id, const Path& path, FieldErrors& errors) {
   if (id && (id.as_int() < 0 || id.as_int() > INT32_MAX))

@@ -71,6 +71,16 @@ void budget_from_stored(json::Node budget) {
   }
 }
 
+// In this version the template was a Job to its defaults, of which it got these.
+void beta_cron_job_defaults(json::Node object) {
+  json::Node job = object["spec"]["jobTemplate"]["spec"];
+  if (!job) return;
+  if (!job["completionMode"]) job.set("completionMode", "NonIndexed");
+  for (const char* field : {"manualSelector", "suspend"}) {
+    if (!job[field]) job.set(field, false);
+  }
+}
+
 constexpr RetiredKind kHorizontalPodAutoscalerKind = {
     "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler",
     &kHorizontalPodAutoscalers, kScalerParts};
@@ -100,8 +110,11 @@ constinit const Resource kHorizontalPodAutoscalersV2beta2 = retired(
                                    .version = "v2beta2",
                                    .schema = &schema::autoscaling_v2::kHorizontalPodAutoscaler});
 
-constinit const Resource kCronJobsV1beta1 = retired(
-    kCronJobKind, {.group = "batch", .version = "v1beta1", .schema = &schema::batch_v1::kCronJob});
+constinit const Resource kCronJobsV1beta1 =
+    retired(kCronJobKind, {.group = "batch",
+                           .version = "v1beta1",
+                           .schema = &schema::batch_v1::kCronJob,
+                           .apply_defaults = &beta_cron_job_defaults});
 
 constinit const Resource kPodDisruptionBudgetsV1beta1 =
     retired(kPodDisruptionBudgetKind, {.group = "policy",

@@ -8,7 +8,8 @@
 
 namespace wherry::api {
 
-// The object decoded as its row's kind, as it comes back from there. `resource` is a stored form.
-Result<json::Draft> stored_form(const Resource& resource, json::Value object);
+// The object as it comes back from there: decoded as its row's kind, its fields in their order.
+// What cannot be decoded stays as it is. `resource` is a stored form.
+json::Draft stored_form(const Resource& resource, json::Draft object);
 
 }  // namespace wherry::api

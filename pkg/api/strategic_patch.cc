@@ -19,8 +19,7 @@ constexpr std::string_view kOrderPrefix = "$setElementOrder/";
 using Node = json::Node;
 
 std::string go_text(Node node) {
-  json::Draft copy(node);
-  json::Document document = copy.freeze();
+  json::Document document = node.freeze();
   return api::go_text(document.root());
 }
 

@@ -157,10 +157,6 @@ void put_in_order(const api::Struct* schema, json::Draft& object) {
   if (ordered.ok()) object = std::move(ordered).value();
 }
 
-bool is_services(const Target& target) {
-  return target.resource->plural == "services" && target.resource->group.empty();
-}
-
 bool has_finalizers(json::Value object) { return !object["metadata"]["finalizers"].empty(); }
 
 bool ready_to_go(json::Value before, json::Value after) {

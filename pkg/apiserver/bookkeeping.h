@@ -45,9 +45,6 @@ Result<Revision> version_of(json::Value object);
 // declaration.
 void put_in_order(const api::Struct* schema, json::Draft& object);
 
-// Services hold addresses and ports.
-bool is_services(const Target& target);
-
 bool has_finalizers(json::Value object);
 // Whether nothing but finalizers kept the object: it goes with this update.
 bool ready_to_go(json::Value before, json::Value after);

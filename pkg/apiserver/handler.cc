@@ -36,24 +36,54 @@ std::string deprecation(const Resource& resource) {
 }  // namespace
 
 void Handler::handle(http::Request& request, http::Response& response) {
-  std::string_view given = request.headers.get(kAuditId);
-  std::string audit_id = given.empty() ? random_uuid() : std::string(given);
-  response.headers.set(kAuditId, audit_id);
-  response.headers.set("Cache-Control", "no-cache, private");
+  std::shared_ptr<PendingWrite> before = PendingWrite::take(request);
+  if (before != nullptr && !before->raced()) return finish(request, response, *before);
+  if (before != nullptr) {
+    response.headers = std::move(before->headers);
+    response.headers.remove("Warning");
+  } else {
+    std::string_view given = request.headers.get(kAuditId);
+    response.headers.set(kAuditId, given.empty() ? random_uuid() : std::string(given));
+    response.headers.set("Cache-Control", "no-cache, private");
+  }
   Route route = find_route(request);
+  std::string audit_id(response.headers.get(kAuditId));
   AuditRecord audit(parts_.auditor, request, route, audit_id);
-  Result<void> done = answer(request, response, route, audit);
+  std::shared_ptr<PendingWrite> pending;
+  Result<void> done = answer(request, response, route, audit, before.get(), pending);
+  if (pending != nullptr) {
+    pending->headers = std::move(response.headers);
+    pending->held = response.take_held();
+    pending->route = std::move(route);
+    return;
+  }
   if (response.waits()) {  // It comes again, as the same request.
     request.headers.set(kAuditId, std::move(audit_id));
     return;
   }
-  if (!done.ok()) {
-    write_error(response, done.error(), negotiate_error(request));
-    if (response.status >= 500) {
-      log::warn("{} {}: {}", request.method, request.path, done.error().message());
-    }
-  }
+  if (!done.ok()) write_error(response, done.error(), negotiate_error(request));
   audit.answered(response);
+  conclude(request, response, route, done);
+}
+
+// A write that was handed to the store has come back.
+void Handler::finish(http::Request& request, http::Response& response, PendingWrite& write) {
+  response.headers = std::move(write.headers);
+  response.hold(std::move(write.held));
+  Call call{request, response, write.route, {}};
+  Result<ObjectPtr> object = write.outcome();
+  Result<void> done = object.ok()
+                          ? this->write(call, write.created ? 201 : 200, *object, write.wanted)
+                          : Result<void>(std::move(object).error());
+  if (!done.ok()) write_error(response, done.error(), negotiate_error(request));
+  conclude(request, response, write.route, done);
+}
+
+void Handler::conclude(const http::Request& request, http::Response& response, const Route& route,
+                       const Result<void>& done) {
+  if (!done.ok() && response.status >= 500) {
+    log::warn("{} {}: {}", request.method, request.path, done.error().message());
+  }
   std::string verb = route.is_resource ? to_upper(route.verb) : request.method;
   bool known = route.target.resource != nullptr && !route.unknown;
   metrics_.count(verb, known ? route.plural : std::string(),
@@ -66,7 +96,8 @@ void Handler::render_error(const Error& error, http::Response& response) {
 }
 
 Result<void> Handler::answer(http::Request& request, http::Response& response, const Route& route,
-                             AuditRecord& audit) {
+                             AuditRecord& audit, PendingWrite* before,
+                             std::shared_ptr<PendingWrite>& pending) {
   User caller = TRY(parts_.authenticator.authenticate(request));
   audit.asked_by(caller);
   for (const ExtraPage& page : parts_.extra_pages) {
@@ -77,7 +108,11 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
   User user = TRY(impersonate(parts_.authoriser, std::move(caller), request, route));
   Attributes asked = attributes_of(user, route);
   audit.acts_as(user);
-  if (parts_.flows.admit(request, response, asked) != FlowControl::Verdict::kRun) return {};
+  if (before != nullptr) {
+    response.hold(std::move(before->held));
+  } else if (parts_.flows.admit(request, response, asked) != FlowControl::Verdict::kRun) {
+    return {};
+  }
   std::string reason;
   Result<void> allowed = parts_.authoriser.check(asked, audit.is_audited() ? &reason : nullptr);
   audit.decided(allowed.ok(), std::move(reason));
@@ -102,7 +137,9 @@ Result<void> Handler::answer(http::Request& request, http::Response& response, c
   }
   call.context.user = std::move(user);
   call.context.user_agent = request.headers.get("User-Agent");
+  call.may_wait = before == nullptr && response.may_wait() && !audit.is_audited();
   Result<void> done = answer_resource(call);
+  pending = std::move(call.pending);
   std::set<std::string_view> told;
   for (const std::string& warning : call.context.warnings) {
     if (told.insert(warning).second) response.headers.add("Warning", "299 - " + quote(warning));

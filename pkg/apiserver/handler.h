@@ -14,6 +14,7 @@
 #include "apiserver/forms.h"
 #include "apiserver/machinery.h"
 #include "apiserver/negotiate.h"
+#include "apiserver/pending_write.h"
 #include "apiserver/proxy.h"
 #include "apiserver/routes.h"
 #include "apiserver/status_pages.h"
@@ -51,10 +52,18 @@ class Handler {
     http::Response& response;
     const Route& route;
     Context context;
+    bool may_wait = false;  // Writes may be answered when they come back.
+    std::shared_ptr<PendingWrite> pending = nullptr;
   };
 
+  // `before` is the write that came back and has to be tried again; null at first. `pending` is set
+  // to one that has yet to come back.
   Result<void> answer(http::Request& request, http::Response& response, const Route& route,
-                      AuditRecord& audit);
+                      AuditRecord& audit, PendingWrite* before,
+                      std::shared_ptr<PendingWrite>& pending);
+  void finish(http::Request& request, http::Response& response, PendingWrite& write);
+  void conclude(const http::Request& request, http::Response& response, const Route& route,
+                const Result<void>& done);
   Result<void> answer_path(http::Request& request, http::Response& response, const Route& route);
   Result<void> answer_resource(Call& call);
   Result<void> connect(Call& call);
@@ -69,6 +78,9 @@ class Handler {
   Result<void> remove(Call& call);
   Result<void> remove_collection(Call& call);
 
+  // Runs a verb that writes, and answers it or puts that off.
+  Result<void> store(Call& call, const Wanted& wanted,
+                     const std::function<Result<Written>()>& verb);
   // The answer to a write, with its warnings.
   Result<void> write(Call& call, int status, const ObjectPtr& object, const Wanted& wanted);
   Time now() const { return parts_.machinery.clock().now(); }

@@ -73,6 +73,25 @@ std::string_view body_kind(const Route& route) {
 
 }  // namespace
 
+Result<void> Handler::store(Call& call, const Wanted& wanted,
+                            const std::function<Result<Written>()>& verb) {
+  // What is shown in a form of its own is made from the object that was stored.
+  const api::Subresource* part = call.route.subresource;
+  std::shared_ptr<PendingWrite> pending;
+  if (call.may_wait && (part == nullptr || part->form == nullptr)) {
+    pending = std::make_shared<PendingWrite>(wanted, parts_.machinery.clock().monotonic());
+    call.context.later = [pending](Result<std::vector<ObjectPtr>> done) {
+      pending->settle(std::move(done));
+    };
+  }
+  Written written = TRY(verb());
+  if (!written.pending) return write(call, written.created ? 201 : 200, written.object, wanted);
+  pending->created = written.created;
+  call.pending = pending;
+  call.response.wait_for(std::move(pending));
+  return {};
+}
+
 Result<void> Handler::write(Call& call, int status, const ObjectPtr& object, const Wanted& wanted) {
   const Resource* resource = call.route.target.resource;
   const api::Subresource* part = call.route.subresource;
@@ -141,8 +160,8 @@ Result<void> Handler::create(Call& call) {
         TRY(parts_.machinery.create_subresource(call.context, part, body.root(), options));
     return write(call, 201, object, wanted);
   }
-  Written written = TRY(parts_.machinery.create(call.context, target, body.root(), options));
-  return write(call, 201, written.object, wanted);
+  return store(call, wanted,
+               [&] { return parts_.machinery.create(call.context, target, body.root(), options); });
 }
 
 Result<void> Handler::create_subresource(Call& call) {
@@ -169,8 +188,8 @@ Result<void> Handler::update(Call& call) {
     TRY(parts_.authoriser.check(asked));
     options.may_create = true;
   }
-  Written written = TRY(parts_.machinery.update(call.context, target, body.root(), options));
-  return write(call, written.created ? 201 : 200, written.object, wanted);
+  return store(call, wanted,
+               [&] { return parts_.machinery.update(call.context, target, body.root(), options); });
 }
 
 Result<void> Handler::patch(Call& call) {
@@ -188,9 +207,10 @@ Result<void> Handler::patch(Call& call) {
     errors.forbidden(api::Path("force"), "may not be specified for non-apply patch");
     return errors.to_error("meta.k8s.io", "PatchOptions", "");
   }
-  Written written = TRY(parts_.machinery.patch(call.context, call.route.target, body.type,
-                                               body.document.root(), options));
-  return write(call, written.created ? 201 : 200, written.object, wanted);
+  return store(call, wanted, [&] {
+    return parts_.machinery.patch(call.context, call.route.target, body.type, body.document.root(),
+                                  options);
+  });
 }
 
 Result<void> Handler::remove(Call& call) {

@@ -53,7 +53,7 @@ class Machinery {
   Result<Written> create(Context& context, const Target& target, json::Value body,
                          const WriteOptions& options = {});
   // Many at once, all or nothing, in one transaction: at the start, where each transaction costs.
-  // None is a Service.
+  // Of kinds that are given nothing to hold: no Services.
   struct New {
     Target target;  // With its name.
     json::Draft body;
@@ -106,7 +106,8 @@ class Machinery {
                                const Update& how);
   // `request` is what validating admission is asked; empty: it is not.
   Result<Written> settle(std::optional<AdmissionRequest> request, const Target& target,
-                         const ObjectPtr& live, json::Draft& object, const WriteOptions& options);
+                         const ObjectPtr& live, json::Draft& object, const WriteOptions& options,
+                         store::Store::Done later);
   Result<Written> apply(Context& context, const Target& target, json::Value applied,
                         const WriteOptions& options);
   Result<json::Draft> patched(Context& context, const Target& target, PatchType type,
@@ -134,9 +135,9 @@ class Machinery {
   // resource.
   Result<ObjectPtr> commit(const Target& target, json::Value value, Revision expected);
   // Asks validating admission, and stores `request.after` with what admission adds to it. Asks
-  // again when one of the additions lost a race.
-  Result<ObjectPtr> commit_allowed(const AdmissionRequest& request, const Target& target,
-                                   Revision expected);
+  // again when one of the additions lost a race. Where there are none, `later` may hear of it.
+  Result<Written> commit_allowed(const AdmissionRequest& request, const Target& target,
+                                 Revision expected, store::Store::Done later);
   // `writes` holds the companions; the object itself becomes the first. False: a companion lost a
   // race.
   Result<ObjectPtr> commit_all(const Target& target, json::Value value, Revision expected,
@@ -153,7 +154,7 @@ class Machinery {
   const MachineryOptions options_;
   store::Store& store_;
   const Clock& clock_;
-  ServiceAllocator services_;  // Self-synchronised.
+  ServiceAllocator allocator_;  // Self-synchronised.
   const std::vector<std::unique_ptr<Admission>> admissions_;
 };
 

@@ -53,8 +53,7 @@ struct NormaliseContext {
 void normalise(const void* context, json::Node object) {
   const Resource& resource = *static_cast<const NormaliseContext*>(context)->resource;
   if (resource.schema != nullptr) {
-    json::Draft copy(object);
-    json::Document frozen = copy.freeze();
+    json::Document frozen = object.freeze();
     Result<json::Draft> decoded = api::decode(*resource.schema, frozen.root());
     if (decoded.ok()) object.assign(decoded->root());
   }
@@ -101,7 +100,7 @@ Result<json::Draft> Machinery::decode_body(Context& context, const Target& targe
                               json::type_name(body.type()));
   }
   TRY(check_kind(resource, body));
-  context.sent = has_empties(body) ? json::Draft(body).freeze() : json::Document();
+  context.sent = has_empties(body) ? body : json::Value();
   api::DecodeOptions how{.field_validation = options.field_validation,
                          .kind = resource.kind,
                          .version = resource.version};
@@ -197,6 +196,7 @@ Result<json::Draft> Machinery::patched(Context& context, const Target& target, P
     }
   }
   TRY(fit_to_target(target, object->root()));
+  context.merged = std::move(document);
   return object;
 }
 

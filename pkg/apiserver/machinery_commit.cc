@@ -64,31 +64,38 @@ Result<ObjectPtr> Machinery::commit(const Target& target, json::Value value, Rev
   return commit_all(target, value, expected, {}, raced);
 }
 
-Result<ObjectPtr> Machinery::commit_allowed(const AdmissionRequest& request, const Target& target,
-                                            Revision expected) {
+Result<Written> Machinery::commit_allowed(const AdmissionRequest& request, const Target& target,
+                                          Revision expected, store::Store::Done later) {
   size_t warnings = request.warnings.size();
   for (int attempt = 1;; ++attempt) {
     request.warnings.resize(warnings);
     Companions companions;
     TRY(validate(request, companions));
+    if (later != nullptr && companions.writes.empty()) {
+      std::vector<store::Write> writes;
+      writes.push_back(TRY(write_of(target, request.after, expected)));
+      store_.commit_later(std::move(writes), std::move(later));
+      return Written{.pending = true};
+    }
     bool raced = false;
     Result<ObjectPtr> stored =
         commit_all(target, request.after, expected, std::move(companions.writes), raced);
-    if (!raced || attempt >= kCompanionTries) return stored;
+    if (raced && attempt < kCompanionTries) continue;
+    return Written{TRY(std::move(stored))};
   }
 }
 
 // Writes nothing when nothing changed, and removes what only its finalizers had kept.
 Result<Written> Machinery::settle(std::optional<AdmissionRequest> request, const Target& target,
                                   const ObjectPtr& live, json::Draft& object,
-                                  const WriteOptions& options) {
+                                  const WriteOptions& options, store::Store::Done later) {
   json::Document before = live->document();
   json::Document after = object.freeze();
   bool same = json::equal(before.root(), after.root());
   bool going = ready_to_go(before.root(), after.root());
   if (request) request->after = after.root();
   if (!same && !going && !options.dry_run && request) {
-    return Written{TRY(commit_allowed(*request, target, live->revision())), false};
+    return commit_allowed(*request, target, live->revision(), std::move(later));
   }
   if (request) {
     Companions none;  // Nothing is stored that they could go with.
@@ -98,7 +105,7 @@ Result<Written> Machinery::settle(std::optional<AdmissionRequest> request, const
   if (options.dry_run) return Written{TRY(loose_object(object, live->revision())), false};
   if (!going) return Written{TRY(commit(target, after.root(), live->revision())), false};
   TRY(commit(target, json::Value(), live->revision()));
-  if (is_services(target)) services_.release(before.root());
+  allocator_.release(*target.resource, before.root());
   return Written{TRY(loose_object(object, live->revision())), false};
 }
 

@@ -203,7 +203,7 @@ Result<Deleted> Machinery::gone(const Target& target, const ObjectPtr& live, jso
                                 const DeleteOptions& options) {
   if (options.dry_run) return Deleted{live, true};
   ObjectPtr last = TRY(commit(target, json::Value(), live->revision()));
-  if (is_services(target)) services_.release(before);
+  allocator_.release(*target.resource, before);
   return Deleted{last, true};
 }
 

@@ -29,18 +29,24 @@ template <typename Rules>
 Result<void> judged(const Context& context, json::Value object, Rules rules) {
   Result<void> said = rules(object);
   if (said.ok() || !context.sent) return said;
-  json::Document sent = with_empties(object, context.sent.root());
+  json::Document sent = with_empties(object, context.sent);
   Result<void> shown = rules(sent.root());
   return shown.ok() ? std::move(said) : std::move(shown);
 }
 
-// Fields in their order, and what is not told apart once it is stored.
-json::Draft as_stored(const Resource& resource, json::Draft object) {
-  if (resource.schema == nullptr) return object;
-  json::Document document = object.freeze();
-  Result<json::Draft> stored = api::stored_form(resource, document.root());
-  return stored.ok() ? std::move(stored).value() : json::Draft(document.root());
-}
+// What was sent is looked at while one verb goes on: nothing of it is known to the next.
+class Sent {
+ public:
+  explicit Sent(Context& context) : context_(context) {}
+  Sent(const Sent&) = delete;
+  ~Sent() {
+    context_.sent = {};
+    context_.merged = {};
+  }
+
+ private:
+  Context& context_;
+};
 
 }  // namespace
 
@@ -48,15 +54,16 @@ Machinery::Machinery(store::Store& store, const Clock& clock, MachineryOptions o
     : options_(std::move(options)),
       store_(store),
       clock_(clock),
-      services_(options_.service_cidr, options_.node_port_first, options_.node_port_last),
+      allocator_(options_.service_cidr, options_.node_port_first, options_.node_port_last),
       admissions_(options_.admission ? admissions_of({store, clock, options_.authoriser,
                                                       options_.admission_settings})
                                      : std::vector<std::unique_ptr<Admission>>()) {}
 
-Result<void> Machinery::start() { return services_.load(store_); }
+Result<void> Machinery::start() { return allocator_.load(store_); }
 
 Result<Written> Machinery::create(Context& context, const Target& target, json::Value body,
                                   const WriteOptions& options) {
+  Sent sent(context);
   json::Draft object = TRY(decode_body(context, target, body, options));
   TRY(fit_to_target(target, object.root()));
   // Only the store minds, which a dry run does not reach.
@@ -75,8 +82,9 @@ Result<Written> Machinery::create(Context& context, const Target& target, json::
 Result<void> Machinery::create_all(Context& context, std::span<const New> objects) {
   Companions batch;
   for (const auto& [target, body] : objects) {
-    json::Document sent = body.freeze();
-    json::Draft object = TRY(decode_body(context, target, sent.root(), {}));
+    json::Document whole = body.freeze();
+    Sent sent(context);
+    json::Draft object = TRY(decode_body(context, target, whole.root(), {}));
     TRY(fit_to_target(target, object.root()));
     track(context, target, json::Value(), object.root(), {});
     object = api::to_stored(*target.resource, std::move(object));
@@ -103,12 +111,10 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
   fill_defaults(resource, root);
   api::prepare_create(resource, root, clock_.now());
 
-  ServiceAllocator::Reservation reservation;
-  if (is_services(target)) {
-    reservation = TRY(services_.reserve(json::Value(), root, use_of(options)));
-  }
+  ServiceAllocator::Reservation reservation =
+      TRY(allocator_.reserve(*target.resource, json::Value(), root, use_of(options)));
 
-  object = as_stored(resource, std::move(object));
+  object = api::stored_form(resource, std::move(object));
   root = object.root();
   for (int attempt = 1;; ++attempt) {
     json::Document frozen = object.freeze();
@@ -119,7 +125,7 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
     request.object = json::Node();
     request.after = frozen.root();
     if (batch != nullptr) {
-      CHECK(!is_services(target));
+      CHECK(reservation.holds_nothing());
       TRY(validate(request, *batch));
       batch->writes.push_back(TRY(write_of(place, frozen.root(), 0)));
       return Written{nullptr, true};
@@ -136,10 +142,13 @@ Result<Written> Machinery::insert(Context& context, const Target& target, json::
       }
       return Written{TRY(loose_object(object, 0)), true};
     }
-    Result<ObjectPtr> stored = commit_allowed(request, place, 0);
+    // What is reserved has to be kept afterwards.
+    Result<Written> stored =
+        commit_allowed(request, place, 0, reservation.holds_nothing() ? context.later : nullptr);
     if (stored.ok()) {
       reservation.keep();
-      return Written{std::move(stored).value(), true};
+      stored->created = true;
+      return stored;
     }
     bool again =
         generated && stored.error().is(Code::kAlreadyExists) && attempt < kGenerateNameTries;
@@ -158,6 +167,7 @@ Machinery::Part Machinery::part_of(const Target& target) {
 
 Result<Written> Machinery::update(Context& context, const Target& target, json::Value body,
                                   const WriteOptions& options) {
+  Sent sent(context);
   if (target.subresource == "scale") return update_scale(context, target, body, options);
   json::Draft object = TRY(decode_body(context, target, body, options));
   TRY(fit_to_target(target, object.root()));
@@ -192,6 +202,7 @@ Result<Written> Machinery::update(Context& context, const Target& target, json::
 
 Result<Written> Machinery::patch(Context& context, const Target& target, PatchType type,
                                  json::Value patch, const WriteOptions& options) {
+  Sent sent(context);
   if (target.subresource == "scale") return patch_scale(context, target, type, patch, options);
   if (type == PatchType::kApply) return apply(context, target, patch, options);
   Update how;
@@ -338,11 +349,11 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
                         clock_.now());
   }
   ServiceAllocator::Reservation reservation;
-  if (is_services(target) && how.part == Part::kMain) {
-    reservation = TRY(services_.reserve(before, root, use_of(options)));
+  if (how.part == Part::kMain) {
+    reservation = TRY(allocator_.reserve(*target.resource, before, root, use_of(options)));
   }
 
-  object = as_stored(resource, std::move(object));
+  object = api::stored_form(resource, std::move(object));
   json::Document frozen = object.freeze();
   // Some parts of the status have rules of their own.
   bool own_rules = part != nullptr && part->validate_update != nullptr;
@@ -355,7 +366,8 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
                [&](json::Value after) { return api::validate_update(resource, before, after); }));
     if (resource.warns_of_updates) warn(context, resource, frozen.root());
   }
-  Written written = TRY(settle(request, target, live, object, options));
+  Written written = TRY(settle(request, target, live, object, options,
+                               reservation.holds_nothing() ? context.later : nullptr));
   if (!options.dry_run) reservation.keep();
   return written;
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/thread.h"
+#include "base/wait_scope.h"
 #include "json/json.h"
 #include "pki/jwk.h"
 
@@ -65,6 +66,7 @@ std::vector<pki::Key> OidcKeys::candidates(std::string_view id) {
   changed_.notify_all();
   uint64_t before = fetches_;
   ++waiting_;
+  WaitScope wait;
   changed_.wait_for(mutex_, kPatience,
                     [&]() NO_THREAD_SAFETY_ANALYSIS { return fetches_ != before; });
   --waiting_;

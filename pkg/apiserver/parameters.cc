@@ -278,8 +278,11 @@ Result<json::Document> read_body(const http::Request& request, const api::Struct
   if (media == MediaType::kProtobuf) return read_protobuf(request, schema, kind);
   if (media == MediaType::kYaml) {
     Result<json::Document> parsed = json::parse_yaml(request.body, &repeated);
-    bool fits = parsed.ok() && (parsed->root().is_object() || parsed->root().is_null());
-    if (fits) return parsed;
+    if (parsed.ok() && parsed->root().is_null()) return json::Draft().freeze();
+    if (parsed.ok() && parsed->root().is_object()) {
+      TRY(check_type_fields(parsed->root(), kind, request.body));
+      return parsed;
+    }
     if (parsed.ok()) return unrecognised(kind, no_object(parsed->root()), request.body);
     return Error::bad_request("the object provided is unrecognized (must be of type {}): {} ({})",
                               kind, parsed.error().message(), summary(request.body));

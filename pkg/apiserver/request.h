@@ -14,6 +14,7 @@
 #include "api/resource.h"
 #include "api/selector.h"
 #include "base/result.h"
+#include "store/store.h"
 
 namespace wherry::apiserver {
 
@@ -56,7 +57,14 @@ struct Context {
   std::string user_agent;             // Names the field manager when the request does not.
   std::vector<std::string> warnings;  // Sent back as Warning headers.
   AuditNotes* notes = nullptr;        // Null: the request is not audited.
-  json::Document sent = {};  // The object as it was sent, when that holds empty lists or maps.
+  // While a verb goes on: the object as it was sent, when that holds empty lists or maps; and what
+  // a patch made, where that is the object that was sent.
+  json::Value sent = {};
+  json::Document merged = {};
+  // Set by who can come back for it: a write that needs nothing more than the store may be handed
+  // over with this and end at once (Written::pending). An outcome that is a race leaves nothing
+  // behind: the caller begins anew, without this.
+  store::Store::Done later = nullptr;
 };
 
 // The object, or with an empty name the collection, that a request is about.
@@ -120,6 +128,7 @@ struct DeleteOptions {
 struct Written {
   ObjectPtr object;
   bool created = false;
+  bool pending = false;  // The object is what Context::later will hear of.
 };
 
 struct Deleted {

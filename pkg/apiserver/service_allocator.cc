@@ -192,7 +192,7 @@ void ServiceAllocator::Reservation::keep() {
 }
 
 ServiceAllocator::ServiceAllocator(std::string_view cidr, uint16_t port_first, uint16_t port_last)
-    : cidr_(cidr), port_first_(port_first), port_last_(port_last) {
+    : row_(api::resource("services")), cidr_(cidr), port_first_(port_first), port_last_(port_last) {
   auto parts = split_once(cidr, "/");
   CHECK(parts.has_value());
   std::optional<uint32_t> address = parse_address(parts->first);
@@ -217,7 +217,7 @@ ServiceAllocator::Wants ServiceAllocator::holdings(json::Value service) {
 }
 
 Result<void> ServiceAllocator::load(const store::Store& store) {
-  store::SnapshotPtr services = store.snapshot("services");
+  store::SnapshotPtr services = store.snapshot(row_.group_resource());
   MutexLock lock(mutex_);
   services->scan("", "", "", [this](const api::ObjectPtr& object) NO_THREAD_SAFETY_ANALYSIS {
     json::Document document = object->document();
@@ -229,8 +229,9 @@ Result<void> ServiceAllocator::load(const store::Store& store) {
   return {};
 }
 
-void ServiceAllocator::release(json::Value service) {
-  Wants wants = holdings(service);
+void ServiceAllocator::release(const api::Resource& row, json::Value object) {
+  if (!serves(row)) return;
+  Wants wants = holdings(object);
   MutexLock lock(mutex_);
   for (uint32_t address : wants.addresses) addresses_.erase(address);
   for (uint32_t port : wants.ports) ports_.erase(port);
@@ -380,8 +381,10 @@ Result<void> ServiceAllocator::reserve_ports(json::Value before, json::Node afte
   return {};
 }
 
-Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(json::Value before,
+Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(const api::Resource& row,
+                                                                json::Value before,
                                                                 json::Node after, Use use) {
+  if (!serves(row)) return Reservation();
   Reservation reservation(this);
   json::Node spec = after["spec"];
   if (!spec) return Reservation();
@@ -402,8 +405,7 @@ Result<ServiceAllocator::Reservation> ServiceAllocator::reserve(json::Value befo
   }
   if (use == Use::kTrial) return Reservation();  // `reservation` gives back what it took.
   Wants had = holdings(before);
-  json::Draft copy(after);
-  json::Document now = copy.freeze();
+  json::Document now = after.freeze();
   Wants has = holdings(now.root());
   for (uint32_t address : had.addresses) {
     if (std::find(has.addresses.begin(), has.addresses.end(), address) == has.addresses.end()) {

@@ -1,6 +1,7 @@
 #pragma once
 // ServiceAllocator: hands out ClusterIPs from the Service range and node ports. What is taken is
-// known from the Services in the store, read once at start, and kept here afterwards.
+// known from the Services in the store, read once at start, and kept here afterwards. The verbs ask
+// it about objects of every kind; those that are no Services hold nothing.
 //
 // Any thread. A Reservation gives back what it took unless keep() is called.
 
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/resource.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "json/json.h"
@@ -29,6 +31,7 @@ class ServiceAllocator {
 
     // The write is durable: what was taken stays taken, and what the old object had is free again.
     void keep();
+    bool holds_nothing() const { return owner_ == nullptr; }
 
    private:
     friend class ServiceAllocator;
@@ -52,9 +55,10 @@ class ServiceAllocator {
   // Fills clusterIP, clusterIPs, ipFamilies and nodePort of `after` where they are wanted and
   // missing. kInvalid, as upstream words it, for what is taken or out of range. `before` is absent
   // on create.
-  Result<Reservation> reserve(json::Value before, json::Node after, Use use) EXCLUDES(mutex_);
-  // A deleted Service's.
-  void release(json::Value service) EXCLUDES(mutex_);
+  Result<Reservation> reserve(const api::Resource& row, json::Value before, json::Node after,
+                              Use use) EXCLUDES(mutex_);
+  // A deleted object's.
+  void release(const api::Resource& row, json::Value object) EXCLUDES(mutex_);
 
  private:
   struct Wants {
@@ -62,6 +66,7 @@ class ServiceAllocator {
     std::vector<uint32_t> ports;
   };
   static Wants holdings(json::Value service);
+  bool serves(const api::Resource& row) const { return &row == &row_; }
   Result<uint32_t> next_address() REQUIRES(mutex_);
   Result<uint32_t> next_port(const std::set<uint32_t>& also_taken) REQUIRES(mutex_);
 
@@ -73,6 +78,7 @@ class ServiceAllocator {
   Result<void> reserve_ports(json::Value before, json::Node after, Use use,
                              Reservation& reservation) REQUIRES(mutex_);
 
+  const api::Resource& row_;
   std::string cidr_;
   uint32_t first_ = 0;  // Of the range, host byte order; the network address itself.
   uint32_t count_ = 0;

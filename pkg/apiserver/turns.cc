@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/wait_scope.h"
+
 namespace wherry::apiserver {
 namespace {
 
@@ -27,6 +29,7 @@ Result<std::shared_ptr<void>> Turns::take(const std::string& key) {
     if (!free) {
       Waiter me;
       queue->second.push_back(&me);
+      WaitScope wait;
       me.called.wait_for(mutex_, kWaitMax, [&me] { return me.has_turn; });
       if (!me.has_turn) {
         std::erase(held_.at(key), &me);

@@ -76,7 +76,7 @@ ObjectPtr FakeCluster::store(const Resource& resource, json::Draft object) {
   if (!metadata["creationTimestamp"]) metadata.set("creationTimestamp", format_time(clock_.now()));
   ++revision_;
   json::Document frozen = object.freeze();
-  ObjectPtr made = api::Object::stamp(api::unstamped(frozen.root()).value(), revision_).value();
+  ObjectPtr made = api::Object::stamp(api::unstamped(frozen.root()).value(), revision_);
   Objects& objects = objects_[resource.group_resource()];
   ObjectPtr& slot = objects[{std::string(made->ns()), std::string(made->name())}];
   ObjectPtr before = slot;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/mutex.h"
+#include "base/wait_scope.h"
 #include "http/curl_handle.h"
 #include "http/transfer.h"
 
@@ -33,6 +34,7 @@ class Client::Impl {
     CURL* easy = handle->easy();
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeout.count()));
+    WaitScope wait;
     if (CURLcode code = curl_easy_perform(easy); code != CURLE_OK) {
       ClientRequest shown;
       shown.method = "connect";
@@ -71,6 +73,7 @@ Result<ClientResponse> Client::Impl::perform(CurlHandle& handle, const ClientReq
   Transfer transfer;
   transfer.write = write;
   TRY(set_up_transfer(handle, options_, request, transfer));
+  WaitScope wait;
   CURLcode code = handle.run(stop, request.idle_timeout, transfer.last_byte);
   if (stop.stop_requested() && code != CURLE_OK) {
     return Error::unavailable("{} {}: stopped", request.method, request.url);

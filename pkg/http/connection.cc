@@ -13,6 +13,7 @@
 #include <cerrno>
 
 #include "base/check.h"
+#include "base/wait_scope.h"
 #include "http/turn.h"
 
 namespace wherry::http {
@@ -160,6 +161,7 @@ bool write_fully(Connection& connection, std::string_view bytes,
     pollfd waiting{connection.fd(),
                    static_cast<short>(connection.wanted_events() == EPOLLOUT ? POLLOUT : POLLIN),
                    0};
+    WaitScope wait;
     int ready = poll(&waiting, 1, static_cast<int>(patience.count()));
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0 || (waiting.revents & (POLLERR | POLLNVAL)) != 0) return false;

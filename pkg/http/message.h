@@ -153,6 +153,8 @@ class Response {
 
   // Nothing is answered yet: the request waits for its turn, see turn.h.
   void wait_for(std::shared_ptr<Turn> turn);
+  // Whether there is a server that it could come back from.
+  bool may_wait() const { return hub_owner_ != nullptr; }
   // Lets go of `what` when the answer has been sent, or the client makes us wait for it.
   void hold(std::shared_ptr<const void> what) { held_ = std::move(what); }
   // Lets go of `what` when the watch or stream that this answer is has ended; at once when it is

@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kTimerMark = uint64_t{1} << 63;
 constexpr uint64_t kStopMark = uint64_t{1} << 62;
 constexpr uint64_t kListenerMark = uint64_t{1} << 61;
+constexpr uint64_t kReadyMark = uint64_t{1} << 60;
 constexpr std::chrono::seconds kReapInterval{1};
 
 Result<void> add(int epoll, int fd, uint32_t events, uint64_t data) {
@@ -29,7 +30,7 @@ Result<void> add(int epoll, int fd, uint32_t events, uint64_t data) {
 }  // namespace
 
 Parking::~Parking() {
-  for (int fd : {epoll_, timer_, stop_event_}) {
+  for (int fd : {epoll_, timer_, stop_event_, ready_event_}) {
     if (fd >= 0) close(fd);
   }
 }
@@ -38,8 +39,12 @@ Result<void> Parking::start() {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   timer_ = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   stop_event_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (epoll_ < 0 || timer_ < 0 || stop_event_ < 0) return Error::from_errno(errno, "epoll");
+  ready_event_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (epoll_ < 0 || timer_ < 0 || stop_event_ < 0 || ready_event_ < 0) {
+    return Error::from_errno(errno, "epoll");
+  }
   TRY(add(epoll_, timer_, EPOLLIN | EPOLLET, kTimerMark));
+  TRY(add(epoll_, ready_event_, EPOLLIN | EPOLLET, kReadyMark));
   return add(epoll_, stop_event_, EPOLLIN, kStopMark);
 }
 
@@ -71,18 +76,34 @@ uint64_t Parking::park(std::unique_ptr<Connection> connection) {
   return id;
 }
 
+uint64_t Parking::keep(std::unique_ptr<Connection> connection) {
+  MutexLock lock(mutex_);
+  if (stopping_) return 0;
+  if (connection->id == 0) connection->id = next_id_++;
+  uint64_t id = connection->id;
+  if (connection->deadline < armed_) arm(connection->deadline);
+  parked_.emplace(id, std::move(connection));
+  return id;
+}
+
 void Parking::wake(uint64_t id) {
   MutexLock lock(mutex_);
   auto found = parked_.find(id);
-  if (found != parked_.end()) bring(*found->second);
+  if (found == parked_.end()) return;
+  bring(std::move(found->second));
+  parked_.erase(found);
 }
 
-// All earlier answers have been sent, so that there is room for output, and epoll says so at once.
-void Parking::bring(Connection& connection) {
-  epoll_event event{};
-  event.events = EPOLLOUT | EPOLLONESHOT;
-  event.data.u64 = connection.id;
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, connection.fd(), &event);
+void Parking::bring(std::unique_ptr<Connection> connection) {
+  ready_.push_back(std::move(connection));
+  signal_ready();
+}
+
+// Workers that are busy look before they listen.
+void Parking::signal_ready() {
+  if (signalled_ || listening_ == 0) return;
+  signalled_ = true;
+  eventfd_write(ready_event_, 1);
 }
 
 void Parking::forget(const Connection& connection) {
@@ -109,9 +130,8 @@ void Parking::reap() {
   MonotonicTime next = MonotonicTime::max();
   for (auto at = parked_.begin(); at != parked_.end();) {
     if (at->second->deadline <= now && at->second->waiting != nullptr) {
-      at->second->deadline = MonotonicTime::max();
-      bring(*at->second);
-      ++at;
+      bring(std::move(at->second));
+      at = parked_.erase(at);
     } else if (at->second->deadline <= now) {
       late.push_back(std::move(at->second));
       at = parked_.erase(at);
@@ -138,25 +158,40 @@ bool Parking::evict_idle() {
 }
 
 Parking::Event Parking::wait() {
+  {
+    MutexLock lock(mutex_);
+    if (!ready_.empty()) return take_ready();
+    ++listening_;
+  }
   epoll_event event{};
   int count = epoll_wait(epoll_, &event, 1, -1);
-  if (count != 1) return {};
-  uint64_t data = event.data.u64;
+  uint64_t data = count == 1 ? event.data.u64 : kReadyMark;
+  MutexLock lock(mutex_);
+  --listening_;
+  if (data == kReadyMark) {
+    if (count == 1) signalled_ = false;
+    return ready_.empty() ? Event{} : take_ready();
+  }
   if (data == kTimerMark) {
     uint64_t ignored = 0;
     (void)!read(timer_, &ignored, sizeof(ignored));
-    reap();
-    return {};
+    return {Event::Kind::kDeadline};
   }
   if (data == kStopMark) return {Event::Kind::kStop};
   if ((data & kListenerMark) != 0) {
     return {Event::Kind::kAccept, nullptr, static_cast<int>(data & ~kListenerMark)};
   }
-  MutexLock lock(mutex_);
   auto found = parked_.find(data);
-  if (found == parked_.end()) return {};  // Closed while the event was under way.
+  if (found == parked_.end()) return {};  // Closed or woken while the event was under way.
   Event taken{Event::Kind::kConnection, std::move(found->second)};
   parked_.erase(found);
+  return taken;
+}
+
+Parking::Event Parking::take_ready() {
+  Event taken{Event::Kind::kConnection, std::move(ready_.front())};
+  ready_.pop_front();
+  if (!ready_.empty()) signal_ready();
   return taken;
 }
 
@@ -166,6 +201,7 @@ std::vector<std::unique_ptr<Connection>> Parking::stop() {
     MutexLock lock(mutex_);
     stopping_ = true;
     all.swap(parked_);
+    ready_.clear();
     eventfd_write(stop_event_, 1);
   }
   std::vector<std::unique_ptr<Connection>> unfinished;
@@ -177,7 +213,7 @@ std::vector<std::unique_ptr<Connection>> Parking::stop() {
 
 size_t Parking::count() {
   MutexLock lock(mutex_);
-  return parked_.size();
+  return parked_.size() + ready_.size();
 }
 
 }  // namespace wherry::http

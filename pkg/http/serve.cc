@@ -3,6 +3,8 @@
 
 #include <sys/epoll.h>
 
+#include <semaphore>
+
 #include "base/log.h"
 #include "http/responder.h"
 #include "http/server_impl.h"
@@ -178,6 +180,7 @@ void Server::Impl::refuse(ConnectionPtr connection, const Error& error) {
 bool Server::Impl::take_turn(ConnectionPtr& connection, Worker& worker) {
   Turn& turn = *connection->waiting->turn;
   turn.disarm();
+  if (turn.brief()) one_brief_less();
   connection->want(EPOLLIN);
   if (!turn.granted() && std::chrono::steady_clock::now() < turn.deadline()) {
     connection.reset();
@@ -188,15 +191,38 @@ bool Server::Impl::take_turn(ConnectionPtr& connection, Worker& worker) {
 }
 
 void Server::Impl::answer_later(ConnectionPtr& connection, std::unique_ptr<Request> request,
-                                std::shared_ptr<Turn> turn) {
-  if (stopping_) return connection.reset();
+                                std::shared_ptr<Turn> turn, Worker& worker) {
   request->turn = turn;
+  if (turn->brief()) {
+    briefs_.fetch_add(1);
+    if (stopping_) {  // Nobody may be there to come back to.
+      std::binary_semaphore granted{0};
+      turn->arm([&granted] { granted.release(); });
+      granted.acquire();
+      turn->disarm();
+      one_brief_less();
+      return answer(connection, std::move(request), worker);
+    }
+  } else if (stopping_) {
+    return connection.reset();
+  }
   connection->waiting = std::move(request);
   connection->phase = Phase::kWaiting;
   connection->deadline = turn->deadline();
-  connection->want(EPOLLRDHUP);
-  uint64_t id = parking_.park(std::move(connection));
+  uint64_t id = 0;
+  if (turn->brief()) {
+    id = parking_.keep(std::move(connection));
+  } else {
+    connection->want(EPOLLRDHUP);
+    id = parking_.park(std::move(connection));
+  }
   turn->arm([this, id] { parking_.wake(id); });
+}
+
+void Server::Impl::one_brief_less() {
+  if (briefs_.fetch_sub(1) != 1 || !stopping_) return;
+  MutexLock lock(mutex_);
+  workers_changed_.notify_all();
 }
 
 void Server::Impl::answer(ConnectionPtr& connection, std::unique_ptr<Request> request,
@@ -215,7 +241,8 @@ void Server::Impl::answer(ConnectionPtr& connection, std::unique_ptr<Request> re
     if (response.producer() != nullptr)
       return answer_chunked(connection, *request, response, keep_alive);
   }
-  if (response.waits()) return answer_later(connection, std::move(request), response.take_turn());
+  if (response.waits())
+    return answer_later(connection, std::move(request), response.take_turn(), worker);
   if (response.is_hijacked()) return answer_hub(connection, *request, response, hub, keep_alive);
   if (response.is_streamed()) return answer_stream(connection, *request, response);
   answer_body(connection, *request, response, keep_alive);

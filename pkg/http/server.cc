@@ -14,6 +14,15 @@
 
 namespace wherry::http {
 
+namespace {
+
+// Two at least, so that one that waits for something nobody foresaw does not keep the rest waiting.
+unsigned crew_size(unsigned workers_max) {
+  return std::min(std::max(std::thread::hardware_concurrency(), 2U), workers_max);
+}
+
+}  // namespace
+
 Server::Server(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Server::~Server() = default;
 Result<void> Server::start() { return impl_->start(); }
@@ -27,6 +36,7 @@ Result<void> Server::set_credentials(std::shared_ptr<const TlsCredentials> tls) 
 Server::Impl::Impl(Options options)
     : options_(std::move(options)),
       limits_{options_.head_bytes_max, options_.body_bytes_max},
+      crew_(crew_size(options_.workers_max), [this](bool up) { return add_worker(up); }),
       streams_(options_.streams_max) {
   CHECK(options_.handler != nullptr);
   CHECK(options_.workers_max >= 2);
@@ -65,35 +75,34 @@ Result<void> Server::Impl::start() {
   for (const auto& hub : hubs_) TRY(hub->start());
   started_ = true;
   for (int fd : listeners_) TRY(parking_.add_listener(fd));
-  add_worker();
-  add_worker();
+  crew_.begin();
   return {};
 }
 
-void Server::Impl::add_worker() {
+bool Server::Impl::add_worker(bool up) {
   MutexLock lock(mutex_);
-  if (stopping_ || workers_.size() >= options_.workers_max) return;
+  if (stopping_ || workers_.size() >= options_.workers_max) return false;
   Worker& worker = workers_.emplace_back();
   ++running_workers_;
-  // Counted as idle at once, or a burst of events would start one thread each.
-  idle_workers_.fetch_add(1);
-  worker.thread =
-      start_thread("http-worker", [this, &worker](const std::stop_token&) { work(worker); });
+  worker.thread = start_thread("http-worker",
+                               [this, &worker, up](const std::stop_token&) { work(worker, up); });
+  return true;
 }
 
-void Server::Impl::work(Worker& worker) {
-  for (;;) {
+void Server::Impl::work(Worker& worker, bool up) {
+  WaitScope::lender = &crew_;
+  crew_.start(up);
+  while (crew_.listen()) {
     Parking::Event event = parking_.wait();
+    crew_.took();
     if (event.kind == Parking::Event::Kind::kStop) break;
-    if (event.kind == Parking::Event::Kind::kNone) continue;
-    // One always stays behind to wait, as long as the limit allows.
-    if (idle_workers_.fetch_sub(1) == 1) add_worker();
-    if (event.kind == Parking::Event::Kind::kAccept) {
+    if (event.kind == Parking::Event::Kind::kDeadline) {
+      parking_.reap();
+    } else if (event.kind == Parking::Event::Kind::kAccept) {
       accept_from(event.listener);
-    } else {
+    } else if (event.kind == Parking::Event::Kind::kConnection) {
       serve(std::move(event.connection), worker);
     }
-    idle_workers_.fetch_add(1);
   }
   MutexLock lock(mutex_);
   --running_workers_;
@@ -135,7 +144,12 @@ void Server::Impl::admit(int fd) {
 
 void Server::Impl::stop(std::chrono::milliseconds grace) {
   if (!started_ || stopping_.exchange(true)) return;
+  {
+    MutexLock lock(mutex_);
+    workers_changed_.wait_for(mutex_, grace, [this] { return briefs_ == 0; });
+  }
   std::vector<ConnectionPtr> unfinished = parking_.stop();
+  crew_.stop();
   for (int fd : listeners_) shutdown(fd, SHUT_RDWR);
   std::list<Worker> workers;
   {

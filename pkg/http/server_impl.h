@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "http/crew.h"
 #include "http/hub_thread.h"
 #include "http/parking.h"
 #include "http/server.h"
@@ -41,8 +42,8 @@ class Server::Impl {
   class Serving;
   using ConnectionPtr = std::unique_ptr<Connection>;
 
-  void add_worker() EXCLUDES(mutex_);
-  void work(Worker& worker);
+  bool add_worker(bool up) EXCLUDES(mutex_);
+  void work(Worker& worker, bool up);
   void accept_from(int listener);
   void admit(int fd);
 
@@ -56,7 +57,8 @@ class Server::Impl {
   bool take_turn(ConnectionPtr& connection, Worker& worker);
   void answer(ConnectionPtr& connection, std::unique_ptr<Request> request, Worker& worker);
   void answer_later(ConnectionPtr& connection, std::unique_ptr<Request> request,
-                    std::shared_ptr<Turn> turn);
+                    std::shared_ptr<Turn> turn, Worker& worker);
+  void one_brief_less() EXCLUDES(mutex_);
   void answer_body(ConnectionPtr& connection, const Request& request, Response& response,
                    bool keep_alive);
   void answer_chunked(ConnectionPtr& connection, const Request& request, Response& response,
@@ -74,18 +76,19 @@ class Server::Impl {
   uint16_t port_ = 0;
 
   std::atomic<bool> stopping_{false};
-  std::atomic<unsigned> idle_workers_{0};
   std::atomic<size_t> connections_{0};
+  std::atomic<size_t> briefs_{0};  // Brief turns that have not come.
   std::atomic<uint64_t> requests_{0};
   bool started_ = false;
 
   Parking parking_;
+  Crew crew_;
   StreamPool streams_;
   std::vector<std::unique_ptr<Hub>> hubs_;
   std::atomic<unsigned> next_hub_{0};
 
   Mutex mutex_;
-  CondVar workers_changed_;
+  CondVar workers_changed_;  // And briefs_, while stopping.
   std::shared_ptr<const TlsContext> tls_ GUARDED_BY(mutex_);
   std::list<Worker> workers_ GUARDED_BY(mutex_);
   unsigned running_workers_ GUARDED_BY(mutex_) = 0;

@@ -5,6 +5,9 @@
 // the deadline, after which granted() is still false. When the client leaves meanwhile, the
 // connection lets go of the turn, and the handler hears no more of it.
 //
+// A brief turn comes soon whatever the client does: the write of a request that is on its way to
+// the disk. The server does not look whether the client stays, and ends only when it has come.
+//
 // Threads: grant() and granted() any; the rest is the server's. A turn may be granted before the
 // server has parked the connection; nothing is lost.
 
@@ -18,7 +21,9 @@ namespace wherry::http {
 
 class Turn {
  public:
-  explicit Turn(MonotonicTime deadline) : deadline_(deadline) {}
+  enum class Length { kLong, kBrief };
+  explicit Turn(MonotonicTime deadline, Length length = Length::kLong)
+      : deadline_(deadline), brief_(length == Length::kBrief) {}
   virtual ~Turn() = default;
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
@@ -35,6 +40,7 @@ class Turn {
 
   // ---- For the server.
   MonotonicTime deadline() const { return deadline_; }
+  bool brief() const { return brief_; }
   // `wake` is called under the turn's lock, at once when granted already.
   void arm(std::function<void()> wake) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
@@ -49,6 +55,7 @@ class Turn {
 
  private:
   const MonotonicTime deadline_;
+  const bool brief_;
   mutable Mutex mutex_;
   bool granted_ GUARDED_BY(mutex_) = false;
   std::function<void()> wake_ GUARDED_BY(mutex_);

@@ -1,6 +1,7 @@
 #include "http/turn.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <atomic>
 #include <thread>
@@ -119,6 +120,58 @@ TEST(Turn, IsLetGoOfWhenTheClientLeavesAndAtTheStop) {
   server.reset();
   if (turn != nullptr) turn->grant();  // A turn may outlive the server.
   EXPECT_EQ(client.read_all(), "");
+}
+
+// Requests wait for a brief turn, and are told how it was.
+TEST(Turn, ABriefOneComesEvenWhenTheClientHasGoneOrTheServerStops) {
+  Mutex mutex;
+  std::vector<std::shared_ptr<Turn>> turns;
+  std::atomic<int> came{0};
+  Server::Options options;
+  options.handler = [&](Request& request, Response& response) {
+    if (request.turn == nullptr) {
+      auto turn = std::make_shared<Turn>(std::chrono::steady_clock::now() + std::chrono::hours(1),
+                                         Turn::Length::kBrief);
+      response.wait_for(turn);
+      MutexLock lock(mutex);
+      turns.push_back(std::move(turn));
+      return;
+    }
+    ++came;
+    response.set_body("text/plain", request.turn->granted() ? "it came" : "it did not");
+  };
+  auto taken = [&](size_t count) {
+    return eventually([&] {
+      MutexLock lock(mutex);
+      return turns.size() == count;
+    });
+  };
+  auto server = start_server(std::move(options));
+  {
+    RawClient gone(server->port());
+    gone.send(kWait);
+    ASSERT_TRUE(taken(1));
+  }
+  RawClient client(server->port());
+  client.send(kWait);
+  ASSERT_TRUE(taken(2));
+  {
+    MutexLock lock(mutex);
+    for (const auto& turn : turns) turn->grant();
+  }
+  EXPECT_NE(client.read_until("it came").find("200 OK"), std::string::npos);
+  EXPECT_TRUE(eventually([&] { return came == 2; }));
+
+  client.send(kWait);
+  ASSERT_TRUE(taken(3));
+  std::jthread later([&] {
+    poll(nullptr, 0, 20);  // By then stop() waits; if not, it comes out the same.
+    MutexLock lock(mutex);
+    turns.back()->grant();
+  });
+  server->stop(std::chrono::seconds(60));
+  EXPECT_EQ(came, 3);
+  EXPECT_NE(client.read_all().find("it came"), std::string::npos);
 }
 
 TEST(Turn, WhatAResponseHoldsIsLetGoOfWhenTheClientDoesNotTakeMore) {

@@ -1,8 +1,8 @@
-#include <yyjson.h>
-
-#include <cstdlib>
+#include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "json/blocks.h"
 #include "json/json.h"
 
 namespace wherry::json {
@@ -11,10 +11,10 @@ namespace {
 std::string write(yyjson_mut_val* value, yyjson_write_flag flags) {
   if (value == nullptr) return {};
   size_t length = 0;
-  char* text = yyjson_mut_val_write_opts(value, flags, nullptr, &length, nullptr);
+  char* text = yyjson_mut_val_write_opts(value, flags, blocks(), &length, nullptr);
   if (text == nullptr) return {};
   std::string out(text, length);
-  std::free(text);
+  blocks()->free(nullptr, text);
   return out;
 }
 
@@ -77,6 +77,47 @@ std::vector<Node> Node::items() const {
   if (!yyjson_mut_arr_iter_init(raw_, &iter)) return out;
   while (yyjson_mut_val* item = yyjson_mut_arr_iter_next(&iter)) out.emplace_back(doc_, item);
   return out;
+}
+
+bool Node::visit(const std::function<bool(std::string_view, Node)>& see) const {
+  yyjson_mut_obj_iter iter;
+  if (!yyjson_mut_obj_iter_init(raw_, &iter)) return true;
+  while (yyjson_mut_val* key = yyjson_mut_obj_iter_next(&iter)) {
+    std::string_view name(unsafe_yyjson_get_str(key), unsafe_yyjson_get_len(key));
+    if (!see(name, Node(doc_, yyjson_mut_obj_iter_get_val(key)))) return false;
+  }
+  return true;
+}
+
+bool Node::visit_items(const std::function<bool(Node)>& see) const {
+  yyjson_mut_arr_iter iter;
+  if (!yyjson_mut_arr_iter_init(raw_, &iter)) return true;
+  while (yyjson_mut_val* item = yyjson_mut_arr_iter_next(&iter)) {
+    if (!see(Node(doc_, item))) return false;
+  }
+  return true;
+}
+
+bool Node::sort_members(const std::function<size_t(std::string_view)>& rank) const {
+  if (!yyjson_mut_is_obj(raw_)) return false;
+  struct Ranked {
+    size_t rank;
+    yyjson_mut_val* key;
+  };
+  std::vector<Ranked> members;
+  members.reserve(size());
+  yyjson_mut_obj_iter iter;
+  yyjson_mut_obj_iter_init(raw_, &iter);
+  while (yyjson_mut_val* key = yyjson_mut_obj_iter_next(&iter)) {
+    members.push_back({rank({unsafe_yyjson_get_str(key), unsafe_yyjson_get_len(key)}), key});
+  }
+  std::stable_sort(members.begin(), members.end(),
+                   [](const Ranked& a, const Ranked& b) { return a.rank < b.rank; });
+  yyjson_mut_obj_clear(raw_);
+  for (const Ranked& member : members) {
+    yyjson_mut_obj_add(raw_, member.key, yyjson_mut_obj_iter_get_val(member.key));
+  }
+  return true;
 }
 
 std::string Node::dump() const { return write(raw_, YYJSON_WRITE_NOFLAG); }
@@ -256,7 +297,7 @@ bool equal(Node a, Node b) {
 
 void Draft::Deleter::operator()(yyjson_mut_doc* doc) const { yyjson_mut_doc_free(doc); }
 
-Draft::Draft() : doc_(yyjson_mut_doc_new(nullptr)) {
+Draft::Draft() : doc_(yyjson_mut_doc_new(blocks())) {
   CHECK(doc_ != nullptr);
   yyjson_mut_doc_set_root(doc_.get(), yyjson_mut_obj(doc_.get()));
 }
@@ -284,7 +325,10 @@ Node Draft::root() const { return {doc_.get(), yyjson_mut_doc_get_root(doc_.get(
 std::string Draft::dump() const { return write(root().raw(), YYJSON_WRITE_NOFLAG); }
 std::string Draft::dump_pretty() const { return write(root().raw(), YYJSON_WRITE_PRETTY); }
 
-Document Draft::freeze() const { return Document(yyjson_mut_doc_imut_copy(doc_.get(), nullptr)); }
+Document Node::freeze() const {
+  return raw_ == nullptr ? Document() : Document(yyjson_mut_val_imut_copy(raw_, blocks()));
+}
+Document Draft::freeze() const { return Document(yyjson_mut_doc_imut_copy(doc_.get(), blocks())); }
 
 Node Draft::make(Value value) const {
   return {doc_.get(), value ? yyjson_val_mut_copy(doc_.get(), value.raw()) : nullptr};

@@ -10,6 +10,7 @@
 // Threads: Documents and Values may be read by any number of threads; a Draft belongs to one.
 
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -64,8 +65,9 @@ class Value {
 
   std::vector<std::string> strings() const;  // as_string() of each item.
 
-  std::string dump() const;         // Compact.
-  std::string dump_pretty() const;  // Four spaces, as kubectl prints.
+  std::string dump() const;              // Compact.
+  void dump_to(std::string& out) const;  // The same, at the end of `out`.
+  std::string dump_pretty() const;       // Four spaces, as kubectl prints.
 
   yyjson_val* raw() const { return raw_; }
 
@@ -153,6 +155,7 @@ class Document {
 
  private:
   friend class Draft;
+  friend class Node;
   friend class WeakDocument;
   explicit Document(yyjson_doc* doc);
   std::shared_ptr<yyjson_doc> doc_;
@@ -199,7 +202,11 @@ class Node {
   struct Member;
   std::vector<Member> members() const;
   std::vector<Node> items() const;
+  // Without a snapshot, until `see` returns false: then that is returned too. The tree stays.
+  bool visit(const std::function<bool(std::string_view key, Node value)>& see) const;
+  bool visit_items(const std::function<bool(Node item)>& see) const;
   std::string dump() const;
+  Document freeze() const;  // An immutable copy.
 
   // Objects: replaces the member in place, or adds it at the end. No-ops on an absent node.
   void set(std::string_view key, std::string_view value) const;
@@ -246,6 +253,10 @@ class Node {
   Node push_array() const;
   void insert(size_t index, Node value) const;  // Deep copy; index at most size().
   bool remove_at(size_t index) const;
+
+  // Objects: members in the order of their ranks; those of one rank stay as they are to each other.
+  // True when it is an object.
+  bool sort_members(const std::function<size_t(std::string_view key)>& rank) const;
 
   void clear() const;              // Empties an object or array.
   void assign(Value value) const;  // This node becomes a deep copy of `value`, in its place.
@@ -303,5 +314,6 @@ class Draft {
 
 // `text` as a JSON string literal, quotes included.
 std::string quote(std::string_view text);
+void quote_to(std::string& out, std::string_view text);  // The same, at the end of `out`.
 
 }  // namespace wherry::json

@@ -28,6 +28,13 @@ TEST(Value, SaysWhereTextIsBroken) {
   EXPECT_TRUE(result.error().is(Code::kBadRequest));
 }
 
+TEST(Value, NumberThatIsTooLargeIsNamed) {
+  Result<Document> document = Document::parse(R"({"a":[1, -2.5e+999]})");
+  ASSERT_FALSE(document.ok());
+  EXPECT_EQ(document.error().message(),
+            "json: cannot unmarshal number -2.5e+999 into Go value of type float64");
+}
+
 TEST(Draft, SetsReplacesAndRemoves) {
   Draft draft = Draft::parse(R"({"a":1,"b":2})").value();
   Node root = draft.root();

@@ -1,9 +1,8 @@
-#include <yyjson.h>
-
+#include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <optional>
 
+#include "json/blocks.h"
 #include "json/json.h"
 
 namespace wherry::json {
@@ -14,18 +13,19 @@ int64_t saturate(uint64_t value) {
   return value > static_cast<uint64_t>(INT64_MAX) ? INT64_MAX : static_cast<int64_t>(value);
 }
 
-std::string take(char* text, size_t length) {
-  if (text == nullptr) return {};
-  std::string out(text, length);
-  std::free(text);
-  return out;
+void append(std::string& out, yyjson_val* value, yyjson_write_flag flags) {
+  if (value == nullptr) return;
+  size_t length = 0;
+  char* text = yyjson_val_write_opts(value, flags, blocks(), &length, nullptr);
+  if (text == nullptr) return;
+  out.append(text, length);
+  blocks()->free(nullptr, text);
 }
 
 std::string write(yyjson_val* value, yyjson_write_flag flags) {
-  if (value == nullptr) return {};
-  size_t length = 0;
-  char* text = yyjson_val_write_opts(value, flags, nullptr, &length, nullptr);
-  return take(text, length);
+  std::string out;
+  append(out, value, flags);
+  return out;
 }
 
 }  // namespace
@@ -120,6 +120,9 @@ std::vector<std::string> Value::strings() const {
   return out;
 }
 
+void Value::dump_to(std::string& out) const {
+  is_string() ? quote_to(out, as_string()) : append(out, raw_, YYJSON_WRITE_NOFLAG);
+}
 std::string Value::dump() const { return write(raw_, YYJSON_WRITE_NOFLAG); }
 std::string Value::dump_pretty() const { return write(raw_, YYJSON_WRITE_PRETTY); }
 
@@ -171,24 +174,53 @@ std::string without_halves(std::string_view text) {
 Result<Document> Document::parse(std::string_view text) {
   yyjson_read_err error{};
   yyjson_doc* doc = yyjson_read_opts(const_cast<char*>(text.data()), text.size(),
-                                     YYJSON_READ_NOFLAG, nullptr, &error);
+                                     YYJSON_READ_NOFLAG, blocks(), &error);
   std::string whole;
   if (doc == nullptr && error.code == YYJSON_READ_ERROR_INVALID_STRING) {
     whole = without_halves(text);
     if (!whole.empty())
-      doc = yyjson_read_opts(whole.data(), whole.size(), YYJSON_READ_NOFLAG, nullptr, &error);
+      doc = yyjson_read_opts(whole.data(), whole.size(), YYJSON_READ_NOFLAG, blocks(), &error);
   }
-  if (doc == nullptr) return Error::bad_request("{} at byte {}", error.msg, error.pos);
-  return Document(doc);
+  if (doc != nullptr) return Document(doc);
+  if (std::string_view(error.msg).starts_with("number is infinity")) {
+    // Valid JSON, of which Go has this to say.
+    std::string_view number = text.substr(error.pos);
+    return Error::bad_request("json: cannot unmarshal number {} into Go value of type float64",
+                              number.substr(0, number.find_first_not_of("+-.eE0123456789")));
+  }
+  return Error::bad_request("{} at byte {}", error.msg, error.pos);
 }
 
 Value Document::root() const { return Value(yyjson_doc_get_root(doc_.get())); }
 
-std::string quote(std::string_view text) {
+namespace {
+
+// Of the characters that stand in a literal as they are; most texts have no others.
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+  });
+}
+
+}  // namespace
+
+void quote_to(std::string& out, std::string_view text) {
+  if (is_plain(text)) {
+    out += '"';
+    out += text;
+    out += '"';
+    return;
+  }
   yyjson_val value{};
   value.tag = (static_cast<uint64_t>(text.size()) << YYJSON_TAG_BIT) | YYJSON_TYPE_STR;
   value.uni.str = text.data();
-  return write(&value, YYJSON_WRITE_NOFLAG);
+  append(out, &value, YYJSON_WRITE_NOFLAG);
+}
+
+std::string quote(std::string_view text) {
+  std::string out;
+  quote_to(out, text);
+  return out;
 }
 
 }  // namespace wherry::json

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/encoding.h"
 #include "base/strings.h"
+#include "json/yaml_fault.h"
 #include "json/yaml_scalar.h"
+#include "json/yaml_text.h"
 
 namespace wherry::json {
 namespace {
@@ -22,14 +25,16 @@ constexpr size_t kAliasedBytesMax = 16 << 20;
 constexpr std::string_view kMergeKey = "<<";
 constexpr std::string_view kTagPrefix = "tag:yaml.org,2002:";
 
-int line_of(const YAML::Node& node) { return node.Mark().line + 1; }
+size_t line_from_0(const YAML::Node& node) { return size_t(std::max(node.Mark().line, 0)); }
+size_t line_of(const YAML::Node& node) { return line_from_0(node) + 1; }
 
 // One document to JSON text.
 class Converter {
  public:
-  explicit Converter(size_t text_bytes)
-      : nodes_left_(text_bytes + kAliasedNodesMax),
-        bytes_left_(2 * text_bytes + kAliasedBytesMax) {}
+  explicit Converter(const YamlText& text)
+      : text_(text.text),
+        nodes_left_(text_.size() + kAliasedNodesMax),
+        bytes_left_(2 * text_.size() + kAliasedBytesMax) {}
 
   Result<std::string> convert(const YAML::Node& root, std::vector<std::string>* repeated) {
     TRY(value(root, 0));
@@ -66,6 +71,8 @@ class Converter {
     bool first = true;
     for (const YAML::Node& item : node) {
       if (!std::exchange(first, false)) out_ += ',';
+      if (item.IsNull() && at(item) == ',')
+        return yaml_parser_error(line_from_0(item), "did not find expected node content");
       TRY(value(item, depth + 1));
     }
     out_ += ']';
@@ -75,13 +82,17 @@ class Converter {
   Result<void> mapping(const YAML::Node& node, int depth) {
     std::vector<Entry> entries;
     TRY(collect(node, depth, entries));
+    // What becomes of a map in Go on its way to JSON; faults are told in this order.
+    std::vector<const Entry*> sorted;  // A node that is assigned to changes what it stood for.
+    for (const Entry& entry : entries) sorted.push_back(&entry);
+    std::ranges::sort(sorted, {}, &Entry::key);
     out_ += '{';
     bool first = true;
-    for (const Entry& entry : entries) {
+    for (const Entry* entry : sorted) {
       if (!std::exchange(first, false)) out_ += ',';
-      out_ += quote(entry.key);
+      out_ += quote(entry->key);
       out_ += ':';
-      TRY(value(entry.value, depth + 1));
+      TRY(value(entry->value, depth + 1));
     }
     out_ += '}';
     return {};
@@ -91,18 +102,26 @@ class Converter {
   Result<void> collect(const YAML::Node& node, int depth, std::vector<Entry>& entries) {
     if (depth > kDepthMax) return Error::bad_request("yaml: exceeded max depth of {}", kDepthMax);
     std::unordered_set<std::string> seen;
+    std::set<std::pair<ScalarKind, std::string>> typed;
     std::vector<YAML::Node> merges;
     for (const auto& pair : node) {
       if (pair.first.IsScalar() && pair.first.Tag() == "?" && pair.first.Scalar() == kMergeKey) {
         merges.push_back(pair.second);
         continue;
       }
-      std::string key = TRY(key_text(pair.first));
+      TRY(check_colon(node, pair.first, pair.second));
+      Scalar name = TRY(key_scalar(node, pair.first));
+      // A number and a string that reads like it are two keys, of which one remains.
+      const bool twice = !typed.emplace(name.kind, name.text).second;
+      if (twice) {
+        duplicates_.push_back(
+            fmt::format("line {}: key {} already set in map", line_of(pair.first),
+                        name.kind == ScalarKind::kString ? wherry::quote(name.text) : name.text));
+      }
+      std::string& key = name.text;
       if (!seen.insert(key).second) {
-        duplicates_.push_back(fmt::format("line {}: key {} already set in map", line_of(pair.first),
-                                          wherry::quote(key)));
         auto same = [&key](const Entry& entry) { return entry.key == key; };
-        std::find_if(entries.begin(), entries.end(), same)->value = pair.second;
+        std::find_if(entries.begin(), entries.end(), same)->value.reset(pair.second);
         continue;
       }
       entries.push_back({std::move(key), pair.second});
@@ -137,14 +156,35 @@ class Converter {
     return {};
   }
 
-  Result<std::string> key_text(const YAML::Node& key) const {
+  // The character that a node begins with, 0 behind the end.
+  char at(const YAML::Node& node) const {
+    auto pos = static_cast<size_t>(node.Mark().pos);
+    return pos < text_.size() ? text_[pos] : '\0';
+  }
+
+  // yaml-cpp takes a line of a block mapping that is no key: "a: 1\nb\n". Its value then stands
+  // where the key does.
+  Result<void> check_colon(const YAML::Node& map, const YAML::Node& key,
+                           const YAML::Node& value) const {
+    if (map.Style() == YAML::EmitterStyle::Flow || !key.IsScalar() || !value.IsNull() ||
+        key.Mark().is_null() || value.Mark().pos != key.Mark().pos) {
+      return {};
+    }
+    return yaml_missing_colon(text_, static_cast<size_t>(key.Mark().pos));
+  }
+
+  Result<Scalar> key_scalar(const YAML::Node& map, const YAML::Node& key) const {
+    if (key.IsNull() && std::string_view("~nN").find(at(key)) == std::string_view::npos) {
+      return yaml_parser_error(line_from_0(key), map.Style() == YAML::EmitterStyle::Flow
+                                                     ? "did not find expected node content"
+                                                     : "did not find expected key");
+    }
     if (!key.IsScalar())
       return Error::bad_request("yaml: line {}: unsupported map key", line_of(key));
     Scalar resolved = TRY(resolve(key));
-    if (resolved.kind == ScalarKind::kNull || resolved.kind == ScalarKind::kNotFinite) {
+    if (resolved.kind == ScalarKind::kNull)
       return Error::bad_request("yaml: line {}: unsupported map key", line_of(key));
-    }
-    return std::move(resolved.text);
+    return resolved;
   }
 
   // By its tag: "?" a plain scalar, "!" a quoted one, else what the author says.
@@ -160,84 +200,50 @@ class Converter {
                           : type == "null" ? ScalarKind::kNull
                                            : ScalarKind::kNumber;
       if (resolved.kind == wanted) return resolved;
-      return Error::bad_request("yaml: line {}: cannot decode {} as a !!{}", line_of(node),
-                                wherry::quote(text), type);
+      return Error::bad_request("yaml: cannot decode !!str `{}` as a !!{}", text, type);
     }
     if (type == "binary") {
       std::optional<std::string> bytes = base64_decode(text);
       if (!bytes) return Error::bad_request("yaml: !!binary value contains invalid base64 data");
       return Scalar{ScalarKind::kString, std::move(*bytes)};
     }
-    return Scalar{ScalarKind::kString, text};
+    return Scalar{ScalarKind::kString, with_whole_characters(text)};
   }
 
   Result<void> scalar(const YAML::Node& node) {
+    // yaml-cpp takes a quote with nothing at all behind it.
+    if ((at(node) == '"' || at(node) == '\'') && size_t(node.Mark().pos) + 1 == text_.size())
+      return yaml_scanner_error(line_from_0(node), "found unexpected end of stream");
     Scalar resolved = TRY(resolve(node));
     if (resolved.kind == ScalarKind::kNotFinite) {
-      return Error::bad_request("yaml: line {}: {} is not a JSON number", line_of(node),
-                                node.Scalar());
+      return Error::bad_request("json: unsupported value: {}", resolved.text == ".inf"    ? "+Inf"
+                                                               : resolved.text == "-.inf" ? "-Inf"
+                                                                                          : "NaN");
     }
     out_ += resolved.kind == ScalarKind::kString ? quote(resolved.text) : resolved.text;
     return {};
   }
 
+  std::string_view text_;
   size_t nodes_left_;
   const size_t bytes_left_;
   std::string out_;
   std::vector<std::string> duplicates_;
 };
 
-Result<Document> to_document(const YAML::Node& node, size_t text_bytes,
+Result<Document> to_document(const YAML::Node& node, const YamlText& text,
                              std::vector<std::string>* repeated = nullptr) {
-  std::string json = TRY(Converter(text_bytes).convert(node, repeated));
+  std::string json = TRY(Converter(text).convert(node, repeated));
   return Document::parse(json);
-}
-
-// What our parser finds wrong in the words of libyaml, which those of Kubernetes are and clients
-// know. It leaves the first line's number out. Empty: there are no such words.
-std::string in_known_words(const YAML::Exception& exception, std::string_view text) {
-  const int line = exception.mark.line;
-  auto scanner = [line](std::string_view what) {
-    return line == 0 ? std::string(what) : fmt::format("line {}: {}", line + 1, what);
-  };
-  const std::string& message = exception.msg;
-  std::string_view rest = text.substr(std::min(text.size(), size_t(exception.mark.pos)));
-  // The end of the text counts as one more line.
-  const auto lines = std::count(text.begin(), text.end(), '\n') + (text.ends_with('\n') ? 0 : 1);
-  auto at_end = [lines](std::string_view what) { return fmt::format("line {}: {}", lines, what); };
-  std::string_view done = trim(text);
-  const char last = done.empty() ? '\0' : done.back();
-  if (message == YAML::ErrorMsg::MAP_VALUE) {
-    std::string_view so_far = text.substr(0, text.size() - rest.size());
-    std::string_view in_line = so_far.substr(so_far.rfind('\n') + 1);
-    if (in_line.find_first_not_of(" \t") != std::string_view::npos && in_line.front() == '\t')
-      return scanner("found character that cannot start any token");
-    return scanner("mapping values are not allowed in this context");
-  }
-  if (message == YAML::ErrorMsg::UNKNOWN_TOKEN)
-    return scanner("found character that cannot start any token");
-  if (message == YAML::ErrorMsg::YAML_MAJOR_VERSION)
-    return scanner("found incompatible YAML document");
-  if (message == YAML::ErrorMsg::EOF_IN_SCALAR) return scanner("found unexpected end of stream");
-  if (message == YAML::ErrorMsg::END_OF_SEQ_FLOW || message == YAML::ErrorMsg::END_OF_MAP_FLOW) {
-    if (last == '[' || last == '{' || last == ',' || last == ':')
-      return at_end("did not find expected node content");
-    return at_end(message == YAML::ErrorMsg::END_OF_SEQ_FLOW ? "did not find expected ',' or ']'"
-                                                             : "did not find expected ',' or '}'");
-  }
-  return {};
 }
 
 // yaml-cpp throws; its exceptions end here.
 template <typename Load>
-auto guarded(std::string_view text, Load load) -> Result<decltype(load())> {
+auto guarded(const YamlText& text, Load load) -> Result<decltype(load())> {
   try {
     return load();
   } catch (const YAML::Exception& exception) {
-    if (exception.mark.is_null()) return Error::bad_request("yaml: {}", exception.msg);
-    if (std::string known = in_known_words(exception, text); !known.empty())
-      return Error::bad_request("yaml: {}", known);
-    return Error::bad_request("yaml: line {}: {}", exception.mark.line + 1, exception.msg);
+    return yaml_error(exception, text);
   }
 }
 
@@ -252,9 +258,10 @@ Result<Document> parse_yaml(std::string_view text, std::vector<std::string>* rep
   if (looks_like_json(text)) {
     if (Result<Document> document = Document::parse(text); document.ok()) return document;
   }
-  YAML::Node root = TRY(guarded(text, [&] { return YAML::Load(std::string(text)); }));
+  YamlText prepared = TRY(prepare_yaml(text));
+  YAML::Node root = TRY(guarded(prepared, [&] { return YAML::Load(prepared.text); }));
   Result<Result<Document>> document =
-      guarded(text, [&] { return to_document(root, text.size(), repeated); });
+      guarded(prepared, [&] { return to_document(root, prepared, repeated); });
   return TRY(std::move(document));
 }
 
@@ -266,11 +273,12 @@ Result<std::vector<Document>> parse_yaml_stream(std::string_view text) {
       return documents;
     }
   }
+  YamlText prepared = TRY(prepare_yaml(text));
   std::vector<YAML::Node> roots =
-      TRY(guarded(text, [&] { return YAML::LoadAll(std::string(text)); }));
+      TRY(guarded(prepared, [&] { return YAML::LoadAll(prepared.text); }));
   for (const YAML::Node& root : roots) {
     Result<Result<Document>> converted =
-        guarded(text, [&] { return to_document(root, text.size()); });
+        guarded(prepared, [&] { return to_document(root, prepared); });
     Result<Document> document = TRY(std::move(converted));
     Document done = TRY(std::move(document));
     if (!done.root().is_null()) documents.push_back(std::move(done));

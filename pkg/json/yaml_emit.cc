@@ -2,6 +2,8 @@
 // below their key, strings are plain where that is safe, several lines become a literal block.
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
 
 #include "base/strings.h"
 #include "json/yaml.h"
@@ -37,11 +39,70 @@ bool is_sexagesimal(std::string_view text) {
   });
 }
 
-bool has_control(std::string_view text, std::string_view allowed) {
-  return std::any_of(text.begin(), text.end(), [&](char c) {
-    auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 || byte == 0x7f) && allowed.find(c) == std::string_view::npos;
-  });
+// The character that `text` begins with, and its length. Strings of a Value are valid UTF-8.
+std::pair<uint32_t, size_t> first_character(std::string_view text) {
+  const auto first = static_cast<uint8_t>(text[0]);
+  const size_t length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  uint32_t code = length == 1 ? first : first & (0xFFU >> (length + 1));
+  for (size_t i = 1; i < std::min(length, text.size()); ++i)
+    code = code << 6 | (static_cast<uint8_t>(text[i]) & 0x3F);
+  return {code, std::min(length, text.size())};
+}
+
+// What is shown as an escape: what no YAML text may hold, what would end a line, and what upstream
+// does not take for printable.
+bool is_escaped(uint32_t code) {
+  return (code < 0x20 && code != '\n') || (code >= 0x7F && code < 0xA0) || code == 0x2028 ||
+         code == 0x2029 || code == 0xFEFF || code >= 0xFFFE;
+}
+
+bool has_escapes(std::string_view text) {
+  while (!text.empty()) {
+    auto [code, length] = first_character(text);
+    if (is_escaped(code)) return true;
+    text.remove_prefix(length);
+  }
+  return false;
+}
+
+std::string escape(uint32_t code) {
+  constexpr std::pair<uint32_t, char> kShort[] = {
+      {0, '0'},     {'\a', 'a'}, {'\b', 'b'},   {'\t', 't'},  {'\n', 'n'},
+      {'\v', 'v'},  {'\f', 'f'}, {'\r', 'r'},   {0x1B, 'e'},  {'"', '"'},
+      {'\\', '\\'}, {0x85, 'N'}, {0x2028, 'L'}, {0x2029, 'P'}};
+  for (auto [of, shown] : kShort) {
+    if (of == code) return {'\\', shown};
+  }
+  return code < 0x100     ? fmt::format("\\x{:02X}", code)
+         : code < 0x10000 ? fmt::format("\\u{:04X}", code)
+                          : fmt::format("\\U{:08X}", code);
+}
+
+constexpr size_t kLineBytes = 80;
+
+// In double quotes, from `column` on, broken at a space once the line is long. Without an indent in
+// one line, as keys have to be.
+std::string escaped(std::string_view text, size_t column, std::optional<size_t> indent) {
+  std::string out = "\"";
+  ++column;
+  bool after_space = true;  // Nor is the first character a place to break at.
+  for (size_t i = 0; i < text.size();) {
+    auto [code, length] = first_character(text.substr(i));
+    const bool last = i + length == text.size();
+    const size_t before = out.size();
+    if (code == ' ' && !after_space && !last && indent && column > kLineBytes) {
+      out.append("\n").append(*indent, ' ');
+      if (text[i + 1] == ' ') out += '\\';
+      column = *indent;
+    } else {
+      const bool shown = !is_escaped(code) && code != '\n' && code != '"' && code != '\\';
+      out += shown ? std::string(text.substr(i, length)) : escape(code);
+      column += shown ? 1 : out.size() - before;
+    }
+    after_space = code == ' ';
+    i += length;
+  }
+  return out + "\"";
 }
 
 bool is_plain_safe(std::string_view text) {
@@ -49,20 +110,19 @@ bool is_plain_safe(std::string_view text) {
   if (std::string_view("?:,[]{}#&*!|>'\"%@`=<~").find(text.front()) != std::string_view::npos)
     return false;
   if (text.front() == '-' && (text.size() == 1 || text[1] == ' ' || text[1] == '-')) return false;
-  if (text == "..." || text == "---") return false;
+  if (text.starts_with("...") || text.starts_with("---")) return false;
   return text.find(": ") == std::string_view::npos && text.find(" #") == std::string_view::npos;
 }
 
 std::string quoted(std::string_view text) {
   Scalar meaning = resolve_scalar(text);
-  if (has_control(text, "")) return quote(text);
+  if (text.find('\n') != std::string_view::npos || has_escapes(text))
+    return escaped(text, 0, std::nullopt);
   if (meaning.kind != ScalarKind::kString || is_timestamp_like(text) || is_sexagesimal(text))
     return quote(text);
   if (is_plain_safe(text)) return std::string(text);
   return "'" + replace_all(text, "'", "''") + "'";
 }
-
-constexpr size_t kLineBytes = 80;
 
 // A plain or single-quoted text that starts at `column`, broken at a space once the line is long.
 std::string folded(std::string_view text, size_t column, size_t indent) {
@@ -150,11 +210,12 @@ class Emitter {
   }
 
   void string(std::string_view text, size_t indent) {
-    bool block = text.find('\n') != std::string_view::npos && !has_control(text, "\n\t") &&
+    const bool escapes = has_escapes(text);
+    bool block = text.find('\n') != std::string_view::npos && !escapes &&
                  text.find_first_not_of("\n ") != std::string_view::npos;
     if (!block) {
-      std::string shown = quoted(text);
       size_t column = out_.size() - (out_.rfind('\n') + 1);
+      std::string shown = escapes ? escaped(text, column, indent) : quoted(text);
       out_ += shown.starts_with('"') ? shown : folded(shown, column, indent);
       return;
     }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 
 #include <fmt/core.h>
@@ -16,8 +17,9 @@ constexpr std::string_view kTrues[] = {"y",    "Y",    "yes", "Yes", "YES", "tru
                                        "True", "TRUE", "on",  "On",  "ON"};
 constexpr std::string_view kFalses[] = {"n",     "N",     "no",  "No",  "NO", "false",
                                         "False", "FALSE", "off", "Off", "OFF"};
-constexpr std::string_view kNotFinites[] = {".inf",  ".Inf",  ".INF",  "+.inf", "+.Inf", "+.INF",
-                                            "-.inf", "-.Inf", "-.INF", ".nan",  ".NaN",  ".NAN"};
+constexpr std::string_view kInfinities[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"};
+constexpr std::string_view kNegatives[] = {"-.inf", "-.Inf", "-.INF"};
+constexpr std::string_view kNoNumbers[] = {".nan", ".NaN", ".NAN"};
 
 template <size_t N>
 bool is_one_of(std::string_view text, const std::string_view (&all)[N]) {
@@ -68,12 +70,14 @@ bool looks_like_float(std::string_view text) {
   return at == text.size();
 }
 
-Scalar real(std::string_view text) {
+// What is too large for a float is text.
+Scalar real(std::string_view text, std::string_view plain) {
   if (text.front() == '+') text.remove_prefix(1);
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc::result_out_of_range || !std::isfinite(value))
-    return {ScalarKind::kNotFinite, {}};
+  if (error == std::errc::result_out_of_range)
+    value = std::strtod(std::string(text).c_str(), nullptr);
+  if (!std::isfinite(value)) return {ScalarKind::kString, std::string(plain)};
   if (value == std::floor(value) && std::abs(value) < 1e15)
     return {ScalarKind::kNumber, fmt::format("{:.0f}", value)};
   return {ScalarKind::kNumber, fmt::format("{}", value)};
@@ -85,7 +89,9 @@ Scalar resolve_scalar(std::string_view plain) {
   if (is_one_of(plain, kNulls)) return {ScalarKind::kNull, "null"};
   if (is_one_of(plain, kTrues)) return {ScalarKind::kBool, "true"};
   if (is_one_of(plain, kFalses)) return {ScalarKind::kBool, "false"};
-  if (is_one_of(plain, kNotFinites)) return {ScalarKind::kNotFinite, {}};
+  if (is_one_of(plain, kInfinities)) return {ScalarKind::kNotFinite, ".inf"};
+  if (is_one_of(plain, kNegatives)) return {ScalarKind::kNotFinite, "-.inf"};
+  if (is_one_of(plain, kNoNumbers)) return {ScalarKind::kNotFinite, ".nan"};
   char first = plain.front();
   bool numeric = (first >= '0' && first <= '9') || first == '-' || first == '+' || first == '.';
   if (numeric && plain.size() < 400) {
@@ -94,7 +100,7 @@ Scalar resolve_scalar(std::string_view plain) {
     if (text.size() > 1 || (first >= '0' && first <= '9')) {
       if (std::optional<std::string> whole = integer(text))
         return {ScalarKind::kNumber, std::move(*whole)};
-      if (looks_like_float(text)) return real(text);
+      if (looks_like_float(text)) return real(text, plain);
     }
   }
   return {ScalarKind::kString, std::string(plain)};

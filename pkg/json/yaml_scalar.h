@@ -11,7 +11,7 @@ enum class ScalarKind { kNull, kBool, kNumber, kNotFinite, kString };
 
 struct Scalar {
   ScalarKind kind = ScalarKind::kString;
-  std::string text;  // Its JSON form; for kString the text as it is, unquoted.
+  std::string text;  // Its JSON form; of kNotFinite ".inf", "-.inf", ".nan"; of kString as it is.
 };
 
 Scalar resolve_scalar(std::string_view plain);

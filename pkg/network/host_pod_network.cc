@@ -30,6 +30,7 @@ using os::NetlinkMessage;
 using os::NetlinkSocket;
 
 constexpr Ipv4 kGateway{169u << 24 | 254u << 16 | 1u << 8 | 1u};
+constexpr std::chrono::milliseconds kLinkPatience(2000);
 constexpr os::MacAddress kHostMac = {0x02, 'W', 'h', 0,
                                      0,    1};  // Of every host end: each is alone on its link.
 constexpr std::string_view kForwarding = "net/ipv4/ip_forward";
@@ -343,8 +344,12 @@ Result<void> HostPodNetwork::connect(const PodAddress& pod, const AttachRequest&
     // Slow, but rare: an undone attach must not leave an interface whose address is given to
     // another.
     (void)ignore_not_found(socket.send(os::delete_link(pod.interface), pod.interface));
+    return done;
   }
-  return done;
+  // Or the first packet to the pod may be lost: a datagram is not sent again.
+  if (auto ready = os::wait_until_it_sends(pod.interface, kLinkPatience); !ready.ok())
+    log::warn("pod network: {}", ready.error().message());
+  return {};
 }
 
 Result<void> HostPodNetwork::connect_host_end(NetlinkSocket& socket, const PodAddress& pod,

@@ -8,9 +8,14 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <poll.h>
+
+#include "os/poll.h"
 
 namespace wherry::os {
 namespace {
+
+constexpr uint8_t kOperational = 6;  // IF_OPER_UP, whose header does not go with net/if.h.
 
 template <typename T>
 std::string_view raw(const T& value) {
@@ -92,6 +97,8 @@ Link link_from(const NetlinkReply& reply) {
   Link link{
       .index = header.ifi_index, .name = {}, .up = (header.ifi_flags & IFF_UP) != 0, .mtu = 0};
   if (auto name = find_attribute(attributes, IFLA_IFNAME)) link.name = name->text();
+  if (auto state = find_attribute(attributes, IFLA_OPERSTATE))
+    link.sends = state->u8() == kOperational;
   if (auto mtu = find_attribute(attributes, IFLA_MTU)) link.mtu = static_cast<int>(mtu->u32());
   auto mac = find_attribute(attributes, IFLA_ADDRESS);
   if (mac && mac->data.size() == link.mac.size()) {
@@ -165,6 +172,23 @@ Result<Link> find_link(NetlinkSocket& socket, std::string_view name) {
   NetlinkMessage message(RTM_GETLINK, 0, ifinfomsg{});
   message.put_text(IFLA_IFNAME, name);
   return link_from(TRY(socket.get(std::move(message), fmt::format("interface {}", name))));
+}
+
+Result<void> wait_until_it_sends(std::string_view name, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  NetlinkSocket asks = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  // Newer kernels (6.8 on) take note at the latest when they are asked.
+  if (TRY(find_link(asks, name)).sends) return {};
+  NetlinkSocket notices = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  TRY(notices.subscribe(RTNLGRP_LINK));
+  while (!TRY(find_link(asks, name)).sends) {
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0 || !TRY(wait_for(notices.fd(), POLLIN, left)))
+      return Error::unavailable("interface {} does not send after {} ms", name, limit.count());
+    (void)notices.receive();  // Of which link does not matter; nor does a notice that was lost.
+  }
+  return {};
 }
 
 Result<std::vector<Link>> list_links(NetlinkSocket& socket) {

@@ -4,6 +4,7 @@
 // addresses are in host order.
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -57,12 +58,16 @@ struct Link {
   int index = 0;
   std::string name;
   bool up = false;
+  bool sends = false;  // It is up, something is at its other end, and the kernel has taken note.
   int mtu = 0;
   MacAddress mac{};
 };
 
 // A link by name, kNotFound when there is none.
 Result<Link> find_link(NetlinkSocket& socket, std::string_view name);
+// Returns once the link sends. The kernel learns a moment after both ends of a wire are up that
+// there is somebody to send to, and drops what goes there until then.
+Result<void> wait_until_it_sends(std::string_view name, std::chrono::milliseconds limit);
 Result<std::vector<Link>> list_links(NetlinkSocket& socket);
 // The IPv4 addresses of this namespace, with the index of the link that holds each.
 struct LinkAddress {

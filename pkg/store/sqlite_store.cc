@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/wait_scope.h"
 
 namespace wherry::store {
 namespace {
@@ -18,16 +19,7 @@ std::string dirty_key(std::string_view resource, std::string_view ns, std::strin
   return fmt::format("{}\n{}\n{}", resource, ns, name);
 }
 
-// The last state of a deleted object carries the deletion's own revision.
-Result<ObjectPtr> restamp(const api::Object& object, Revision revision) {
-  std::string wanted = fmt::format("\"resourceVersion\":\"{}\"", object.revision());
-  size_t at = object.json().find(wanted);
-  CHECK(at != std::string::npos);  // stamp() put it there.
-  constexpr std::string_view kPrefix = "\"resourceVersion\":\"";
-  api::Unstamped unstamped{object.json(), at + kPrefix.size()};
-  unstamped.json.erase(unstamped.version_at, wanted.size() - kPrefix.size() - 1);
-  return api::Object::stamp(std::move(unstamped), revision);
-}
+Error closing() { return Error::unavailable("the server is shutting down"); }
 
 Error named(Error error, const Write& write) {
   error.details().name = write.name;
@@ -222,16 +214,42 @@ Result<std::vector<ObjectPtr>> SqliteStore::commit(std::vector<Write> writes) {
   return std::move(request.result);
 }
 
-// Hands the request to the writer; its own outcome is in request.result.
-Result<void> SqliteStore::wait_for(Request& request) {
+void SqliteStore::commit_later(std::vector<Write> writes, Done done) {
+  auto request = std::make_unique<Request>();
+  request->writes = std::move(writes);
+  request->then = std::move(done);
+  if (enqueue(*request)) {
+    static_cast<void>(request.release());
+  } else {
+    request->then(closing());
+  }
+}
+
+// Hands the request to the writer. False: there will be none any more.
+bool SqliteStore::enqueue(Request& request) {
+  bool first = false;
   {
     MutexLock lock(queue_mutex_);
-    if (closed_) return Error::unavailable("the server is shutting down");
+    if (closed_) return false;
+    first = queue_.empty();
     queue_.push_back(&request);
   }
-  queue_changed_.notify_one();
-  request.done.wait();
+  if (first) queue_changed_.notify_one();
+  return true;
+}
+
+// Its own outcome is in request.result.
+Result<void> SqliteStore::wait_for(Request& request) {
+  if (!enqueue(request)) return closing();
+  WaitScope wait;
+  request.told.wait();
   return {};
+}
+
+void SqliteStore::answer(Request* request) {
+  if (request->then == nullptr) return request->told.tell();
+  std::unique_ptr<Request> ours(request);
+  ours->then(std::move(ours->result));
 }
 
 Result<void> SqliteStore::flush() {
@@ -321,18 +339,21 @@ void SqliteStore::process(std::vector<Request*> requests) {
     Result<void> recoded = recode_all(request->codec);
     if (!recoded.ok()) request->result = std::move(recoded).error();
   }
-  for (Request* request : requests) request->done.tell();
+  for (Request* request : requests) answer(request);
   trim_disk_log();
 }
 
 Result<std::vector<ObjectPtr>> SqliteStore::apply(const Request& request, Batch& batch) {
-  std::map<Table*, Tree> trees = batch.trees;  // Roots only: cheap to keep for undoing.
+  // Roots only: cheap to keep for undoing. One write does nothing or all.
+  std::map<Table*, Tree> trees;
+  if (request.writes.size() > 1) trees = batch.trees;
   size_t changes = batch.changes.size();
   Revision revision = batch.revision;
   int64_t next_row = batch.next_row;
   std::vector<ObjectPtr> stored;
   for (const Write& write : request.writes) {
     Result<ObjectPtr> one = apply_one(write, batch);
+    if (!one.ok() && request.writes.size() == 1) return std::move(one).error();
     if (!one.ok()) {
       batch.trees = std::move(trees);
       batch.changes.resize(changes);
@@ -371,10 +392,11 @@ Result<ObjectPtr> SqliteStore::apply_one(const Write& write, Batch& batch) {
   if (!write.value) {
     if (previous == nullptr) return named(Error::not_found("{} not found", write.name), write);
     event.type = EventType::kDeleted;
-    event.object = TRY(restamp(*previous, revision));
+    // The last state of a deleted object carries the deletion's own revision.
+    event.object = api::Object::restamp(*previous, revision);
     tree = tree.erase(write.ns, write.name);
   } else {
-    event.object = TRY(api::Object::stamp(*write.value, revision));
+    event.object = api::Object::stamp(*write.value, revision);
     if (previous != nullptr) event.type = EventType::kModified;
     if (event.object->ns() != write.ns || event.object->name() != write.name) {
       return named(Error::internal("object {}/{} does not match its key {}/{}", event.object->ns(),
@@ -382,7 +404,7 @@ Result<ObjectPtr> SqliteStore::apply_one(const Write& write, Batch& batch) {
                    write);
     }
     if (row == 0 && !target.lazy) row = batch.next_row++;
-    tree = tree.put({event.object, row});
+    tree = std::move(tree).put({event.object, row});
   }
   batch.revision = revision;
   batch.changes.push_back({&target, row, std::make_shared<const Event>(event)});
@@ -689,7 +711,8 @@ Result<void> SqliteStore::load() {
     // Rows are written after their resource, in one transaction.
     if (found == tables.end()) return database_.damaged("an object of no known resource");
     ObjectPtr object = TRY(load_value(*found->second, row.id, row.value));
-    found->second->tree = found->second->tree.put({std::move(object), row.id});
+    Tree& tree = found->second->tree;
+    tree = std::move(tree).put({std::move(object), row.id});
     next_row_ = std::max(next_row_, row.id + 1);
     return {};
   }));
@@ -724,8 +747,9 @@ Result<void> SqliteStore::load_log(const std::map<int64_t, Table*>& tables) {
     if (!row.previous.empty()) {
       event.previous = TRY(load_value(*target, row.id, row.previous));
     }
-    if (event.type == EventType::kDeleted)
-      event.object = TRY(restamp(*event.previous, row.revision));
+    if (event.type == EventType::kDeleted) {
+      event.object = api::Object::restamp(*event.previous, row.revision);
+    }
     now[row.id] = event.previous;
     next_row_ = std::max(next_row_, row.id + 1);
     oldest = row.revision - 1;

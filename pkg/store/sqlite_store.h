@@ -30,6 +30,7 @@ class SqliteStore final : public Store {
   ~SqliteStore() override;
 
   Result<std::vector<ObjectPtr>> commit(std::vector<Write> writes) override EXCLUDES(queue_mutex_);
+  void commit_later(std::vector<Write> writes, Done done) override EXCLUDES(queue_mutex_);
   Revision revision() const override EXCLUDES(state_mutex_);
   ObjectPtr get(std::string_view resource, std::string_view ns,
                 std::string_view name) const override EXCLUDES(state_mutex_);
@@ -54,12 +55,12 @@ class SqliteStore final : public Store {
   };
   // Told once, and waited for once. Unlike the standard library's semaphore it does not yield its
   // processor a few times before it sleeps, which with many writers costs more than the sleep.
-  class Done {
+  class Told {
    public:
-    Done() { sem_init(&semaphore_, 0, 0); }
-    ~Done() { sem_destroy(&semaphore_); }
-    Done(const Done&) = delete;
-    Done& operator=(const Done&) = delete;
+    Told() { sem_init(&semaphore_, 0, 0); }
+    ~Told() { sem_destroy(&semaphore_); }
+    Told(const Told&) = delete;
+    Told& operator=(const Told&) = delete;
     void tell() { sem_post(&semaphore_); }
     void wait() {
       while (sem_wait(&semaphore_) != 0) {
@@ -69,13 +70,15 @@ class SqliteStore final : public Store {
    private:
     sem_t semaphore_;
   };
-  // One call of commit(), flush() or recode(), waiting for its answer on the caller's stack.
+  // One call of commit(), flush() or recode(), waiting for its answer on the caller's stack; or one
+  // of commit_later(), which the writer deletes when it has told `then`.
   struct Request {
     std::vector<Write> writes;
     bool flush = false;
     std::shared_ptr<const ValueCodec> codec;
     Result<std::vector<ObjectPtr>> result{std::vector<ObjectPtr>{}};
-    Done done;
+    Told told;
+    Done then = nullptr;
   };
   struct Change {
     Table* table;
@@ -102,10 +105,12 @@ class SqliteStore final : public Store {
   Result<void> load_log(const std::map<int64_t, Table*>& tables);
   Result<std::string> decode(const Table& table, int64_t row, std::string_view stored) const;
   Result<ObjectPtr> load_value(const Table& table, int64_t row, std::string_view stored);
+  bool enqueue(Request& request) EXCLUDES(queue_mutex_);
   Result<void> wait_for(Request& request) EXCLUDES(queue_mutex_);
 
   void write_loop(const std::stop_token& stop);
   void process(std::vector<Request*> requests);
+  static void answer(Request* request);
   Result<std::vector<ObjectPtr>> apply(const Request& request, Batch& batch);
   Result<ObjectPtr> apply_one(const Write& write, Batch& batch);
   Result<void> mend();

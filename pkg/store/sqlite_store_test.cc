@@ -370,6 +370,42 @@ TEST_F(StoreTest, FullDiskRefusesWritesAndGoesOnReading) {
   EXPECT_EQ(text_of("new-kind", "configmaps"), "1");
 }
 
+TEST_F(StoreTest, LaterCommitsAreToldOnceAndAfterWatchersHeard) {
+  register_fault_vfs();
+  vfs_ = "faulty";
+  open();
+  constexpr int kWrites = 40;
+  std::atomic<int> told{0}, stored{0}, existing{0}, unseen{0};
+  auto write = [&](const std::string& name) {
+    std::vector<Write> writes;
+    writes.push_back({"pods", "ns", name, bytes(name, "1"), 0});
+    store_->commit_later(std::move(writes), [&, name](Result<std::vector<ObjectPtr>> done) {
+      if (done.ok()) ++stored;
+      if (done.ok() && store_->get("pods", "ns", name) != done->front()) ++unseen;
+      if (!done.ok() && done.error().is(Code::kAlreadyExists)) ++existing;
+      ++told;
+    });
+  };
+  for (int i = 0; i < kWrites; ++i) write("a" + std::to_string(i / 2));
+  ASSERT_TRUE(store_->flush().ok());  // Comes after all of them.
+  EXPECT_EQ(told, kWrites);
+  EXPECT_EQ(stored, kWrites / 2);
+  EXPECT_EQ(existing, kWrites / 2);
+  EXPECT_EQ(unseen, 0);
+  faults.full = true;
+  write("b");
+  ASSERT_FALSE(put("c", "1", 0).ok());
+  faults.full = false;
+  EXPECT_EQ(told, kWrites + 1);
+  EXPECT_EQ(text_of("b"), "none");
+  std::vector<Write> last;
+  last.push_back({"pods", "ns", "d", bytes("d", "1"), 0});
+  store_->commit_later(std::move(last), [&](Result<std::vector<ObjectPtr>>) { ++told; });
+  open();  // What is under way when the store ends is told too.
+  EXPECT_EQ(told, kWrites + 2);
+  EXPECT_EQ(text_of("d"), "1");
+}
+
 TEST_F(StoreTest, ACommitWithUnknownOutcomeIsResolvedByReading) {
   register_fault_vfs();
   vfs_ = "faulty";

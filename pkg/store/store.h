@@ -109,6 +109,11 @@ class Store {
   // full, kUnavailable after a commit with unknown outcome until the store has re-read itself.
   virtual Result<std::vector<ObjectPtr>> commit(std::vector<Write> writes) = 0;
 
+  // The same without waiting: `done` hears of the outcome, in any case and once, on the store's own
+  // thread, which it must not hold up, and after all watchers have heard of the events.
+  using Done = std::function<void(Result<std::vector<ObjectPtr>>)>;
+  virtual void commit_later(std::vector<Write> writes, Done done) = 0;
+
   virtual Revision revision() const = 0;  // Of the newest published commit.
   virtual ObjectPtr get(std::string_view resource, std::string_view ns,
                         std::string_view name) const = 0;

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <utility>
 
+#include "base/check.h"
+
 namespace wherry::store {
 namespace {
 
@@ -88,26 +90,59 @@ const Entry* Tree::find(std::string_view ns, std::string_view name) const {
 
 Tree::NodePtr Tree::make(const Entry& entry, uint32_t priority, NodePtr left, NodePtr right) {
   uint32_t size = 1 + Node::size_of(left) + Node::size_of(right);
-  return std::make_shared<const Node>(
-      Node{entry, std::move(left), std::move(right), priority, size});
+  return std::make_shared<Node>(Node{entry, std::move(left), std::move(right), priority, size});
 }
 
-Tree Tree::put(Entry entry) const { return Tree(put_below(root_, entry, next_priority())); }
+Tree Tree::put(Entry entry) const& { return Tree(put_below(root_, entry, next_priority())); }
+Tree Tree::put(Entry entry) && { return Tree(put_below(std::move(root_), entry, next_priority())); }
 
-Tree::NodePtr Tree::put_below(const NodePtr& at, Entry& entry, uint32_t priority) {
+// The node to change it, when nobody else holds it: neither a node above it nor a tree. What its
+// last other holder read of it has been read by then.
+Tree::Node* Tree::own(const NodePtr& node) {
+  if (node.use_count() != 1) return nullptr;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return const_cast<Node*>(node.get());  // Made as one that is not constant.
+}
+
+// `at` with other children.
+Tree::NodePtr Tree::with(NodePtr at, NodePtr left, NodePtr right) {
+  Node* mine = own(at);
+  if (mine == nullptr) return make(at->entry, at->priority, std::move(left), std::move(right));
+  mine->left = std::move(left);
+  mine->right = std::move(right);
+  mine->size = 1 + Node::size_of(mine->left) + Node::size_of(mine->right);
+  return at;
+}
+
+// A child of a node that is the caller's alone is taken out of it, so that it may be the caller's
+// too.
+Tree::NodePtr Tree::put_below(NodePtr at, Entry& entry, uint32_t priority) {
   if (at == nullptr) return make(entry, priority, nullptr, nullptr);
+  Node* mine = own(at);
   int order = at->compare(entry.object->ns(), entry.object->name());
-  if (order == 0) return make(entry, at->priority, at->left, at->right);
-  if (order < 0) {
-    NodePtr left = put_below(at->left, entry, priority);
-    if (left->priority <= at->priority) return make(at->entry, at->priority, left, at->right);
-    NodePtr lowered = make(at->entry, at->priority, left->right, at->right);
-    return make(left->entry, left->priority, left->left, std::move(lowered));
+  if (order == 0) {
+    if (mine == nullptr) return make(entry, at->priority, at->left, at->right);
+    mine->entry = std::move(entry);
+    return at;
   }
-  NodePtr right = put_below(at->right, entry, priority);
-  if (right->priority <= at->priority) return make(at->entry, at->priority, at->left, right);
-  NodePtr lowered = make(at->entry, at->priority, at->left, right->left);
-  return make(right->entry, right->priority, std::move(lowered), right->right);
+  NodePtr left = mine != nullptr ? std::move(mine->left) : at->left;
+  NodePtr right = mine != nullptr ? std::move(mine->right) : at->right;
+  NodePtr& changed = order < 0 ? left : right;
+  changed = put_below(std::move(changed), entry, priority);
+  if (changed->priority <= at->priority) {
+    return with(std::move(at), std::move(left), std::move(right));
+  }
+  // It rises above `at`, which gets its inner child. It was made or changed just now.
+  NodePtr risen = std::move(changed);
+  Node* top = own(risen);
+  CHECK(top != nullptr);
+  if (order < 0) {
+    top->right = with(std::move(at), std::move(top->right), std::move(right));
+  } else {
+    top->left = with(std::move(at), std::move(left), std::move(top->left));
+  }
+  top->size = 1 + Node::size_of(top->left) + Node::size_of(top->right);
+  return risen;
 }
 
 Tree Tree::erase(std::string_view ns, std::string_view name) const {

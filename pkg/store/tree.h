@@ -2,7 +2,7 @@
 // Tree: an ordered, structure-sharing map from (namespace, name) to an object. Every change gives a
 // new root and shares all untouched nodes, so holding an old root is a consistent snapshot at no
 // cost. A treap: priorities are random, so depth is logarithmic whatever the order of keys.
-// Immutable; any thread.
+// Nodes that two trees share never change; any thread.
 
 #include <cstdint>
 #include <functional>
@@ -25,7 +25,9 @@ class Tree {
   size_t size() const;
   const Entry* find(std::string_view ns, std::string_view name) const;
   // With the entry in place of the one under the same key.
-  Tree put(Entry entry) const;
+  Tree put(Entry entry) const&;
+  // The same of a tree that is given up: what it shares with no other is changed in its place.
+  Tree put(Entry entry) &&;
   Tree erase(std::string_view ns, std::string_view name) const;
 
   // Visits in key order from the first key after (after_ns, after_name), or from the start when
@@ -42,7 +44,9 @@ class Tree {
   explicit Tree(NodePtr root) : root_(std::move(root)) {}
 
   static NodePtr make(const Entry& entry, uint32_t priority, NodePtr left, NodePtr right);
-  static NodePtr put_below(const NodePtr& at, Entry& entry, uint32_t priority);
+  static Node* own(const NodePtr& node);
+  static NodePtr with(NodePtr at, NodePtr left, NodePtr right);
+  static NodePtr put_below(NodePtr at, Entry& entry, uint32_t priority);
   static NodePtr erase_below(const NodePtr& at, std::string_view ns, std::string_view name);
   static NodePtr merge(const NodePtr& left, const NodePtr& right);
 

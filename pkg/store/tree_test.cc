@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <vector>
 
 namespace wherry::store {
 namespace {
@@ -44,6 +45,45 @@ TEST(Tree, OrdersByNamespaceSlashName) {
   EXPECT_EQ(keys(tree, "", "a-b", "x"), "a/x b/x ");
 }
 
+void expect_same(const Tree& tree, const std::map<std::string, int64_t>& model) {
+  ASSERT_EQ(tree.size(), model.size());
+  auto expected = model.begin();
+  tree.scan("ns", "", "", [&](const Entry& entry) {
+    EXPECT_EQ(entry.object->name(), expected->first);
+    EXPECT_EQ(entry.row, expected->second);
+    ++expected;
+    return true;
+  });
+  EXPECT_EQ(expected, model.end());
+}
+
+// Trees that are kept stay as they were while others that share nodes with them change.
+TEST(Tree, ChangesInPlaceOnlyWhatNobodyElseHolds) {
+  struct Kept {
+    Tree tree;
+    std::map<std::string, int64_t> model;
+  };
+  std::vector<Kept> kept;
+  Kept now;
+  uint32_t state = 11;
+  for (int i = 0; i < 6000; ++i) {
+    state = state * 1664525 + 1013904223;
+    std::string name = "n" + std::to_string(state >> 8 & 511);
+    if ((state >> 20 & 7) != 0) {
+      now.tree = std::move(now.tree).put({object("ns", name), i});
+      now.model[name] = i;
+    } else {
+      now.tree = now.tree.erase("ns", name);
+      now.model.erase(name);
+    }
+    if (i % 100 == 50) kept.push_back(now);
+    if (i % 700 == 699) now = kept[state % kept.size()];
+    if (i % 900 == 899) kept.erase(kept.begin() + static_cast<int>(state % kept.size()));
+  }
+  expect_same(now.tree, now.model);
+  for (const Kept& one : kept) expect_same(one.tree, one.model);
+}
+
 TEST(Tree, AgreesWithAnOrderedMapOverRandomChanges) {
   std::map<std::string, int64_t> model;
   Tree tree;
@@ -59,15 +99,7 @@ TEST(Tree, AgreesWithAnOrderedMapOverRandomChanges) {
       model.erase(name);
     }
   }
-  ASSERT_EQ(tree.size(), model.size());
-  auto expected = model.begin();
-  tree.scan("ns", "", "", [&](const Entry& entry) {
-    EXPECT_EQ(entry.object->name(), expected->first);
-    EXPECT_EQ(entry.row, expected->second);
-    ++expected;
-    return true;
-  });
-  EXPECT_EQ(expected, model.end());
+  expect_same(tree, model);
   std::string middle = std::next(model.begin(), static_cast<int>(model.size() / 2))->first;
   EXPECT_EQ(tree.count_after("ns", "ns", middle), model.size() - model.size() / 2 - 1);
 }

@@ -64,8 +64,9 @@ class World {
     bring_up("wire", kNodeIp);
     os::in_network_namespace(outside_.get(), [&]() -> Result<void> {
       bring_up("wire", kOutsideIp);
-      return {};
+      return os::wait_until_it_sends("wire", std::chrono::seconds(5));
     }).value();
+    os::wait_until_it_sends("wire", std::chrono::seconds(5)).value();
   }
 
   int node() const { return node_.get(); }
