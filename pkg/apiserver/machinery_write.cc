@@ -233,7 +233,7 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
   for (int attempt = 1;; ++attempt) {
     ObjectPtr live = store_.get(stored_name, target.ns, target.name);
     if (live == nullptr) {
-      if (!target.subresource.empty()) {
+      if (!target.subresource.empty() || options.must_exist) {
         return api::not_found(resource.group_resource(), target.name);
       }
       if (expected != 0) return api::modified(resource.group_resource(), target.name);
