@@ -62,6 +62,7 @@ constexpr Plugin kPlugins[] = {
     {"JobValidation", true},
     {"PodResizeValidator", true},
     {"", true, [](const Parts& p) { return admin_access(p.store); }},
+    {"", true, [](const Parts& p) { return claim_status(p.authoriser); }},
     {"", true, [](const Parts& p) { return role_escalation(p.authoriser); }},
     {"", true, [](const Parts&) { return certificate_requester(); }},
     {"MutatingAdmissionPolicy", true},

@@ -335,6 +335,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   if (how.part != Part::kWhole) {
     request.emplace(AdmissionRequest{Operation::kUpdate, asked, context.user, context.warnings,
                                      context.notes, options.dry_run, before, root});
+    request->patches = !how.replaces;
     TRY(mutate(*request));
     request->object = json::Node();
   }
