@@ -44,8 +44,8 @@ const Row kRows[] = {
     {"server", &ServerFlags::server, false, true, "URL of the server to join (WHERRY_URL too)"},
     {"token", &ServerFlags::token, true, true, "Secret that agents join with"},
     {"enable-admission-plugins", &ServerFlags::enable_admission_plugins, true, false,
-     "Admission plugins that run beside the usual ones, by upstream's names: "
-     "ExtendedResourceToleration, OwnerReferencesPermissionEnforcement"},
+     "Admission plugins that run beside the usual ones, by upstream's names: AlwaysPullImages, "
+     "DenyServiceExternalIPs, ExtendedResourceToleration, OwnerReferencesPermissionEnforcement"},
     {"disable-admission-plugins", &ServerFlags::disable_admission_plugins, true, false,
      "Admission plugins that do not run although they usually do"},
     {"admission-control-config-file", &ServerFlags::admission_control_config_file, true, false,

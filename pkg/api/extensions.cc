@@ -28,7 +28,23 @@ constexpr Subresource kServiceSubresources[] = {status_of("APIService")};
 constexpr Subresource kDefinitionSubresources[] = {status_of("CustomResourceDefinition")};
 constexpr Subresource kFlowSubresources[] = {status_of("FlowSchema")};
 constexpr Subresource kLevelSubresources[] = {status_of("PriorityLevelConfiguration")};
-constexpr Subresource kClaimSubresources[] = {status_of("ResourceClaim")};
+
+// Who writes a claim's status writes nothing else of it.
+void narrow_to_claim_status(json::Value before, json::Node after, Time) {
+  json::Node meta = after.ensure_object("metadata");
+  for (const char* field : {"labels", "annotations", "finalizers", "ownerReferences"}) {
+    meta.remove(field);
+    if (json::Value was = before["metadata"][field]) meta.set(field, was);
+  }
+}
+constexpr std::string_view kClaimReset[] = {"metadata", "spec"};
+constexpr Subresource claim_status() {
+  Subresource out = status_of("ResourceClaim");
+  out.narrow = &narrow_to_claim_status;
+  out.reset_fields = kClaimReset;
+  return out;
+}
+constexpr Subresource kClaimSubresources[] = {claim_status()};
 constexpr SelectableField kSliceFields[] = {{.path = "spec.nodeName"}, {.path = "spec.driver"}};
 
 int64_t size_of(json::Value value) { return static_cast<int64_t>(value.size()); }

@@ -96,15 +96,11 @@ std::string Shape::element_of(json::Value item) const {
       draft.root().set(key, value);
       continue;
     }
-    // A key that is left out counts as its default.
+    // A key that is left out counts as its default; without one it is no part of the name.
     const Field* field = structure != nullptr ? structure->find(key) : nullptr;
     Result<json::Document> fallback = json::Document::parse(
         field != nullptr && !field->default_json.empty() ? field->default_json : "null");
-    if (fallback.ok() && !fallback->root().is_null()) {
-      draft.root().set(key, fallback->root());
-    } else {
-      draft.root().set_null(key);
-    }
+    if (fallback.ok() && !fallback->root().is_null()) draft.root().set(key, fallback->root());
   }
   return "k:" + draft.dump();
 }

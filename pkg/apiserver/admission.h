@@ -34,6 +34,7 @@ struct AdmissionRequest {
   json::Value before = {};  // Absent on create; on delete known to validate() only.
   json::Node object = {};   // mutate() may change it; absent on delete.
   json::Value after = {};   // What validate() judges; absent on delete.
+  bool patches = false;     // An update that came as a patch, or as what is applied.
 };
 
 // What goes with the object into the store: changes of other objects, each under the revision that
@@ -71,6 +72,9 @@ std::unique_ptr<Admission> priority(const store::Store& store);
 std::unique_ptr<Admission> runtime_class(const store::Store& store);
 // Claims ask for admin access to devices only where the namespace is marked for it.
 std::unique_ptr<Admission> admin_access(const store::Store& store);
+// What a claim's status says is written by who binds it, and by its devices' drivers. Without an
+// authoriser by everybody.
+std::unique_ptr<Admission> claim_status(const Authoriser* authoriser);
 // What is created counts against its namespace's quotas, and what is limited needs one.
 std::unique_ptr<Admission> resource_quota(const store::Store& store, const Clock& clock,
                                           std::vector<LimitedResource> limited);
@@ -89,6 +93,10 @@ std::unique_ptr<Admission> certificate_approval(const Authoriser* authoriser);
 std::unique_ptr<Admission> certificate_signing(const Authoriser* authoriser);
 // Claims, volumes and attributes classes stay as long as something uses them.
 std::unique_ptr<Admission> in_use_protection();
+// Pods have their images pulled anew, so that who runs them may have them.
+std::unique_ptr<Admission> always_pull_images();
+// Services get no externalIPs that they did not have.
+std::unique_ptr<Admission> deny_external_addresses();
 // Pods tolerate taints named as the extended resources they ask for.
 std::unique_ptr<Admission> extended_resource_toleration();
 // Owners are changed by who may delete the object, and held up by who may finalise them. Without an

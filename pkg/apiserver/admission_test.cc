@@ -85,6 +85,31 @@ TEST_F(AdmissionTest, LeavesOutWhatIsDisabled) {
   EXPECT_EQ(text(pod, "spec.priority"), "0");  // The others run.
 }
 
+// What was there before the rules stays as it is, and can be changed otherwise.
+TEST_F(AdmissionTest, HardeningLeavesOldObjectsAlone) {
+  create("pods", "default", kPodJson);
+  create("services", "default",
+         R"({"metadata":{"name":"s"},"spec":{"ports":[{"port":1}],"externalIPs":["192.0.2.1",)"
+         R"("192.0.2.2"]}})");
+  AdmissionSettings hardened;
+  hardened.enabled = {"AlwaysPullImages", "DenyServiceExternalIPs"};
+  use(hardened);
+  Target pod = target("pods", "default", "web");
+  EXPECT_TRUE(try_patch(pod, PatchType::kMerge, R"({"metadata":{"labels":{"a":"b"}}})").ok());
+  EXPECT_FALSE(try_patch(pod, PatchType::kStrategic,
+                         R"({"spec":{"containers":[{"name":"c","image":"nginx:2"}]}})")
+                   .ok());
+  auto patched = [this](std::string_view addresses) {
+    return try_patch(target("services", "default", "s"), PatchType::kMerge,
+                     fmt::format(R"({{"spec":{{"externalIPs":{}}}}})", addresses))
+        .ok();
+  };
+  EXPECT_FALSE(patched(R"(["192.0.2.2","192.0.2.3"])"));
+  EXPECT_TRUE(patched(R"(["192.0.2.2"])"));
+  EXPECT_FALSE(patched(R"(["192.0.2.1","192.0.2.2"])"));
+  EXPECT_TRUE(patched("null"));
+}
+
 constexpr std::string_view kHostSpec =
     R"({"hostNetwork":true,"containers":[{"name":"c","image":"x"}]})";
 constexpr std::string_view kPlainSpec = R"({"containers":[{"name":"c","image":"x"}]})";

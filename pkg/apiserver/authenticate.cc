@@ -84,9 +84,10 @@ Result<User> Authenticator::check_token(std::string_view token,
     return check_bootstrap_token(store_, token, clock_.now());
   }
   if (means_.oidc != nullptr) {
-    pki::Token parsed = TRY(pki::parse_token(token));
-    if (means_.oidc->is_issuer_of(parsed)) {
-      return for_us ? means_.oidc->verify(parsed) : Result<User>(api::unauthorized());
+    Result<pki::Token> parsed = pki::parse_token(token);
+    if (!parsed.ok()) return api::unauthorized();
+    if (means_.oidc->is_issuer_of(*parsed)) {
+      return for_us ? means_.oidc->verify(*parsed) : Result<User>(api::unauthorized());
     }
   }
   if (means_.tokens == nullptr) return api::unauthorized();

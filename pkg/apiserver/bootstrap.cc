@@ -24,14 +24,6 @@ constexpr std::string_view kPriorityClasses[] = {
     R"("PreemptLowerPriority","description":"For pods that the cluster cannot do without."})",
 };
 
-Context server_context() {
-  Context context;
-  context.user.name = "system:apiserver";
-  context.user.groups = {std::string(kMasters)};
-  context.user_agent = "kube-apiserver";
-  return context;
-}
-
 Result<void> ensure(Machinery& machinery, std::string_view group_resource, const std::string& ns,
                     std::string_view json) {
   const Resource& resource = api::resource(group_resource);
@@ -101,6 +93,14 @@ Result<void> put_object(Machinery& machinery, std::string_view group_resource,
                 {}};
   TRY(machinery.update(context, target, body.root()));
   return {};
+}
+
+Context server_context() {
+  Context context;
+  context.user.name = "system:apiserver";
+  context.user.groups = {std::string(kMasters)};
+  context.user_agent = "kube-apiserver";
+  return context;
 }
 
 Result<void> make_bootstrap_objects(Machinery& machinery) {

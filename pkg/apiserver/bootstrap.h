@@ -11,6 +11,8 @@
 
 namespace wherry::apiserver {
 
+// The server acts in its own name.
+Context server_context();
 Result<void> make_bootstrap_objects(Machinery& machinery);
 // Makes the object in the server's own name, or writes it anew when it says something else.
 Result<void> put_object(Machinery& machinery, std::string_view group_resource,

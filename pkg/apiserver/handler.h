@@ -74,6 +74,7 @@ class Handler {
   Result<void> create(Call& call);
   Result<void> create_subresource(Call& call);
   Result<void> update(Call& call);
+  Result<void> check_create(const Call& call);
   Result<void> patch(Call& call);
   Result<void> remove(Call& call);
   Result<void> remove_collection(Call& call);

@@ -175,6 +175,13 @@ Result<void> Handler::create_subresource(Call& call) {
   return write(call, 201, object, wanted);
 }
 
+// Whoever makes an object by an update or an apply needs the right to make one.
+Result<void> Handler::check_create(const Call& call) {
+  Attributes asked = attributes_of(call.context.user, call.route);
+  asked.verb = "create";
+  return parts_.authoriser.check(asked);
+}
+
 Result<void> Handler::update(Call& call) {
   Wanted wanted = TRY(negotiate(call.request, offers_of(call.route)));
   WriteOptions options = TRY(write_options(call.request, "UpdateOptions"));
@@ -183,9 +190,7 @@ Result<void> Handler::update(Call& call) {
   const Target& target = call.route.target;
   bool creates = target.resource->create_on_update && target.subresource.empty();
   if (creates && !parts_.machinery.get(target).ok()) {
-    Attributes asked = attributes_of(call.context.user, call.route);
-    asked.verb = "create";
-    TRY(parts_.authoriser.check(asked));
+    TRY(check_create(call));
     options.may_create = true;
   }
   return store(call, wanted,
@@ -207,9 +212,18 @@ Result<void> Handler::patch(Call& call) {
     errors.forbidden(api::Path("force"), "may not be specified for non-apply patch");
     return errors.to_error("meta.k8s.io", "PatchOptions", "");
   }
-  return store(call, wanted, [&] {
-    return parts_.machinery.patch(call.context, call.route.target, body.type, body.document.root(),
-                                  options);
+  const Target& target = call.route.target;
+  Result<void> creates;
+  if (body.type == PatchType::kApply && target.subresource.empty()) {
+    creates = check_create(call);
+    options.must_exist = !creates.ok();
+  }
+  return store(call, wanted, [&]() -> Result<Written> {
+    Result<Written> written =
+        parts_.machinery.patch(call.context, target, body.type, body.document.root(), options);
+    bool makes = !written.ok() && written.error().is(Code::kNotFound) && options.must_exist;
+    if (makes) return std::move(creates).error();
+    return written;
   });
 }
 

@@ -233,7 +233,7 @@ Result<Written> Machinery::apply(Context& context, const Target& target, json::V
   for (int attempt = 1;; ++attempt) {
     ObjectPtr live = store_.get(stored_name, target.ns, target.name);
     if (live == nullptr) {
-      if (!target.subresource.empty()) {
+      if (!target.subresource.empty() || options.must_exist) {
         return api::not_found(resource.group_resource(), target.name);
       }
       if (expected != 0) return api::modified(resource.group_resource(), target.name);
@@ -335,6 +335,7 @@ Result<Written> Machinery::replace_once(Context& context, const Target& target,
   if (how.part != Part::kWhole) {
     request.emplace(AdmissionRequest{Operation::kUpdate, asked, context.user, context.warnings,
                                      context.notes, options.dry_run, before, root});
+    request->patches = !how.replaces;
     TRY(mutate(*request));
     request->object = json::Node();
   }

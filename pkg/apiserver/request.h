@@ -82,6 +82,7 @@ struct WriteOptions {
   bool dry_run = false;
   bool force = false;
   bool may_create = false;  // An update may make what is not there, where the kind allows it.
+  bool must_exist = false;  // An apply does not make what is not there.
   FieldValidation field_validation = FieldValidation::kWarn;
   std::string field_manager;
   std::vector<std::string> repeated = {};  // What is to be said of keys that stand twice in YAML.

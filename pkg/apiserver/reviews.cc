@@ -1,6 +1,7 @@
 #include "apiserver/reviews.h"
 
 #include "api/apply.h"
+#include "api/status.h"
 #include "apiserver/bookkeeping.h"
 #include "base/strings.h"
 
@@ -56,7 +57,10 @@ Result<json::Draft> token(const Review& review) {
   Result<User> user = review.reviewers.authenticator.check_token(text, audiences, &fitting);
   if (!user.ok()) {
     status.set_object("user");
-    status.set("error", "invalid bearer token");
+    const std::string& why = user.error().message();
+    constexpr std::string_view kBad = "invalid bearer token";
+    bool told = why != api::unauthorized().message();
+    status.set("error", told ? fmt::format("[{}, {}]", kBad, why) : std::string(kBad));
     return draft;
   }
   status.set("authenticated", true);

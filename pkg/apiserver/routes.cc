@@ -15,11 +15,7 @@ bool connects(std::string_view subresource) {
 }
 
 bool asks_watch(const http::Request& request) {
-  // Which verb it is must be beyond doubt: only what reads as true.
-  std::string_view text = request.query.get("watch");
-  bool yes =
-      text.empty() || text == "1" || text == "t" || text == "T" || equals_ignore_case(text, "true");
-  return request.query.has("watch") && yes;
+  return request.query.has("watch") && is_true(request.query.get("watch"));
 }
 
 std::string verb_of(const http::Request& request, const Route& route) {

@@ -4,6 +4,7 @@
 
 #include "apiserver/continue_token.h"
 #include "apiserver/negotiate.h"
+#include "base/log.h"
 #include "base/strings.h"
 
 namespace wherry::apiserver {
@@ -24,6 +25,17 @@ http::Request request(std::string method, std::string_view target) {
 TEST(Routes, TellTheVerb) {
   EXPECT_EQ(find_route(request("GET", "/api/v1/pods")).verb, "list");
   EXPECT_EQ(find_route(request("GET", "/api/v1/pods?watch=1")).verb, "watch");
+  // Only these say no, as everywhere; whoever may list must not get a watch by a word.
+  for (const char* word : {"yes", "no", "off", "00", "", "True"}) {
+    Route route = find_route(request("GET", fmt::format("/api/v1/pods?watch={}", word)));
+    EXPECT_EQ(route.verb, "watch") << word;
+    EXPECT_EQ(route.asked_verb, "watch") << word;
+  }
+  for (const char* word : {"0", "false", "FALSE", "false&watch=true"}) {
+    Route route = find_route(request("GET", fmt::format("/api/v1/pods?watch={}", word)));
+    EXPECT_EQ(route.verb, "list") << word;
+    EXPECT_EQ(route.asked_verb, "list") << word;
+  }
   EXPECT_EQ(find_route(request("GET", "/api/v1/watch/pods")).verb, "watch");
   EXPECT_EQ(find_route(request("GET", "/api/v1/namespaces/a/pods/b")).verb, "get");
   EXPECT_EQ(find_route(request("DELETE", "/api/v1/namespaces/a/pods")).verb, "deletecollection");

@@ -7,6 +7,7 @@
 #include "apiserver/flow_control.h"
 #include "apiserver/flow_keeper.h"
 #include "apiserver/handler.h"
+#include "apiserver/legacy_tokens.h"
 #include "apiserver/proxy.h"
 #include "apiserver/status_pages.h"
 #include "apiserver/streams.h"
@@ -88,6 +89,10 @@ struct ApiServer::Parts {
 ApiServer::ApiServer(Options options) {
   CHECK(options.store != nullptr && options.clock != nullptr);
   parts_ = std::make_unique<Parts>(std::move(options));
+  if (parts_->issuer == nullptr) return;
+  parts_->issuer->set_legacy_use([this](const api::Object& secret, const std::string& day) {
+    note_legacy_use(parts_->machinery, secret, day);
+  });
 }
 
 ApiServer::~ApiServer() { stop(); }
@@ -96,6 +101,7 @@ Result<void> ApiServer::prepare() {
   TRY(parts_->machinery.start());
   TRY(parts_->authoriser.start());
   TRY(make_bootstrap_objects(parts_->machinery));
+  if (parts_->issuer != nullptr) TRY(begin_legacy_tracking(parts_->machinery));
   TRY(parts_->flow_keeper.keep());
   TRY(parts_->flow_keeper.start());
   return parts_->flows.start();

@@ -51,29 +51,12 @@ User account_user(std::string_view ns, std::string_view name, std::string_view u
 }
 
 constexpr std::string_view kLegacyIssuer = "kubernetes/serviceaccount";
+constexpr std::string_view kInvalidSince = "kubernetes.io/legacy-token-invalid-since";
+constexpr size_t kDayChars = 10;
 constexpr std::string_view kLegacyPrefix = "kubernetes.io/serviceaccount/";
 
 std::string legacy_claim(json::Value claims, std::string_view name) {
   return std::string(claims[std::string(kLegacyPrefix) + std::string(name)].as_string());
-}
-
-Result<User> verify_legacy(json::Value claims, std::string_view token, const store::Store& store,
-                           Time now) {
-  std::string ns = legacy_claim(claims, "namespace");
-  std::string name = legacy_claim(claims, "service-account.name");
-  std::string uid = legacy_claim(claims, "service-account.uid");
-  std::string secret_name = legacy_claim(claims, "secret.name");
-  ObjectPtr secret = store.get("secrets", ns, secret_name);
-  ObjectPtr account = store.get("serviceaccounts", ns, name);
-  if (ns.empty() || secret == nullptr || account == nullptr || account->uid() != uid ||
-      deleted_before(*secret, now) || deleted_before(*account, now)) {
-    return api::unauthorized();
-  }
-  json::Document document = secret->document();
-  std::string kept =
-      base64_decode(document.root()["data"]["token"].as_string()).value_or(std::string());
-  if (!pki::constant_time_equal(kept, token)) return api::unauthorized();
-  return account_user(ns, name, uid);
 }
 
 // Those of the audiences in the claim that are wanted.
@@ -170,7 +153,9 @@ std::string TokenIssuer::issue(const TokenSubject& subject, const TokenBinding& 
 Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::string>& audiences,
                                  const store::Store& store, Time now,
                                  std::vector<std::string>* fitting) const {
-  pki::Token token = TRY(pki::parse_token(text));
+  Result<pki::Token> shape = pki::parse_token(text);
+  if (!shape.ok()) return api::unauthorized();
+  const pki::Token& token = *shape;
   if (!signed_by_us(token, text)) return api::unauthorized();
   Result<json::Document> parsed = json::Document::parse(token.payload_json);
   if (!parsed.ok()) return api::unauthorized();
@@ -213,6 +198,37 @@ Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::s
   extra("pod-name", own["pod"]["name"].as_string());
   extra("pod-uid", own["pod"]["uid"].as_string());
   return user;
+}
+
+Result<User> TokenIssuer::verify_legacy(json::Value claims, std::string_view text,
+                                        const store::Store& store, Time now) const {
+  std::string ns = legacy_claim(claims, "namespace");
+  std::string name = legacy_claim(claims, "service-account.name");
+  std::string uid = legacy_claim(claims, "service-account.uid");
+  std::string secret_name = legacy_claim(claims, "secret.name");
+  ObjectPtr secret = store.get("secrets", ns, secret_name);
+  ObjectPtr account = store.get("serviceaccounts", ns, name);
+  if (ns.empty() || secret == nullptr || account == nullptr || account->uid() != uid ||
+      deleted_before(*secret, now) || deleted_before(*account, now)) {
+    return api::unauthorized();
+  }
+  json::Document document = secret->document();
+  std::string kept =
+      base64_decode(document.root()["data"]["token"].as_string()).value_or(std::string());
+  if (!pki::constant_time_equal(kept, text)) return api::unauthorized();
+  json::Value labels = document.root()["metadata"]["labels"];
+  std::string today = format_time(now).substr(0, kDayChars);
+  if (legacy_use_ != nullptr && labels[kLegacyLastUsed].as_string() != today)
+    legacy_use_(*secret, today);
+  if (!labels[kInvalidSince].as_string().empty()) {
+    return Error(Code::kUnauthorized,
+                 fmt::format("the token in secret {}/{} for service account {}/{} has been marked "
+                             "invalid. Use tokens from the TokenRequest API or manually created "
+                             "secret-based tokens, or remove the '{}' label from the secret to "
+                             "temporarily allow use of this token",
+                             ns, secret_name, ns, name, kInvalidSince));
+  }
+  return account_user(ns, name, uid);
 }
 
 }  // namespace wherry::apiserver

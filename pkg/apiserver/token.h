@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -31,6 +32,9 @@
 namespace wherry::apiserver {
 
 inline constexpr std::string_view kDefaultIssuer = "https://kubernetes.default.svc.cluster.local";
+
+// The label of a token's Secret that says when it was last used.
+inline constexpr std::string_view kLegacyLastUsed = "kubernetes.io/legacy-token-last-used";
 
 struct TokenSubject {
   std::string ns;
@@ -63,6 +67,11 @@ class TokenIssuer {
                       const store::Store& store, Time now,
                       std::vector<std::string>* fitting = nullptr) const;
 
+  // Told of a token that is kept in a Secret when it is used for the first time on `day`
+  // ("2026-11-30"); by any thread. Set before the first verify().
+  using LegacyUse = std::function<void(const api::Object& secret, const std::string& day)>;
+  void set_legacy_use(LegacyUse use) { legacy_use_ = std::move(use); }
+
   const std::string& issuer() const { return issuer_; }
   std::shared_ptr<const Keys> keys() const EXCLUDES(mutex_);
   void set_keys(Keys keys) EXCLUDES(mutex_);
@@ -71,7 +80,11 @@ class TokenIssuer {
   // `text` is the whole token.
   bool signed_by_us(const pki::Token& token, std::string_view text) const EXCLUDES(mutex_);
 
+  Result<User> verify_legacy(json::Value claims, std::string_view text, const store::Store& store,
+                             Time now) const;
+
   const std::string issuer_;
+  LegacyUse legacy_use_;  // Empty: nobody wants to know.
   mutable Mutex mutex_;
   std::shared_ptr<const Keys> keys_ GUARDED_BY(mutex_);
   // Digests of tokens whose signatures one of keys_ has made, the oldest first: checking one costs

@@ -2,6 +2,7 @@
 
 #include "api/table.h"
 #include "apiserver/bootstrap_token.h"
+#include "apiserver/legacy_tokens.h"
 #include "apiserver/test_server.h"
 #include "apiserver/token.h"
 #include "apiserver/token_file.h"
@@ -125,6 +126,41 @@ TEST_F(TokenTest, ALegacyTokenIsGoodForAsLongAsItsSecretHoldsIt) {
   EXPECT_FALSE(check(issuer_.issue_legacy(subject(), "s")).ok());
   ASSERT_TRUE(remove(target("secrets", "default", "s")).ok());
   EXPECT_FALSE(check(token).ok());
+}
+
+TEST_F(TokenTest, TheUseOfALegacyTokenIsNotedOnceADay) {
+  issuer_.set_legacy_use([this](const api::Object& secret, const std::string& day) {
+    note_legacy_use(*machinery_, secret, day);
+  });
+  std::string token = issuer_.issue_legacy(subject(), "s");
+  create("secrets", "default",
+         fmt::format(R"({{"metadata":{{"name":"s"}},"stringData":{{"token":"{}"}}}})", token));
+  auto stored = [this] { return store_->get("secrets", "default", "s"); };
+  auto day = [&] {
+    json::Document document = stored()->document();
+    return std::string(document.root()["metadata"]["labels"][kLegacyLastUsed].as_string());
+  };
+  EXPECT_TRUE(check(token).ok());
+  std::string today = format_time(clock_.now()).substr(0, 10);
+  EXPECT_EQ(day(), today);
+  Revision before = stored()->revision();
+  EXPECT_TRUE(check(token).ok());
+  EXPECT_EQ(stored()->revision(), before);
+  clock_.advance(std::chrono::hours(24));
+  EXPECT_TRUE(check(token).ok());
+  EXPECT_NE(day(), today);
+
+  ASSERT_TRUE(
+      try_patch(target("secrets", "default", "s"), PatchType::kMerge,
+                R"({"metadata":{"labels":{"kubernetes.io/legacy-token-invalid-since":"x"}}})")
+          .ok());
+  Result<User> refused = check(token);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(),
+            "the token in secret default/s for service account default/default has been marked "
+            "invalid. Use tokens from the TokenRequest API or manually created secret-based "
+            "tokens, or remove the 'kubernetes.io/legacy-token-invalid-since' label from the "
+            "secret to temporarily allow use of this token");
 }
 
 }  // namespace

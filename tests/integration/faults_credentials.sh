@@ -88,6 +88,16 @@ case_credentials_bootstrap_and_static() {
   long=$(api /api/v1/namespaces/default/secrets/long | jq -r .data.token | base64 -d)
   same "$(jq -r .iss <<< "$(claims_of "$long")")" kubernetes/serviceaccount
   same "$(with_token "$long" /version)" 200
+  # Its use leaves a mark, and who marks it as not valid any more has it refused.
+  same "$(api /api/v1/namespaces/default/secrets/long | jq -r '.metadata.labels["kubernetes.io/legacy-token-last-used"]')" "$(date -u +%F)"
+  has "$(api /api/v1/namespaces/kube-system/configmaps/kube-apiserver-legacy-service-account-token-tracking | jq -r .data.since)" '^20[0-9-]+$'
+  mark() { answer PATCH /api/v1/namespaces/default/secrets/long application/merge-patch+json "{\"metadata\":{\"labels\":{\"kubernetes.io/legacy-token-invalid-since\":$1}}}"; }
+  mark '"2026-01-01"'
+  refused 401 'a token that is marked invalid' "$long"
+  answer POST /apis/authentication.k8s.io/v1/tokenreviews application/json "{\"spec\":{\"token\":\"$long\"}}"
+  has "$BODY" 'the token in secret default/long for service account default/default has been marked invalid. Use tokens'
+  mark null
+  same "$(with_token "$long" /version)" 200
   answer DELETE /api/v1/namespaces/default/secrets/long
   refused 401 'a token whose Secret has gone' "$long"
 }
