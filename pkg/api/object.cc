@@ -11,9 +11,6 @@ namespace {
 
 constexpr std::string_view kVersionMember = "\"resourceVersion\":\"";
 
-// Revisions are shorter for a long time; a longer one costs a copy.
-constexpr size_t kVersionDigits = 10;
-
 // What identifies an object comes first, before anything a user may choose freely, so that the
 // first "resourceVersion" in the bytes is the object's own.
 constexpr std::string_view kFirst[] = {"name", "generateName", "namespace", "uid"};
@@ -132,21 +129,24 @@ Result<Unstamped> unstamped(json::Value object) {
     if (key != "kind" && key != "apiVersion" && key != "metadata") writer.put(key, value);
   }
   writer.end();
-  // With room for the version, and none besides: objects are kept.
-  out.json.reserve(writer.text().size() + kVersionDigits);
   out.json = writer.text();
   return out;
 }
 
 ObjectPtr Object::stamp(Unstamped object, Revision revision) {
   const std::string digits = std::to_string(revision);
-  object.json.insert(object.version_at, digits);
+  const std::string_view hollow = object.json;
   for (auto& [key, value] : object.places.labels) {
     key.at += static_cast<uint32_t>(digits.size());
     if (value.size != 0) value.at += static_cast<uint32_t>(digits.size());
   }
   std::shared_ptr<Object> stamped(new Object());
-  stamped->json_ = std::move(object.json);
+  // A copy of its exact size, made by the store's thread: what stays among what a request needs for
+  // a moment leaves holes.
+  stamped->json_.reserve(hollow.size() + digits.size());
+  stamped->json_.append(hollow.substr(0, object.version_at));
+  stamped->json_.append(digits);
+  stamped->json_.append(hollow.substr(object.version_at));
   stamped->places_ = std::move(object.places);
   stamped->revision_ = revision;
   return stamped;

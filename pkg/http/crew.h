@@ -4,10 +4,11 @@
 // two or four processors. So no more workers are up than have processors to run on: each looks for
 // its next request when it is done with one, and under load finds it there without having slept.
 //
-// Who waits for a disk or a peer (WaitScope) is not up meanwhile. Another worker is called when
-// none that is up listens any more. Work that keeps all of them busy for long, or waits without
-// saying so, does not keep the others out either: while none listens, one of those that sleep looks
-// every kPatience whether anything was begun in that time, and if not, it comes up itself.
+// Who waits for a disk or a peer (WaitScope), or sends a long answer, is not up meanwhile. Another
+// worker is called when none that is up listens any more. Work that keeps all of them busy for
+// long, or waits without saying so, does not keep the others out either: while none listens, one of
+// those that sleep looks every kPatience whether anything was begun in that time, and if not, it
+// comes up itself.
 //
 // Threads: any. hire() is called without a lock held.
 

@@ -22,7 +22,9 @@ class PieceWriter {
   // The connection serves on afterwards if `keep_alive`. `held` is let go of at the end, or as soon
   // as the client does not take more.
   PieceWriter(std::vector<Piece> pieces, bool keep_alive, std::shared_ptr<const void> held)
-      : pieces_(std::move(pieces)), held_(std::move(held)), keep_alive_(keep_alive) {}
+      : pieces_(std::move(pieces)), held_(std::move(held)), keep_alive_(keep_alive) {
+    for (const Piece& piece : pieces_) total_ += piece.bytes.size();
+  }
 
   enum class State { kDone, kBlocked, kBroken };
   // Sends as far as it goes without waiting.
@@ -32,6 +34,7 @@ class PieceWriter {
   // Whether something was sent since the last call.
   bool take_progress() { return std::exchange(progressed_, false); }
   bool keep_alive() const { return keep_alive_; }
+  size_t total() const { return total_; }  // Bytes.
 
  private:
   std::string_view next();
@@ -39,6 +42,7 @@ class PieceWriter {
 
   std::vector<Piece> pieces_;
   std::shared_ptr<const void> held_;
+  size_t total_ = 0;
   size_t at_ = 0;
   size_t offset_ = 0;  // In the piece in front.
   bool progressed_ = false;

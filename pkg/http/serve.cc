@@ -16,6 +16,7 @@ using Phase = Connection::Phase;
 
 constexpr std::chrono::seconds kDrainLimit{2};
 constexpr size_t kDrainBytesMax = 16 << 20;
+constexpr size_t kLongAnswer = 256 << 10;
 
 Phase phase_of(Connection& connection) {
   if (connection.output != nullptr) return Phase::kWriting;
@@ -268,7 +269,13 @@ void Server::Impl::answer_body(ConnectionPtr& connection, const Request& request
 // until the client takes more, or closed.
 bool Server::Impl::send_output(ConnectionPtr& connection) {
   PieceWriter& output = *connection->output;
-  PieceWriter::State state = output.write(*connection);
+  PieceWriter::State state;
+  if (output.total() < kLongAnswer) {
+    state = output.write(*connection);
+  } else {  // Others are not to wait for that.
+    WaitScope wait;
+    state = output.write(*connection);
+  }
   if (state == PieceWriter::State::kBlocked) {
     if (output.take_progress()) connection->deadline = {};
     park(std::move(connection));

@@ -8,10 +8,11 @@
 namespace wherry::json {
 namespace {
 
-// Blocks of 2^kLeast to 2^kMost bytes are kept, as many of a size as come to kBytesKept.
+// Blocks of 2^kLeast to 2^kMost bytes are kept, no more of them by a thread than kBytesKept: what
+// one request needs at a time. There are many threads that seldom make a document.
 constexpr unsigned kLeast = 7;
-constexpr unsigned kMost = 16;
-constexpr size_t kBytesKept = 64 << 10;
+constexpr unsigned kMost = 14;
+constexpr size_t kBytesKept = 48 << 10;
 
 // In front of each block; as long as what the general allocator aligns to.
 struct alignas(16) Header {
@@ -30,7 +31,7 @@ class Kept {
   constexpr Kept() = default;
   ~Kept() {
     gone_ = true;
-    for (Shelf& shelf : shelves_) {
+    for (Header*& shelf : shelves_) {
       while (Header* block = pop(shelf)) std::free(block);
     }
   }
@@ -41,28 +42,25 @@ class Kept {
   Header* take(unsigned size) { return pop(shelves_[size - kLeast]); }
   bool keep(Header* block) {
     if (!kKeeps || gone_ || block->capacity > (size_t{1} << kMost)) return false;
-    Shelf& shelf = shelves_[static_cast<unsigned>(std::bit_width(block->capacity) - 1) - kLeast];
-    if ((shelf.count + 1) * block->capacity > kBytesKept) return false;
-    block->next = shelf.first;
-    shelf.first = block;
-    ++shelf.count;
+    if (bytes_ + block->capacity > kBytesKept) return false;
+    Header*& shelf = shelves_[static_cast<unsigned>(std::bit_width(block->capacity) - 1) - kLeast];
+    block->next = shelf;
+    shelf = block;
+    bytes_ += block->capacity;
     return true;
   }
 
  private:
-  struct Shelf {
-    Header* first = nullptr;
-    unsigned count = 0;
-  };
-  static Header* pop(Shelf& shelf) {
-    Header* block = shelf.first;
+  Header* pop(Header*& shelf) {
+    Header* block = shelf;
     if (block == nullptr) return nullptr;
-    shelf.first = block->next;
-    --shelf.count;
+    shelf = block->next;
+    bytes_ -= block->capacity;
     return block;
   }
 
-  std::array<Shelf, kMost - kLeast + 1> shelves_{};
+  std::array<Header*, kMost - kLeast + 1> shelves_{};  // By size.
+  size_t bytes_ = 0;
   bool gone_ = false;  // The thread ends.
 };
 
