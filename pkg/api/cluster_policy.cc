@@ -1,6 +1,9 @@
 // PriorityClass (scheduling.k8s.io/v1) and RuntimeClass (node.k8s.io/v1). Rules from the Kubernetes
 // API reference.
 
+#include <set>
+#include <string>
+
 #include "api/cells.h"
 #include "api/go_text.h"
 #include "api/names.h"
@@ -126,13 +129,13 @@ void validate_runtime(json::Value object, FieldErrors& errors) {
   validate_labels(scheduling["nodeSelector"], path.child("nodeSelector"), errors);
   json::Value tolerations = scheduling["tolerations"];
   validate_tolerations(tolerations, path.child("tolerations"), errors);
-  for (size_t at = 1; at < tolerations.size(); ++at) {
-    for (size_t other = 0; other < at; ++other) {
-      if (!json::equal(tolerations.at(at), tolerations.at(other))) continue;
-      json::Document shown = go_struct(schema::core_v1::kToleration, tolerations.at(at));
-      errors.duplicate(path.child("tolerations").index(at), shown.root());
-      break;
-    }
+  std::set<std::string> seen;  // Decoded objects have their fields in one order.
+  size_t at = 0;
+  for (json::Value toleration : tolerations.items()) {
+    Path item = path.child("tolerations").index(at++);
+    if (seen.insert(toleration.dump()).second) continue;
+    json::Document shown = go_struct(schema::core_v1::kToleration, toleration);
+    errors.duplicate(item, shown.root());
   }
 }
 void validate_runtime_update(json::Value before, json::Value after, FieldErrors& errors) {

@@ -252,23 +252,21 @@ void validate_ports(json::Value spec, const Path& path, FieldErrors& errors) {
   bool headless = spec["clusterIP"].as_string() == "None";
   if (ports.empty() && type != "ExternalName" && !headless) errors.required(path, "");
   std::set<std::string_view> names;
-  for (size_t at = 0; at < ports.size(); ++at) {
-    validate_port(ports.at(at), ports.size() > 1, type, path.index(at), names, errors);
-  }
-  for (size_t at = 1; at < ports.size(); ++at) {
-    for (size_t other = 0; other < at; ++other) {
-      json::Value a = ports.at(at);
-      json::Value b = ports.at(other);
-      if (a["port"].as_int() != b["port"].as_int()) continue;
-      if (a["protocol"].as_string() != b["protocol"].as_string()) continue;
-      json::Draft pair;
-      pair.root().set("port", a["port"].as_int());
-      pair.root().set("protocol", a["protocol"].as_string());
-      json::Document key = pair.freeze();
-      json::Document shown = go_struct(schema::core_v1::kServicePort, key.root());
-      errors.duplicate(path.index(at), shown.root());
-      break;
-    }
+  size_t at = 0;
+  for (json::Value port : ports.items())
+    validate_port(port, ports.size() > 1, type, path.index(at++), names, errors);
+  std::set<std::pair<int64_t, std::string_view>> seen;
+  at = 0;
+  for (json::Value port : ports.items()) {
+    Path item = path.index(at++);
+    const auto [number, protocol] = std::pair(port["port"].as_int(), port["protocol"].as_string());
+    if (seen.emplace(number, protocol).second) continue;
+    json::Draft pair;
+    pair.root().set("port", number);
+    pair.root().set("protocol", protocol);
+    json::Document key = pair.freeze();
+    json::Document shown = go_struct(schema::core_v1::kServicePort, key.root());
+    errors.duplicate(item, shown.root());
   }
 }
 

@@ -1,6 +1,6 @@
 #include "api/field_error.h"
 
-#include <algorithm>
+#include <unordered_set>
 
 #include "api/status.h"
 #include "base/strings.h"
@@ -94,11 +94,11 @@ Error FieldErrors::to_error(std::string_view group, std::string_view kind,
                             std::string_view name) const {
   // The summary names each fault once; the causes keep repetitions.
   std::vector<std::string> lines;
+  std::unordered_set<std::string> told;
   for (const Cause& cause : causes_) {
     std::string line =
         cause.field.empty() ? "<nil>: " + cause.message : cause.field + ": " + cause.message;
-    if (std::find(lines.begin(), lines.end(), line) == lines.end())
-      lines.push_back(std::move(line));
+    if (told.insert(line).second) lines.push_back(std::move(line));
   }
   std::string summary = lines.size() == 1 ? lines[0] : "[" + join(lines, ", ") + "]";
   std::string qualified(kind);

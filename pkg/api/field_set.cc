@@ -94,7 +94,7 @@ FieldSet FieldSet::parse(json::Value fields) {
 
 void FieldSet::write(json::Node out) const {
   if (member && !children.empty()) out.set_object(".");
-  for (const auto& [element, child] : children) child.write(out.set_object(element));
+  for (const auto& [element, child] : children) child.write(out.add_object(element));
 }
 
 bool operator==(const FieldSet& a, const FieldSet& b) {

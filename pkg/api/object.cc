@@ -192,7 +192,9 @@ Result<void> Object::index(json::Value root) {
   size_t at = json_.find("\"labels\":", metadata_at);
   for (auto [key, value] : metadata["labels"].members()) {
     Places::Span key_span = locator.span(key, at);
-    places_.labels.emplace_back(key_span, locator.span(value.as_string(), key_span.at));
+    Places::Span value_span = locator.span(value.as_string(), key_span.at);
+    places_.labels.emplace_back(key_span, value_span);
+    at = std::max<size_t>(at, key_span.at);  // They stand in this order.
   }
   places_.labels.shrink_to_fit();
   return {};

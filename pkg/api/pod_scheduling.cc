@@ -1,6 +1,7 @@
 // Where a pod may run: node selectors, affinity, tolerations, spread.
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "api/names.h"
@@ -176,21 +177,20 @@ void validate_spread_item(json::Value constraint, const Path& item, FieldErrors&
 }
 
 void validate_spread(json::Value constraints, const Path& path, FieldErrors& errors) {
+  auto pair_of = [](json::Value constraint) {
+    return std::pair(constraint["topologyKey"].as_string(),
+                     constraint["whenUnsatisfiable"].as_string());
+  };
+  std::map<std::pair<std::string_view, std::string_view>, size_t> left;  // To come yet.
+  for (json::Value constraint : constraints.items()) ++left[pair_of(constraint)];
   size_t at = 0;
   for (json::Value constraint : constraints.items()) {
-    Path item = path.index(at);
-    std::string_view key = constraint["topologyKey"].as_string();
-    std::string_view action = constraint["whenUnsatisfiable"].as_string();
+    Path item = path.index(at++);
     validate_spread_item(constraint, item, errors);
-    for (size_t other = at + 1; other < constraints.size(); ++other) {
-      json::Value later = constraints.at(other);
-      if (later["topologyKey"].as_string() != key) continue;
-      if (later["whenUnsatisfiable"].as_string() != action) continue;
-      errors.duplicate(item.child("{topologyKey, whenUnsatisfiable}"),
-                       fmt::format("{{{}, {}}}", key, action));
-      break;
-    }
-    ++at;
+    const auto pair = pair_of(constraint);
+    if (--left[pair] == 0) continue;
+    errors.duplicate(item.child("{topologyKey, whenUnsatisfiable}"),
+                     fmt::format("{{{}, {}}}", pair.first, pair.second));
   }
 }
 

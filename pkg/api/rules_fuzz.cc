@@ -38,9 +38,7 @@ std::optional<json::Draft> arrived(const Resource& row, json::Value sent) {
 }
 
 json::Document settled(const Resource& row, json::Draft object) {
-  json::Document document = object.freeze();
-  Result<json::Draft> stored = stored_form(row, document.root());
-  return stored.ok() ? stored->freeze() : document;
+  return stored_form(row, std::move(object)).freeze();
 }
 
 json::Document create(const Resource& row, json::Value sent) {

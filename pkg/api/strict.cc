@@ -214,16 +214,14 @@ class Checker {
       for (auto [key, item] : value.members()) keys.push_back(key);
       std::sort(keys.begin(), keys.end());
     }
-    std::vector<std::string_view> repeated;
+    std::set<std::string_view> repeated;
     for (size_t i = 1; i < keys.size(); ++i) {
-      if (keys[i] == keys[i - 1]) repeated.push_back(keys[i]);
+      if (keys[i] == keys[i - 1]) repeated.insert(keys[i]);
     }
-    std::vector<std::string_view> met;
+    std::set<std::string_view> met;
     for (auto [key, item] : value.members()) {
-      if (std::find(repeated.begin(), repeated.end(), key) != repeated.end()) {
-        if (std::find(met.begin(), met.end(), key) != met.end()) strict_error("duplicate", key);
-        met.push_back(key);
-      }
+      if (!repeated.empty() && repeated.contains(key) && !met.insert(key).second)
+        strict_error("duplicate", key);
       path_.push_back({.name = key, .map_key = true});
       check(*type.element, item);
       path_.pop_back();

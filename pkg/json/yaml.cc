@@ -6,7 +6,6 @@
 #include <optional>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "base/encoding.h"
 #include "base/strings.h"
@@ -58,6 +57,7 @@ class Converter {
     if (nodes_left_-- == 0 || out_.size() > bytes_left_) {
       return Error::bad_request("yaml: document contains excessive aliasing");
     }
+    if (!node.Mark().is_null()) TRY(check_yaml_node(text_, static_cast<size_t>(node.Mark().pos)));
     switch (node.Type()) {
       case YAML::NodeType::Sequence: return sequence(node, depth);
       case YAML::NodeType::Map: return mapping(node, depth);
@@ -101,7 +101,7 @@ class Converter {
   // A mapping's own entries, then what it merges that it does not set itself.
   Result<void> collect(const YAML::Node& node, int depth, std::vector<Entry>& entries) {
     if (depth > kDepthMax) return Error::bad_request("yaml: exceeded max depth of {}", kDepthMax);
-    std::unordered_set<std::string> seen;
+    std::unordered_map<std::string, size_t> seen;  // Where in `entries`.
     std::set<std::pair<ScalarKind, std::string>> typed;
     std::vector<YAML::Node> merges;
     for (const auto& pair : node) {
@@ -119,9 +119,8 @@ class Converter {
                         name.kind == ScalarKind::kString ? wherry::quote(name.text) : name.text));
       }
       std::string& key = name.text;
-      if (!seen.insert(key).second) {
-        auto same = [&key](const Entry& entry) { return entry.key == key; };
-        std::find_if(entries.begin(), entries.end(), same)->value.reset(pair.second);
+      if (auto [place, fresh] = seen.emplace(key, entries.size()); !fresh) {
+        entries[place->second].value.reset(pair.second);
         continue;
       }
       entries.push_back({std::move(key), pair.second});
@@ -144,14 +143,14 @@ class Converter {
   }
 
   Result<void> merge_from(const YAML::Node& source, int depth, std::vector<Entry>& entries,
-                          std::unordered_set<std::string>& seen) {
+                          std::unordered_map<std::string, size_t>& seen) {
     std::vector<Entry> theirs;
     TRY(collect(source, depth + 1, theirs));
     if (theirs.size() > nodes_left_)
       return Error::bad_request("yaml: document contains excessive aliasing");
     nodes_left_ -= theirs.size();
     for (Entry& entry : theirs) {
-      if (seen.insert(entry.key).second) entries.push_back(std::move(entry));
+      if (seen.emplace(entry.key, entries.size()).second) entries.push_back(std::move(entry));
     }
     return {};
   }
@@ -174,6 +173,7 @@ class Converter {
   }
 
   Result<Scalar> key_scalar(const YAML::Node& map, const YAML::Node& key) const {
+    if (!key.Mark().is_null()) TRY(check_yaml_node(text_, static_cast<size_t>(key.Mark().pos)));
     if (key.IsNull() && std::string_view("~nN").find(at(key)) == std::string_view::npos) {
       return yaml_parser_error(line_from_0(key), map.Style() == YAML::EmitterStyle::Flow
                                                      ? "did not find expected node content"

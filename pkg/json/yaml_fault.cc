@@ -131,7 +131,8 @@ std::string_view parser_words(std::string_view message, std::string_view before)
 }
 
 std::string anchor_at(std::string_view rest) {
-  if (rest.starts_with('*')) rest.remove_prefix(1);
+  if (rest.starts_with('*') || rest.starts_with('&') || rest.starts_with('!'))
+    rest.remove_prefix(1);
   size_t end = 0;
   while (end < rest.size() && is_word(rest[end])) ++end;
   return std::string(rest.substr(0, end));
@@ -150,6 +151,35 @@ Error yaml_scanner_error(size_t line_from_0, std::string_view what) {
 
 Error yaml_parser_error(size_t line_from_0, std::string_view what) {
   return placed(line_from_0, what);
+}
+
+Result<void> check_yaml_node(std::string_view text, size_t at) {
+  auto line = [text, &at] {
+    return static_cast<size_t>(std::count(text.begin(), text.begin() + ptrdiff_t(at), '\n'));
+  };
+  std::string_view rest = text.substr(std::min(text.size(), at));
+  if (rest.starts_with('&')) {
+    const std::string_view after = rest.substr(1 + anchor_at(rest).size());
+    if (after.empty() || std::string_view(" \t\n?:,]}%@`").find(after[0]) != std::string_view::npos)
+      return {};
+    return yaml_scanner_error(line(), "did not find expected alphabetic or numeric character");
+  }
+  if (rest.starts_with('!') && !rest.starts_with("!!") && !rest.starts_with("!<")) {
+    const std::string_view handle = rest.substr(0, anchor_at(rest).size() + 2);
+    const bool declared = text.find("%TAG " + std::string(handle) + " ") != std::string_view::npos;
+    if (handle.ends_with('!') && handle.size() > 1 && !declared)
+      return yaml_parser_error(line(), "found undefined tag handle");
+  }
+  if (rest.starts_with('"')) {
+    for (size_t i = 1; i + 1 < rest.size() && rest[i] != '"'; ++i) {
+      if (rest[i] != '\\') continue;
+      if (rest[++i] == '/') {
+        at += i;
+        return yaml_scanner_error(line(), "found unknown escape character");
+      }
+    }
+  }
+  return {};
 }
 
 Error yaml_missing_colon(std::string_view text, size_t at) {

@@ -20,4 +20,8 @@ Error yaml_parser_error(size_t line_from_0, std::string_view what);
 // where the next thing stands.
 Error yaml_missing_colon(std::string_view text, size_t at);
 
+// What yaml-cpp takes where a node begins, at `at`: anchors of any characters, tags whose handle
+// nobody declared, the escape \/ that only JSON has.
+Result<void> check_yaml_node(std::string_view text, size_t at);
+
 }  // namespace wherry::json

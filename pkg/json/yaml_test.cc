@@ -134,6 +134,10 @@ TEST(Yaml, MalformedTextIsRefusedInKnownWords) {
       {"x:\n  a: \"\\u12\"\n", "line 2: did not find expected hexdecimal number"},
       {"x:\n  a: \"\\ud800\"\n", "line 2: found invalid Unicode character escape code"},
       {"x:\n  a: & b\n", "line 2: did not find expected alphabetic or numeric character"},
+      {"x:\n  a: &x.y b\n", "line 2: did not find expected alphabetic or numeric character"},
+      {"x:\n  &x! a: b\n", "line 2: did not find expected alphabetic or numeric character"},
+      {"x:\n  a: !y!z b\n", "line 1: found undefined tag handle"},
+      {"x:\n  a: \"b\\/c\"\n", "line 2: found unknown escape character"},
       {"x: {a: b]\n", "did not find expected ',' or '}'"},
       {"x:\n  y: [a}\n", "line 1: did not find expected ',' or ']'"},
       {"x:\n  y: {a: b}}\n", "line 1: did not find expected key"},
@@ -170,6 +174,10 @@ TEST(Yaml, TextThatOnlyLooksMalformed) {
   EXPECT_EQ(to_json("%YAML 1.1 # c\n---\na: b\n"), R"({"a":"b"})");
   EXPECT_EQ(to_json("a: |\n  echo \"x\""), R"({"a":"echo \"x\""})");
   EXPECT_EQ(to_json("a: |"), R"({"a":""})");
+  EXPECT_EQ(to_json("a: \"b\\\\/c\"\nd: '\\/'\n"), R"({"a":"b\\/c","d":"\\/"})");
+  EXPECT_EQ(to_json("%TAG !y! tag:yaml.org,2002:\n---\na: !y!str 1\n"), R"({"a":"1"})");
+  EXPECT_EQ(to_json("a: &x-1_b b\nc: [*x-1_b, &y\n d]\ne: !z f\n"),
+            R"({"a":"b","c":["b","d"],"e":"f"})");
   EXPECT_EQ(to_json("a: \"b\"  \n\n  "), R"({"a":"b"})");
   EXPECT_EQ(to_json("a: |+\n  b\n\n"), R"({"a":"b\n\n"})");
   EXPECT_EQ(to_json("a: b\rc: \"d\re\"\r"), R"({"a":"b","c":"d e"})");
