@@ -54,6 +54,7 @@ void FieldSet::erase(std::span<const std::string_view> path) {
     *this = {};
     return;
   }
+  if (children.empty()) return;
   auto found = children.find("f:" + std::string(path[0]));
   if (found == children.end()) return;
   found->second.erase(path.subspan(1));

@@ -1,6 +1,7 @@
 #include "api/managed_fields.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "base/strings.h"
@@ -12,14 +13,19 @@ constexpr std::string_view kServerFields[] = {"name",       "namespace",     "cr
                                               "selfLink",   "uid",           "clusterName",
                                               "generation", "managedFields", "resourceVersion"};
 
+bool is_server_field(std::string_view element) {
+  return element.starts_with("f:") && std::find(std::begin(kServerFields), std::end(kServerFields),
+                                                element.substr(2)) != std::end(kServerFields);
+}
+
 void strip(FieldSet& fields) {
-  for (std::string_view top : {std::string_view("apiVersion"), std::string_view("kind")}) {
-    fields.erase({&top, 1});
-  }
+  fields.children.erase("f:apiVersion");
+  fields.children.erase("f:kind");
   auto meta = fields.children.find("f:metadata");
   if (meta == fields.children.end()) return;
   meta->second.member = false;
-  for (std::string_view field : kServerFields) meta->second.erase({&field, 1});
+  std::erase_if(meta->second.children,
+                [](const auto& child) { return is_server_field(child.first); });
   if (meta->second.empty()) fields.children.erase(meta);
 }
 

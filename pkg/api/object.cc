@@ -122,6 +122,7 @@ Result<Unstamped> unstamped(json::Value object) {
     } else {
       writer.put(key, value);
       if (key == "deletionTimestamp") places.deleting = true;
+      if (key == "ownerReferences") places.owned = !value.empty();
     }
   }
   writer.end();
@@ -189,6 +190,7 @@ Result<void> Object::index(json::Value root) {
   places_.uid = locate(metadata["uid"], metadata_at);
   revision_ = parse_int(metadata["resourceVersion"].as_string()).value_or(0);
   places_.deleting = static_cast<bool>(metadata["deletionTimestamp"]);
+  places_.owned = !metadata["ownerReferences"].empty();
   size_t at = json_.find("\"labels\":", metadata_at);
   for (auto [key, value] : metadata["labels"].members()) {
     Places::Span key_span = locator.span(key, at);

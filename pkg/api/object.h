@@ -29,6 +29,7 @@ struct Places {
   Span api_version, kind, name, ns, uid;
   std::vector<std::pair<Span, Span>> labels;
   bool deleting = false;
+  bool owned = false;
 };
 
 // An object ready to be stored, with a hole where metadata.resourceVersion goes; the store fills
@@ -64,6 +65,7 @@ class Object {
   std::string_view uid() const { return view(places_.uid); }
   Revision revision() const { return revision_; }
   bool deleting() const { return places_.deleting; }  // metadata.deletionTimestamp is set.
+  bool owned() const { return places_.owned; }        // metadata.ownerReferences is not empty.
   std::vector<Label> labels() const;
   std::string_view label(std::string_view key) const;  // Empty when absent.
 

@@ -20,6 +20,7 @@ void expect_sound(const ObjectPtr& object) {
   EXPECT_EQ(object->uid(), read->uid());
   EXPECT_EQ(object->revision(), read->revision());
   EXPECT_EQ(object->deleting(), read->deleting());
+  EXPECT_EQ(object->owned(), read->owned());
   ASSERT_EQ(object->labels().size(), read->labels().size());
   for (size_t i = 0; i < object->labels().size(); ++i) {
     EXPECT_EQ(object->labels()[i].key, read->labels()[i].key);
@@ -89,6 +90,8 @@ TEST(Object, IsStampedAgain) {
   }
   for (std::string_view text :
        {R"({"metadata":{"labels":{}}})", R"({"metadata":{"labels":null,"name":"n"}})",
+        R"({"metadata":{"name":"n","ownerReferences":[]}})",
+        R"({"metadata":{"ownerReferences":[{"uid":"u"}],"name":"n"},"ownerReferences":[]})",
         R"({"metadata":{},"spec":1})", R"({"kind":"K","metadata":{"name":"n","labels":{"a":"a"}}})",
         R"({"metadata":{"labels":{"a":"b"},"uid":"x"},"apiVersion":"v1"})"}) {
     expect_sound(stored(text, 77));

@@ -73,9 +73,7 @@ class StoreLister final : public client::Lister {
 
  private:
   static std::vector<std::string> owners(const ObjectPtr& object) {
-    // Most objects have no owner; do not parse them to find that out.
-    if (object == nullptr || object->json().find("\"ownerReferences\"") == std::string::npos)
-      return {};
+    if (object == nullptr || !object->owned()) return {};
     json::Document document = object->document();
     std::vector<std::string> out;
     for (json::Value owner : document.root()["metadata"]["ownerReferences"].items()) {

@@ -228,16 +228,10 @@ class GarbageCollector final : public Reconciler {
   std::vector<const api::Resource*> resources_;
 };
 
-bool wants_a_look(const api::Object& object) {
-  if (object.deleting()) return true;
-  json::Document document = object.document();
-  return !document.root()["metadata"]["ownerReferences"].empty();
-}
-
 // An object that came with owners, goes, or is gone; and the owners that may wait for it.
 void changed(const Change& change, const Context& context, Keys& out) {
   const ObjectPtr& object = change.after != nullptr ? change.after : change.before;
-  if (change.after == nullptr || wants_a_look(*change.after)) {
+  if (change.after == nullptr || change.after->deleting() || change.after->owned()) {
     bool owners_same = false;
     if (change.before != nullptr && change.after != nullptr && !change.after->deleting()) {
       json::Document before = change.before->document();
@@ -247,7 +241,7 @@ void changed(const Change& change, const Context& context, Keys& out) {
     }
     if (!owners_same) out.push_back(key_of(*change.resource, *object));
   }
-  if (change.before == nullptr) return;
+  if (change.before == nullptr || !change.before->owned()) return;
   // What depended on a waiting owner has gone or let go.
   json::Document before = change.before->document();
   for (json::Value reference : before.root()["metadata"]["ownerReferences"].items()) {
