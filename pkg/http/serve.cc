@@ -30,6 +30,10 @@ Phase phase_of(Connection& connection) {
   }
 }
 
+bool has_more(Connection& connection) {
+  return connection.reader().state() == RequestReader::State::kReady || connection.has_pending();
+}
+
 int refusal_status(const Error& error) {
   if (error.is(Code::kRequestEntityTooLarge)) return 413;
   return 400;
@@ -63,12 +67,15 @@ void Server::Impl::serve(ConnectionPtr connection, Worker& worker) {
     if (io.state == IoState::kWouldBlock) return park(std::move(connection));
     if (io.state != IoState::kDone) return;
   }
+  const bool answers = connection->output != nullptr || connection->waiting != nullptr;
   if (connection->output != nullptr && !send_output(connection)) return;
   if (connection->waiting != nullptr && !take_turn(connection, worker)) return;
   // Bytes of a next request may be here already, from before the hub had the connection.
   if (Result<void> early = connection->reader().resume(); !early.ok()) {
     return refuse(std::move(connection), early.error());
   }
+  // The answer is hardly out: a next request that is on its way will say so.
+  if (answers && !has_more(*connection)) return park(std::move(connection));
   while (connection != nullptr) {
     if (!read_request(connection)) return;
     std::unique_ptr<Request> request = connection->reader().take();
@@ -79,9 +86,7 @@ void Server::Impl::serve(ConnectionPtr connection, Worker& worker) {
     if (Result<void> next = connection->reader().resume(); !next.ok()) {
       return refuse(std::move(connection), next.error());
     }
-    bool more =
-        connection->reader().state() == RequestReader::State::kReady || connection->has_pending();
-    if (!more) return park(std::move(connection));
+    if (!has_more(*connection)) return park(std::move(connection));
   }
 }
 

@@ -125,6 +125,38 @@ both() { # NAME VALUE BETTER TARGET LOAD-ARGUMENT...
   row "$name" "$(middle "$value" "$FOLDER/admin.yaml" "$@")" "$theirs" "$better" "$target"
 }
 
+# What a request costs the servers: the client, who shares the processors, is not in it.
+cpu_of() { # PID...: ticks of 10 ms so far
+  local pid sum=0
+  for pid; do
+    sum=$((sum + $(sed 's/.*) //' "/proc/$pid/stat" | awk '{print $12 + $13}')))
+  done
+  echo $sum
+}
+cpu_each() { # PIDS CONFIG LOAD-ARGUMENT... SECONDS: microseconds, the middle of three
+  local pids=$1 before rate i
+  shift
+  for i in 1 2 3; do
+    before=$(cpu_of $pids)
+    rate=$(value per_second "$("$LOAD" "$@")")
+    awk -v ticks=$(($(cpu_of $pids) - before)) -v rate="$rate" -v seconds="${SECONDS_EACH:-4}" \
+      'BEGIN {printf "%.0f\n", ticks * 10000 / (rate * seconds)}'
+  done | sort -n | sed -n 2p
+}
+both_cpu() { # NAME TARGET LOAD-ARGUMENT...
+  local name=$1 target=$2 theirs=
+  shift 2
+  [ -z "$ORACLE_PIDS" ] || theirs=$(cpu_each "$ORACLE_PIDS" "$ORACLE_CONFIG" "$@")
+  row "$name" "$(cpu_each "$(cat "$FOLDER/pid")" "$FOLDER/admin.yaml" "$@")" "$theirs" less "$target"
+}
+cpu_rows() { # SPACE
+  local s=${SECONDS_EACH:-4} pods=/api/v1/namespaces/$1/pods
+  both_cpu "CPU of the server: GET of a Pod, us" "" get "$pods/seed-0" 8 "$s"
+  both_cpu "LIST of 1,000 Pods, us" "" get "$pods" 4 "$s"
+  both_cpu "the same, compressed, us" "" get "$pods" 4 "$s" 'Accept-Encoding: gzip'
+  both_cpu "durable create, 64 clients, us" "" create "$1" 64 "$s"
+}
+
 # ---- Floors: the same load where there is nothing but TLS, the loopback or the disk
 
 floor_of() { # BYTES CONNECTIONS: answers of so many bytes a second, of the smallest TLS server
@@ -165,6 +197,7 @@ api_rows() {
   AT_BEST=$(floor_commits 1) both "durable creates, 1 client, a second" per_second more "" create $space 1 "$s"
   AT_BEST=$(floor_commits 8) both "durable creates, 8 clients, a second" per_second more ">= 5x" create $space 8 "$s"
   AT_BEST=$(floor_commits 64) both "durable creates, 64 clients, a second" per_second more ">= 10x" create $space 64 "$s"
+  cpu_rows $space
   for config in "$file" $ORACLE_CONFIG; do make_space "$config" $space-fan; done
   AT_BEST=$(value last_p50 "$("$FLOOR" fan 1 500 30)") both "one event to 1 watcher, p50 ms" last_p50 less "" fan "/api/v1/namespaces/$space-fan/configmaps" 1 30
   AT_BEST=$(value last_p50 "$("$FLOOR" fan 1000 500 30)") both "one event to 1,000 watchers, p50 ms" last_p50 less ">= 5x" fan "/api/v1/namespaces/$space-fan/configmaps" 1000 30
