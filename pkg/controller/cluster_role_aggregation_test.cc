@@ -23,7 +23,8 @@ class ClusterRoleAggregationTest : public ::testing::Test {
     return fmt::format("{{verbs: [get], apiGroups: [\"\"], resources: [{}]}}", resource);
   }
   static std::string json_rule(const char* resource) {
-    return fmt::format(R"({{"verbs":["get"],"apiGroups":[""],"resources":["{}"]}})", resource);
+    // As YAML is read: members by name.
+    return fmt::format(R"({{"apiGroups":[""],"resources":["{}"],"verbs":["get"]}})", resource);
   }
 
   ControllerTest test_{kClusterRoleAggregation};
