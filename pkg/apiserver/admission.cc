@@ -138,9 +138,18 @@ std::string name_of(const AdmissionRequest& request) {
   return request.after ? name_in(request.after["metadata"]) : name_in(request.object["metadata"]);
 }
 
+bool is_whole(const AdmissionRequest& request, std::string_view plural) {
+  const Target& target = request.target;
+  return target.resource->plural == plural && target.resource->group.empty() &&
+         target.subresource.empty() && request.operation != Operation::kDelete;
+}
+
 bool is_pod_create(const AdmissionRequest& request) {
-  return request.operation == Operation::kCreate && request.target.resource->plural == "pods" &&
-         request.target.resource->group.empty() && request.target.subresource.empty();
+  return request.operation == Operation::kCreate && is_whole(request, "pods");
+}
+
+bool same_part(json::Value before, json::Value after) {
+  return (before.empty() && after.empty()) || json::equal(before, after);
 }
 
 }  // namespace wherry::apiserver

@@ -111,6 +111,10 @@ std::unique_ptr<Admission> claim_resize(const store::Store& store);
 std::unique_ptr<Admission> pod_topology(const store::Store& store);
 
 bool is_pod_create(const AdmissionRequest& request);
+// Whether it writes a whole object of a kind of the core group.
+bool is_whole(const AdmissionRequest& request, std::string_view plural);
+// Whether a part is what it was, where nothing and an empty one are the same.
+bool same_part(json::Value before, json::Value after);
 // The object's name, or while it has none what it will be made from.
 std::string name_of(const AdmissionRequest& request);
 

@@ -24,14 +24,13 @@ void set_list(json::Node in, std::string_view key, const std::vector<std::string
 
 // Whether the update is one that only a signer makes.
 bool signs(const AdmissionRequest& request) {
-  auto part = [&](const char* field) {
-    json::Value a = request.before["status"][field], b = request.after["status"][field];
-    return (a.empty() && b.empty()) || json::equal(a, b);
-  };
-  bool same_certificate = request.before["status"]["certificate"].as_string() ==
-                          request.after["status"]["certificate"].as_string();
-  return !same_certificate || !part("conditions");
+  json::Value before = request.before["status"], after = request.after["status"];
+  return request.target.subresource == "status" &&
+         (before["certificate"].as_string() != after["certificate"].as_string() ||
+          !same_part(before["conditions"], after["conditions"]));
 }
+
+bool approves(const AdmissionRequest& request) { return request.target.subresource == "approval"; }
 
 bool is_ours(const AdmissionRequest& request) {
   const Resource& resource = *request.target.resource;
@@ -98,32 +97,22 @@ Result<void> check_right(const Authoriser* authoriser, const AdmissionRequest& r
                                       quote(signer)));
 }
 
-class CertificateApproval final : public Admission {
+// What is done with a request by an update that `does` says yes to takes the right to.
+class SignerRight final : public Admission {
  public:
-  explicit CertificateApproval(const Authoriser* authoriser) : authoriser_(authoriser) {}
+  SignerRight(const Authoriser* authoriser, bool (*does)(const AdmissionRequest&),
+              std::string_view verb)
+      : authoriser_(authoriser), does_(does), verb_(verb) {}
 
   Result<void> validate(const AdmissionRequest& request, Companions&) const override {
-    bool approves = is_ours(request) && request.operation == Operation::kUpdate &&
-                    request.target.subresource == "approval";
-    return approves ? check_right(authoriser_, request, "approve") : Result<void>();
+    bool ours = is_ours(request) && request.operation == Operation::kUpdate;
+    return ours && does_(request) ? check_right(authoriser_, request, verb_) : Result<void>();
   }
 
  private:
   const Authoriser* const authoriser_;
-};
-
-class CertificateSigning final : public Admission {
- public:
-  explicit CertificateSigning(const Authoriser* authoriser) : authoriser_(authoriser) {}
-
-  Result<void> validate(const AdmissionRequest& request, Companions&) const override {
-    bool status = is_ours(request) && request.operation == Operation::kUpdate &&
-                  request.target.subresource == "status";
-    return status && signs(request) ? check_right(authoriser_, request, "sign") : Result<void>();
-  }
-
- private:
-  const Authoriser* const authoriser_;
+  bool (*const does_)(const AdmissionRequest&);
+  const std::string_view verb_;
 };
 
 }  // namespace
@@ -133,10 +122,10 @@ std::unique_ptr<Admission> certificate_requester() {
 }
 std::unique_ptr<Admission> certificate_subject() { return std::make_unique<CertificateSubject>(); }
 std::unique_ptr<Admission> certificate_approval(const Authoriser* authoriser) {
-  return std::make_unique<CertificateApproval>(authoriser);
+  return std::make_unique<SignerRight>(authoriser, &approves, "approve");
 }
 std::unique_ptr<Admission> certificate_signing(const Authoriser* authoriser) {
-  return std::make_unique<CertificateSigning>(authoriser);
+  return std::make_unique<SignerRight>(authoriser, &signs, "sign");
 }
 
 }  // namespace wherry::apiserver

@@ -17,10 +17,6 @@ namespace {
 constexpr std::string_view kGroup = "resource.k8s.io";
 constexpr std::string_view kNodeName = "authentication.kubernetes.io/node-name";
 
-bool same(json::Value before, json::Value after) {
-  return (before.empty() && after.empty()) || json::equal(before, after);
-}
-
 // Drivers with a device whose state is added, changed or taken away.
 std::set<std::string> changed_drivers(json::Value before, json::Value after) {
   using Device = std::array<std::string_view, 4>;
@@ -97,8 +93,8 @@ class ClaimStatus final : public Admission {
 
   void check_binding(const AdmissionRequest& request, api::FieldErrors& errors) const {
     json::Value before = request.before["status"], after = request.after["status"];
-    if (same(before["allocation"], after["allocation"]) &&
-        same(before["reservedFor"], after["reservedFor"])) {
+    if (same_part(before["allocation"], after["allocation"]) &&
+        same_part(before["reservedFor"], after["reservedFor"])) {
       return;
     }
     std::string_view verb = verb_of(request);

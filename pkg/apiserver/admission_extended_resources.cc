@@ -38,10 +38,7 @@ bool is_there(json::Node tolerations, std::string_view key) {
 class ExtendedResourceToleration final : public Admission {
  public:
   Result<void> mutate(const AdmissionRequest& request) const override {
-    const Target& target = request.target;
-    bool pod = target.resource->plural == "pods" && target.resource->group.empty() &&
-               target.subresource.empty();
-    if (!pod || request.operation == Operation::kDelete) return {};
+    if (!is_whole(request, "pods")) return {};
     json::Node spec = request.object.ensure_object("spec");
     for (const std::string& name : extended_resources(spec)) {
       if (is_there(spec["tolerations"], name)) continue;

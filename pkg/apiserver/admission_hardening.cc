@@ -14,12 +14,6 @@ namespace {
 
 constexpr std::string_view kAlways = "Always";
 
-bool is_whole(const AdmissionRequest& request, std::string_view plural) {
-  const Target& target = request.target;
-  return target.resource->plural == plural && target.resource->group.empty() &&
-         target.subresource.empty() && request.operation != Operation::kDelete;
-}
-
 // Of its containers. `Spec` is a Value or a Node.
 template <typename Spec>
 std::set<std::string> images_of(Spec spec) {

@@ -14,10 +14,6 @@ namespace {
 
 json::Value owners_of(json::Value object) { return object["metadata"]["ownerReferences"]; }
 
-bool same_owners(json::Value before, json::Value after) {
-  return (before.empty() && after.empty()) || json::equal(before, after);
-}
-
 // Owners that the object begins to hold up.
 std::vector<json::Value> newly_blocked(json::Value before, json::Value after) {
   std::set<std::string_view> blocked;
@@ -40,7 +36,7 @@ class OwnerPermission final : public Admission {
     if (!request.after || authoriser_ == nullptr || is_pod_status(request.target)) return {};
     json::Value before = owners_of(request.before);
     json::Value after = owners_of(request.after);
-    if (same_owners(before, after)) return {};
+    if (same_part(before, after)) return {};
     // Who makes an object says whose it is.
     if (request.operation == Operation::kUpdate) TRY(check_delete(request));
     std::vector<json::Value> blocked = newly_blocked(before, after);

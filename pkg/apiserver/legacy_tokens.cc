@@ -9,14 +9,13 @@ namespace {
 
 constexpr std::string_view kNamespace = "kube-system";
 constexpr std::string_view kName = "kube-apiserver-legacy-service-account-token-tracking";
-constexpr size_t kDayChars = 10;
 
 }  // namespace
 
 Result<void> begin_legacy_tracking(Machinery& machinery) {
   const Target at{&api::resource("configmaps"), std::string(kNamespace), std::string(kName), {}};
   if (machinery.get(at).ok()) return {};
-  std::string day = format_time(machinery.clock().now()).substr(0, kDayChars);
+  std::string day = day_of(machinery.clock().now());
   return put_object(
       machinery, "configmaps", at.ns,
       fmt::format(R"({{"metadata":{{"name":"{}"}},"data":{{"since":"{}"}}}})", kName, day));

@@ -52,7 +52,6 @@ User account_user(std::string_view ns, std::string_view name, std::string_view u
 
 constexpr std::string_view kLegacyIssuer = "kubernetes/serviceaccount";
 constexpr std::string_view kInvalidSince = "kubernetes.io/legacy-token-invalid-since";
-constexpr size_t kDayChars = 10;
 constexpr std::string_view kLegacyPrefix = "kubernetes.io/serviceaccount/";
 
 std::string legacy_claim(json::Value claims, std::string_view name) {
@@ -200,6 +199,8 @@ Result<User> TokenIssuer::verify(std::string_view text, const std::vector<std::s
   return user;
 }
 
+std::string day_of(Time time) { return format_time(time).substr(0, 10); }
+
 Result<User> TokenIssuer::verify_legacy(json::Value claims, std::string_view text,
                                         const store::Store& store, Time now) const {
   std::string ns = legacy_claim(claims, "namespace");
@@ -217,7 +218,7 @@ Result<User> TokenIssuer::verify_legacy(json::Value claims, std::string_view tex
       base64_decode(document.root()["data"]["token"].as_string()).value_or(std::string());
   if (!pki::constant_time_equal(kept, text)) return api::unauthorized();
   json::Value labels = document.root()["metadata"]["labels"];
-  std::string today = format_time(now).substr(0, kDayChars);
+  std::string today = day_of(now);
   if (legacy_use_ != nullptr && labels[kLegacyLastUsed].as_string() != today)
     legacy_use_(*secret, today);
   if (!labels[kInvalidSince].as_string().empty()) {

@@ -35,6 +35,8 @@ inline constexpr std::string_view kDefaultIssuer = "https://kubernetes.default.s
 
 // The label of a token's Secret that says when it was last used.
 inline constexpr std::string_view kLegacyLastUsed = "kubernetes.io/legacy-token-last-used";
+// "2026-01-31", as that label and the record of when such uses began to be noted say it.
+std::string day_of(Time time);
 
 struct TokenSubject {
   std::string ns;

@@ -63,23 +63,24 @@ uint64_t Parking::park(std::unique_ptr<Connection> connection) {
   MutexLock lock(mutex_);
   if (stopping_) return 0;
   if (connection->id == 0) connection->id = next_id_++;
-  uint64_t id = connection->id;
   epoll_event event{};
   event.events = connection->wanted_events() | EPOLLONESHOT;
-  event.data.u64 = id;
+  event.data.u64 = connection->id;
   // Under the lock: once it is in the map the reaper may close it, and its number may be reused.
   int operation = connection->in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   if (epoll_ctl(epoll_, operation, connection->fd(), &event) != 0) return 0;
   connection->in_epoll = true;
-  if (connection->deadline < armed_) arm(connection->deadline);
-  parked_.emplace(id, std::move(connection));
-  return id;
+  return hold(std::move(connection));
 }
 
 uint64_t Parking::keep(std::unique_ptr<Connection> connection) {
   MutexLock lock(mutex_);
   if (stopping_) return 0;
   if (connection->id == 0) connection->id = next_id_++;
+  return hold(std::move(connection));
+}
+
+uint64_t Parking::hold(std::unique_ptr<Connection> connection) {
   uint64_t id = connection->id;
   if (connection->deadline < armed_) arm(connection->deadline);
   parked_.emplace(id, std::move(connection));
@@ -196,12 +197,14 @@ Parking::Event Parking::take_ready() {
 }
 
 std::vector<std::unique_ptr<Connection>> Parking::stop() {
+  // Closed outside the lock: what a request lets go of may give another its turn, which wakes it.
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> all;
+  std::deque<std::unique_ptr<Connection>> ready;
   {
     MutexLock lock(mutex_);
     stopping_ = true;
     all.swap(parked_);
-    ready_.clear();
+    ready.swap(ready_);
     eventfd_write(stop_event_, 1);
   }
   std::vector<std::unique_ptr<Connection>> unfinished;

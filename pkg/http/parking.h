@@ -58,6 +58,7 @@ class Parking {
 
  private:
   Event take_ready() REQUIRES(mutex_);
+  uint64_t hold(std::unique_ptr<Connection> connection) REQUIRES(mutex_);
   void arm(MonotonicTime at) REQUIRES(mutex_);
   void bring(std::unique_ptr<Connection> connection) REQUIRES(mutex_);
 

@@ -174,6 +174,67 @@ TEST(Turn, ABriefOneComesEvenWhenTheClientHasGoneOrTheServerStops) {
   EXPECT_NE(client.read_all().find("it came"), std::string::npos);
 }
 
+// A turn that is let go of gives another its own, as seats do; the first has been granted, and no
+// worker is free to see it before the server stops.
+TEST(Turn, LettingGoAtTheStopMayGrantAnother) {
+  struct PassedOn final : Turn {
+    explicit PassedOn(std::shared_ptr<Turn> heir)
+        : Turn(std::chrono::steady_clock::now() + std::chrono::hours(1)), heir_(std::move(heir)) {}
+    ~PassedOn() override {
+      if (heir_ != nullptr) heir_->grant();
+    }
+    const std::shared_ptr<Turn> heir_;
+  };
+  Mutex mutex;
+  CondVar changed;
+  bool free = false;
+  std::atomic<int> blocked{0};
+  auto heir = std::make_shared<PassedOn>(nullptr);
+  std::weak_ptr<Turn> first;
+  std::atomic<int> waiting{0};
+  Server::Options options;
+  options.workers_max = 2;
+  options.handler = [&](Request& request, Response& response) {
+    if (request.path == "/block") {
+      ++blocked;
+      MutexLock lock(mutex);
+      changed.wait(mutex, std::stop_token(), [&]() NO_THREAD_SAFETY_ANALYSIS { return free; });
+      return response.set_body("text/plain", std::string("free"));
+    }
+    if (request.path == "/heir") {
+      response.wait_for(heir);
+    } else {
+      auto turn = std::make_shared<PassedOn>(heir);
+      first = turn;
+      response.wait_for(std::move(turn));
+    }
+    ++waiting;
+  };
+  auto server = start_server(std::move(options));
+  std::vector<std::unique_ptr<RawClient>> clients;
+  auto ask = [&](std::string_view path) {
+    clients.push_back(std::make_unique<RawClient>(server->port()));
+    clients.back()->send(fmt::format("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", path));
+  };
+  ask("/heir");
+  ASSERT_TRUE(eventually([&] { return waiting == 1; }));
+  ask("/first");
+  ASSERT_TRUE(eventually([&] { return waiting == 2 && server->counters().parked == 2; }));
+  for (int i = 1; i <= 2; ++i) {
+    ask("/block");
+    ASSERT_TRUE(eventually([&] { return blocked == i; }));
+  }
+  first.lock()->grant();
+  std::jthread later([&] {
+    (void)eventually([&] { return server->counters().parked == 0; });
+    MutexLock lock(mutex);
+    free = true;
+    changed.notify_all();
+  });
+  server->stop();
+  EXPECT_TRUE(heir->granted());
+}
+
 TEST(Turn, WhatAResponseHoldsIsLetGoOfWhenTheClientDoesNotTakeMore) {
   std::atomic<int> held{0};
   Server::Options options;

@@ -359,9 +359,8 @@ Result<std::vector<ObjectPtr>> SqliteStore::apply(const Request& request, Batch&
   std::vector<ObjectPtr> stored;
   for (const Write& write : request.writes) {
     Result<ObjectPtr> one = apply_one(write, batch);
-    if (!one.ok() && request.writes.size() == 1) return std::move(one).error();
     if (!one.ok()) {
-      batch.trees = std::move(trees);
+      if (request.writes.size() > 1) batch.trees = std::move(trees);
       batch.changes.resize(changes);
       batch.revision = revision;
       batch.next_row = next_row;
